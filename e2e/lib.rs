@@ -1,0 +1,1 @@
+//! Starts real things: stock Envoys in network namespaces, the built binary, traffic.

@@ -1,0 +1,1 @@
+//! The wire types and the proto-JSON door: Envoy's, Istio's, Kubernetes' and the Gateway API's.

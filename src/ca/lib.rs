@@ -1,0 +1,1 @@
+//! Identity out: the development root and the certificates that it signs.

@@ -1,0 +1,1 @@
+//! What the mesh is: services, endpoints, workloads, typed configuration, the immutable Mesh, and what of a proxy matters.

@@ -1,0 +1,1 @@
+//! The binary: flags, environment, wiring, shutdown. No rules of its own.

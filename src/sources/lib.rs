@@ -1,0 +1,1 @@
+//! The outside world as events: a folder of YAML.

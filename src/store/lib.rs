@@ -1,0 +1,1 @@
+//! How the mesh changes: events in, the next Mesh and a ChangeSet out.

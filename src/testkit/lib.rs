@@ -1,0 +1,1 @@
+//! For tests only: builders, golden and conformance runners, an ADS client that models Envoy's warming.
