@@ -104,7 +104,19 @@ fn roots(tree: &Tree, own: &Table, folder: &str) -> Vec<String> {
         .flatten();
     let told = named.filter_map(|target| target.get("path")?.as_str());
     let fixed = [lib, build, "src/main.rs"].into_iter().chain(told).map(|path| format!("{folder}{path}"));
-    let found = tree.rust().map(|(path, _)| path).filter(|path| is_discovered(path, folder));
+    let kinds = [
+        ("autobins", "src/bin/"),
+        ("autotests", "tests/"),
+        ("autobenches", "benches/"),
+        ("autoexamples", "examples/"),
+    ];
+    let is_on = |switch| at(own, &["package", switch]).and_then(Value::as_bool).unwrap_or(true);
+    let searched: Vec<String> = kinds
+        .into_iter()
+        .filter(|(switch, _)| is_on(switch))
+        .map(|(_, kind)| format!("{folder}{kind}"))
+        .collect();
+    let found = tree.rust().map(|(path, _)| path).filter(|path| is_discovered(path, &searched));
     let mut roots: Vec<String> =
         fixed.chain(found.map(str::to_owned)).filter(|path| tree.get(path).is_some()).collect();
     roots.sort();
@@ -112,15 +124,10 @@ fn roots(tree: &Tree, own: &Table, folder: &str) -> Vec<String> {
     roots
 }
 
-/// Whether cargo finds a target here by itself: `tests/x.rs`, `tests/x/main.rs`, and the same for its other kinds.
-fn is_discovered(path: &str, folder: &str) -> bool {
-    let Some(inside) = path.strip_prefix(folder) else { return false };
-    let targets = ["src/bin/", "tests/", "benches/", "examples/"];
-    let Some(rest) = targets.into_iter().find_map(|kind| inside.strip_prefix(kind)) else { return false };
-    match rest.split_once('/') {
-        None => true,
-        Some((_, file)) => file == "main.rs",
-    }
+/// Whether cargo finds a target here by itself: `x.rs` or `x/main.rs` in a folder that it searches.
+fn is_discovered(path: &str, searched: &[String]) -> bool {
+    let inside = searched.iter().find_map(|folder| path.strip_prefix(folder.as_str()));
+    inside.is_some_and(|rest| rest.split_once('/').is_none_or(|(_, file)| file == "main.rs"))
 }
 
 #[cfg(test)]
@@ -166,5 +173,18 @@ mod tests {
         ]);
         let roots = packages(&tree).remove(0).roots;
         assert_eq!(roots, ["a/build.rs", "a/lib.rs", "a/tests/one.rs", "a/tests/two/main.rs", "a/x.rs"]);
+    }
+
+    #[test]
+    fn what_cargo_is_told_not_to_find_is_no_root() {
+        let tree = Tree::of(&[
+            (
+                "a/Cargo.toml",
+                "[package]\nname = 'a'\nautotests = false\n[[test]]\nname = 't'\npath = 'tests/main.rs'",
+            ),
+            ("a/tests/main.rs", ""),
+            ("a/tests/one.rs", ""),
+        ]);
+        assert_eq!(packages(&tree).remove(0).roots, ["a/tests/main.rs"]);
     }
 }

