@@ -10,7 +10,7 @@ mod wkt;
 pub use any::{AnyError, TYPE_URL_PREFIX, pack_any, type_name, type_url, unpack_any};
 pub use generated::envoy::{admin, annotations, config, data, extensions, service, r#type, watchdog};
 pub use generated::{cel, google, io, istio, opentelemetry, ratelimit, udpa, validate, xds};
-pub use prost::{Message, Name};
+pub use prost::{self, Message, Name};
 
 /// All message types of this crate as an encoded `google.protobuf.FileDescriptorSet`, for reflection.
 pub static DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
