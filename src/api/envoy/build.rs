@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use prost::Message as _;
-use prost_build::{Service, ServiceGenerator};
 use prost_types::{DescriptorProto, EnumDescriptorProto, FileDescriptorProto, FileDescriptorSet};
 
 /// What the pinned set lacks. Order and paths are those that `import` lines use.
@@ -38,6 +37,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut set = FileDescriptorSet::decode(merged.as_slice())?;
     for file in &mut set.file {
+        let package = file.package().to_owned();
+        file.service.retain(|s| SERVICES.contains(&format!("{package}.{}", s.name()).as_str()));
         file.message_type.iter_mut().for_each(forget_deprecation);
         file.enum_type.iter_mut().for_each(forget_enum_deprecation);
     }
@@ -86,34 +87,14 @@ fn generate(set: FileDescriptorSet) -> Result<(), Box<dyn Error>> {
     let client = env::var_os("CARGO_FEATURE_CLIENT").is_some();
     let server = env::var_os("CARGO_FEATURE_SERVER").is_some();
     if client || server {
-        let all = tonic_prost_build::configure()
+        let services = tonic_prost_build::configure()
             .build_client(client)
             .build_server(server)
             .build_transport(false)
             .compile_well_known_types(true)
             .service_generator();
-        config.service_generator(Box::new(Chosen(all)));
+        config.service_generator(services);
     }
     config.compile_fds(set)?;
     Ok(())
-}
-
-/// Hands the services of [`SERVICES`] on to tonic's generator.
-struct Chosen(Box<dyn ServiceGenerator>);
-
-impl ServiceGenerator for Chosen {
-    fn generate(&mut self, service: Service, buf: &mut String) {
-        let name = format!("{}.{}", service.package, service.proto_name);
-        if SERVICES.contains(&name.as_str()) {
-            self.0.generate(service, buf);
-        }
-    }
-
-    fn finalize(&mut self, buf: &mut String) {
-        self.0.finalize(buf);
-    }
-
-    fn finalize_package(&mut self, package: &str, buf: &mut String) {
-        self.0.finalize_package(package, buf);
-    }
 }
