@@ -1,1 +1,19 @@
 //! What the mesh is: services, endpoints, workloads, typed configuration, the immutable Mesh, and what of a proxy matters.
+//!
+//! Nothing here does I/O, reads a clock or an environment variable.
+
+pub mod canonical;
+pub mod config;
+pub mod content;
+pub mod endpoint;
+pub mod hostname;
+pub mod mesh;
+pub mod protocol;
+pub mod proxy;
+pub mod service;
+pub mod visibility;
+
+pub use config::{Config, Labels};
+pub use content::{ContentHash, Ref, content_hash};
+pub use mesh::{Changes, Mesh, ServiceKey};
+pub use proxy::{Proxy, ProxyKind};

@@ -1,1 +1,22 @@
-//! How the mesh changes: events in, the next Mesh and a ChangeSet out.
+//! How the mesh changes: objects in, the next Mesh and what changed out.
+//!
+//! `Tables` holds every object that is known and has one owner. `Tables::apply` takes one object, or its absence,
+//! and marks what it touches; `Tables::next` rebuilds only the touched sections of the mesh. Applying objects one
+//! by one ends in the same mesh as applying them all at once.
+
+mod dirty;
+mod endpoints;
+mod interest;
+mod next;
+mod problems;
+mod services;
+mod settings;
+mod tables;
+mod workloads;
+
+pub mod destination_rules;
+pub mod virtual_services;
+
+pub use next::{Next, Pending};
+pub use settings::Options;
+pub use tables::Tables;

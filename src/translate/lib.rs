@@ -1,1 +1,21 @@
-//! The mesh said in Envoy's words: plans and the resources built from them.
+//! The mesh said in Envoy's words: plans (names, ownership, which rules apply) and the resources built from them.
+//!
+//! `plan` reads the mesh and a class of proxies and returns keys; `build` reads one key and nothing else.
+//! See `src/README.md` for the way from an object to a resource.
+
+pub mod class;
+pub mod clusters;
+pub mod context;
+pub mod endpoints;
+pub mod key;
+pub mod listeners;
+pub mod output;
+pub mod plan;
+pub mod routes;
+pub mod scope;
+
+pub use class::{Class, OwnView, SharedView};
+pub use context::Context;
+pub use key::{Entries, Key};
+pub use output::Built;
+pub use plan::Plan;

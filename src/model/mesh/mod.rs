@@ -1,0 +1,80 @@
+//! The immutable mesh: one snapshot of everything that decides what a proxy gets.
+//!
+//! No locks, lazy fields, clients or clocks inside. A section that a change does not touch stays the same
+//! allocation from one snapshot to the next, so that "unchanged" is one pointer comparison.
+
+mod destination_rules;
+mod endpoints;
+mod interest;
+mod policies;
+mod services;
+mod settings;
+mod virtual_services;
+mod workloads;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+pub use destination_rules::{Client, DestinationRules, MergedRule, RulesByHost};
+pub use endpoints::Endpoints;
+pub use interest::Interest;
+pub use policies::{Gateways, PeerAuthentications, Sidecars};
+pub use services::Services;
+pub use settings::{Features, Settings};
+pub use virtual_services::{Entry as VirtualServiceEntry, VirtualServices};
+pub use workloads::{ContainerPort, Pod, Workloads};
+
+use crate::content::Ref;
+
+/// Host and namespace: what names a service.
+pub type ServiceKey = (Arc<str>, Arc<str>);
+
+/// One snapshot of the mesh.
+#[derive(Clone, Debug, Default)]
+pub struct Mesh {
+    /// Mesh configuration, networks, flags.
+    pub settings: Ref<Settings>,
+    /// Services of all registries.
+    pub services: Arc<Services>,
+    /// Their endpoints.
+    pub endpoints: Arc<Endpoints>,
+    /// Pods and workload entries.
+    pub workloads: Arc<Workloads>,
+    /// VirtualServices, delegates resolved.
+    pub virtual_services: Arc<VirtualServices>,
+    /// DestinationRules, merged and indexed by visibility.
+    pub destination_rules: Arc<DestinationRules>,
+    /// Sidecar resources.
+    pub sidecars: Arc<Sidecars>,
+    /// Gateway resources.
+    pub gateways: Arc<Gateways>,
+    /// PeerAuthentications.
+    pub peer_authentications: Arc<PeerAuthentications>,
+    /// What of a proxy any of the above looks at.
+    pub interest: Ref<Interest>,
+}
+
+/// What differs between two successive meshes, beyond what pointer comparison of their sections tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Services whose endpoints changed.
+    pub endpoints: BTreeSet<ServiceKey>,
+    /// Services whose endpoints' identities, or whether all of them take mTLS, changed: their clusters differ.
+    pub identities: BTreeSet<ServiceKey>,
+    /// Whether any section but the endpoints changed.
+    pub configuration: bool,
+}
+
+impl Changes {
+    /// Whether nothing changed.
+    pub fn is_empty(&self) -> bool {
+        self.endpoints.is_empty() && !self.configuration
+    }
+
+    /// Adds what `later` changed on top.
+    pub fn merge(&mut self, later: Self) {
+        self.endpoints.extend(later.endpoints);
+        self.identities.extend(later.identities);
+        self.configuration |= later.configuration;
+    }
+}

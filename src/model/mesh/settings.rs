@@ -1,0 +1,123 @@
+//! Settings of the whole mesh: mesh configuration, networks, flags.
+
+use std::sync::Arc;
+
+use api::mesh_config::{MeshConfig, MeshNetworks, ProxyConfig};
+
+use crate::content::Ref;
+
+/// What is set once for all.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Settings {
+    /// The mesh configuration, merged over the built-in defaults.
+    pub mesh: Ref<MeshConfig>,
+    /// The ProxyConfig of proxies that bring none: `mesh.defaultConfig`.
+    pub default_proxy_config: Ref<ProxyConfig>,
+    /// The networks.
+    pub networks: Ref<MeshNetworks>,
+    /// Flags of the control plane.
+    pub features: Ref<Features>,
+    /// DNS domain of Kubernetes services (`--domain`).
+    pub domain: Arc<str>,
+    /// Name of this cluster (`--clusterID`).
+    pub cluster: Arc<str>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            mesh: Ref::default(),
+            default_proxy_config: Ref::default(),
+            networks: Ref::default(),
+            features: Ref::default(),
+            domain: Arc::from("cluster.local"),
+            cluster: Arc::from("Kubernetes"),
+        }
+    }
+}
+
+/// Flags that shape what is sent, by the stem of their environment variable.
+///
+/// Source: `shared/spec/xds.md` 10.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Features {
+    /// `PILOT_ENABLE_TELEMETRY_LABEL`: cluster metadata name the services.
+    pub telemetry_label: bool,
+    /// `PILOT_ENDPOINT_TELEMETRY_LABEL`: endpoint metadata name the workload.
+    pub endpoint_telemetry_label: bool,
+    /// `PILOT_ENABLE_MONGO_FILTER`.
+    pub mongo_filter: bool,
+    /// `PILOT_ENABLE_REDIS_FILTER`.
+    pub redis_filter: bool,
+    /// `PILOT_HTTP10`.
+    pub http10: bool,
+    /// `PILOT_ENABLE_EDS_FOR_HEADLESS_SERVICES`.
+    pub eds_for_headless: bool,
+    /// `PILOT_SEND_UNHEALTHY_ENDPOINTS`.
+    pub send_unhealthy: bool,
+    /// `PILOT_AUTO_SEND_UNHEALTHY_ENDPOINTS`.
+    pub auto_send_unhealthy: bool,
+    /// `PILOT_ENABLE_PERSISTENT_SESSION_FILTER`.
+    pub persistent_session_filter: bool,
+    /// `ENABLE_LOCALITY_WEIGHTED_LB_CONFIG`.
+    pub locality_weighted_lb: bool,
+    /// `PILOT_ENABLE_ABSOLUTE_FQDN_VHOST_DOMAIN`.
+    pub absolute_fqdn_domain: bool,
+    /// `PILOT_ALLOW_SIDECAR_SERVICE_INBOUND_LISTENER_MERGE`.
+    pub merge_sidecar_ingress: bool,
+    /// `ISTIO_DUAL_STACK`.
+    pub dual_stack: bool,
+    /// `PILOT_SCOPE_GATEWAY_TO_NAMESPACE`.
+    pub scope_gateway_to_namespace: bool,
+    /// `PILOT_FILTER_GATEWAY_CLUSTER_CONFIG`.
+    pub filter_gateway_clusters: bool,
+    /// `PILOT_SIDECAR_USE_REMOTE_ADDRESS`.
+    pub sidecar_use_remote_address: bool,
+    /// `PILOT_ENABLE_XDS_IDENTITY_CHECK`.
+    pub xds_identity_check: bool,
+    /// `PILOT_SKIP_VALIDATE_TRUST_DOMAIN`.
+    pub skip_validate_trust_domain: bool,
+    /// `ENABLE_100_CONTINUE_HEADERS`.
+    pub proxy_100_continue: bool,
+    /// `PILOT_TRACE_SAMPLING`, in hundredths of a percent.
+    pub trace_sampling: u32,
+    /// `MAX_CONNECTIONS_PER_SOCKET_EVENT_LOOP`; 0 leaves the field out.
+    pub max_connections_per_event: u32,
+    /// `PILOT_GATEWAY_TRANSPORT_SOCKET_CONNECT_TIMEOUT`, in milliseconds; 0 leaves the field out.
+    pub transport_socket_connect_timeout_ms: u64,
+    /// `PILOT_DNS_CARES_UDP_MAX_QUERIES`.
+    pub dns_udp_max_queries: u32,
+    /// `PILOT_DNS_JITTER_DURATION`, in milliseconds.
+    pub dns_jitter_ms: u64,
+}
+
+impl Default for Features {
+    fn default() -> Self {
+        Self {
+            telemetry_label: true,
+            endpoint_telemetry_label: true,
+            mongo_filter: true,
+            redis_filter: false,
+            http10: false,
+            eds_for_headless: false,
+            send_unhealthy: false,
+            auto_send_unhealthy: true,
+            persistent_session_filter: false,
+            locality_weighted_lb: false,
+            absolute_fqdn_domain: true,
+            merge_sidecar_ingress: false,
+            dual_stack: false,
+            scope_gateway_to_namespace: false,
+            filter_gateway_clusters: false,
+            sidecar_use_remote_address: false,
+            xds_identity_check: true,
+            skip_validate_trust_domain: false,
+            proxy_100_continue: true,
+            trace_sampling: 100,
+            max_connections_per_event: 1,
+            transport_socket_connect_timeout_ms: 15_000,
+            dns_udp_max_queries: 100,
+            dns_jitter_ms: 100,
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! A service of the mesh, whatever registry it comes from.
+//!
+//! Source: Istio `pilot/pkg/model/service.go`; `shared/spec/kubernetes.md` 2.1, 2.8; `shared/spec/xds.md` 2.3.
+
+use std::sync::Arc;
+
+use api::ObjectRef;
+
+use crate::config::{Creation, Labels};
+use crate::protocol::Protocol;
+use crate::visibility::ExportTo;
+
+/// Where a service is defined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Registry {
+    /// A Kubernetes Service.
+    Kubernetes,
+    /// A ServiceEntry.
+    External,
+}
+
+/// How a client finds the service's endpoints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Resolution {
+    /// Endpoints are sent (EDS).
+    ClientSide,
+    /// Every address of the DNS name (STRICT_DNS).
+    Dns,
+    /// One address of the DNS name at a time (LOGICAL_DNS).
+    DnsRoundRobin,
+    /// The address that the client connected to (ORIGINAL_DST).
+    Passthrough,
+    /// The name of each request is resolved (dynamic forward proxy).
+    DynamicDns,
+    /// Another name of some other service (ExternalName): no cluster of its own.
+    Alias,
+}
+
+/// The preference of a service for endpoints near its clients.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TrafficDistribution {
+    /// None.
+    #[default]
+    Any,
+    /// The same zone first (`PreferClose`, `PreferSameZone`).
+    PreferSameZone,
+    /// The same node first.
+    PreferSameNode,
+}
+
+/// One port of a service.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ServicePort {
+    /// Its name; the empty string if it has none.
+    pub name: Arc<str>,
+    /// The number that clients connect to.
+    pub number: u16,
+    /// What it speaks.
+    pub protocol: Protocol,
+    /// Where the workload listens.
+    pub target: TargetPort,
+}
+
+/// Where a workload listens for a service port.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum TargetPort {
+    /// On this number.
+    Number(u16),
+    /// On the container port of this name.
+    Name(Arc<str>),
+}
+
+/// Another host name of a service.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Alias {
+    /// The alias' host name.
+    pub host: Arc<str>,
+    /// The namespace of the Service that defines the alias.
+    pub namespace: Arc<str>,
+}
+
+/// A service. Immutable; shared as `Ref<Service>`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Service {
+    /// The full host name.
+    pub host: Arc<str>,
+    /// The name of the Kubernetes Service; the host name for a ServiceEntry.
+    pub name: Arc<str>,
+    /// The namespace of the object.
+    pub namespace: Arc<str>,
+    /// Where it is defined.
+    pub registry: Registry,
+    /// The object that defines it.
+    pub source: ObjectRef,
+    /// Its age: older services win conflicts.
+    pub creation: Creation,
+    /// How clients find its endpoints.
+    pub resolution: Resolution,
+    /// Its ports in declared order, UDP ones included.
+    pub ports: Vec<ServicePort>,
+    /// Its own addresses, in order: cluster IPs, or the addresses and CIDRs of a ServiceEntry. Empty for none.
+    pub addresses: Vec<Arc<str>>,
+    /// Automatically allocated addresses, used only by proxies that capture DNS.
+    pub auto_addresses: Vec<Arc<str>>,
+    /// Addresses under which it is reached from outside: load balancer IPs and host names, external IPs.
+    pub external_addresses: Vec<Arc<str>>,
+    /// ExternalName Services that point here.
+    pub aliases: Vec<Alias>,
+    /// Outside of the mesh (ServiceEntry `MESH_EXTERNAL`, ExternalName).
+    pub mesh_external: bool,
+    /// Who sees it.
+    pub export_to: ExportTo,
+    /// The object's labels.
+    pub labels: Labels,
+    /// The annotations that are read below.
+    pub annotations: Labels,
+    /// Labels of the workloads behind it, if it selects any.
+    pub selector: Option<Labels>,
+    /// Clients reach endpoints of their own node only (`internalTrafficPolicy: Local`).
+    pub node_local: bool,
+    /// Its preference for near endpoints.
+    pub traffic_distribution: TrafficDistribution,
+    /// Identities that its endpoints may have beyond those seen (ServiceEntry `subjectAltNames`,
+    /// canonical service accounts).
+    pub subject_alt_names: Vec<Arc<str>>,
+}
+
+impl Service {
+    /// The address that stands for "none" in Istio's model.
+    pub const UNSPECIFIED: &'static str = "0.0.0.0";
+
+    /// The first port with this number.
+    pub fn port(&self, number: u16) -> Option<&ServicePort> {
+        self.ports.iter().find(|p| p.number == number)
+    }
+
+    /// A Kubernetes Service without a cluster IP.
+    pub fn is_headless(&self) -> bool {
+        self.registry == Registry::Kubernetes && self.resolution == Resolution::Passthrough
+    }
+
+    /// Whether the service keeps its sessions on draining endpoints (label `istio.io/persistent-session`).
+    pub fn has_persistent_session(&self) -> bool {
+        self.labels.get("istio.io/persistent-session").is_some_and(|v| !v.is_empty())
+    }
+
+    /// Older services first, then by host name: the order in which listeners are claimed.
+    pub fn by_age(&self, other: &Self) -> std::cmp::Ordering {
+        crate::config::by_age(self.creation, other.creation)
+            .then_with(|| self.host.cmp(&other.host))
+            .then_with(|| self.namespace.cmp(&other.namespace))
+    }
+}

@@ -1,0 +1,123 @@
+//! What the objects applied since the last mesh touch.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use api::Object;
+use api::kubernetes::{ConfigMap, EndpointSlice, Service};
+
+use crate::tables::{Id, Tables};
+
+/// Marks, by what has to be derived again.
+#[derive(Debug, Default)]
+pub(crate) struct Dirty {
+    pub(crate) namespaces: bool,
+    pub(crate) nodes: bool,
+    pub(crate) settings: bool,
+    pub(crate) services: BTreeSet<Id>,
+    pub(crate) service_entries: BTreeSet<Id>,
+    /// Namespaces whose workload entries changed.
+    pub(crate) workload_entries: BTreeSet<Arc<str>>,
+    pub(crate) pods: BTreeSet<Id>,
+    /// Kubernetes Services whose slices changed.
+    pub(crate) slices_of: BTreeSet<Id>,
+    pub(crate) virtual_services: bool,
+    pub(crate) destination_rules: bool,
+    pub(crate) gateways: bool,
+    pub(crate) sidecars: bool,
+    pub(crate) peer_authentications: bool,
+}
+
+const SERVICE_NAME: &str = "kubernetes.io/service-name";
+const IMPORTED_SERVICE: &str = "multicluster.kubernetes.io/service-name";
+
+/// The Service that a slice belongs to; imported slices belong to none.
+pub(crate) fn service_of_slice(slice: &Object<EndpointSlice>) -> Option<Id> {
+    if slice.meta.labels.contains_key(IMPORTED_SERVICE) {
+        return None;
+    }
+    let name = slice.meta.labels.get(SERVICE_NAME).filter(|n| !n.is_empty())?;
+    Some((Arc::clone(&slice.meta.namespace), Arc::from(name.as_str())))
+}
+
+/// The pods that a slice names.
+fn pods_of_slice(slice: &Object<EndpointSlice>) -> impl Iterator<Item = Id> {
+    slice.spec.endpoints.iter().filter_map(|e| {
+        let target = e.target_ref.as_ref().filter(|t| t.kind == "Pod")?;
+        let namespace = if target.namespace.is_empty() {
+            Arc::clone(&slice.meta.namespace)
+        } else {
+            Arc::from(target.namespace.as_str())
+        };
+        Some((namespace, Arc::from(target.name.as_str())))
+    })
+}
+
+impl Tables {
+    pub(crate) fn service_changed(
+        &mut self,
+        id: &Id,
+        _: Option<&Object<Service>>,
+        _: Option<&Object<Service>>,
+    ) {
+        self.dirty.services.insert(id.clone());
+        self.dirty.slices_of.insert(id.clone());
+    }
+
+    pub(crate) fn slice_changed(
+        &mut self,
+        id: &Id,
+        old: Option<&Object<EndpointSlice>>,
+        new: Option<&Object<EndpointSlice>>,
+    ) {
+        if let Some(old) = old
+            && let Some(service) = service_of_slice(old)
+        {
+            if let Some(names) = self.slices_of.get_mut(&service) {
+                names.remove(&id.1);
+            }
+            self.forget_pods(old, &service);
+            self.dirty.slices_of.insert(service);
+        }
+        if let Some(new) = new
+            && let Some(service) = service_of_slice(new)
+        {
+            self.slices_of.entry(service.clone()).or_default().insert(Arc::clone(&id.1));
+            for pod in pods_of_slice(new) {
+                self.services_of_pod.entry(pod).or_default().insert(service.clone());
+            }
+            self.dirty.slices_of.insert(service);
+        }
+    }
+
+    /// Drops the links from a slice's pods to its service, but for pods that another slice of it names.
+    fn forget_pods(&mut self, slice: &Object<EndpointSlice>, service: &Id) {
+        let others: BTreeSet<Id> = self
+            .slices_of
+            .get(service)
+            .into_iter()
+            .flatten()
+            .filter_map(|name| self.slices.get(&(Arc::clone(&service.0), Arc::clone(name))))
+            .flat_map(|s| pods_of_slice(s).collect::<Vec<_>>())
+            .collect();
+        for pod in pods_of_slice(slice).filter(|p| !others.contains(p)) {
+            if let Some(services) = self.services_of_pod.get_mut(&pod) {
+                services.remove(service);
+                if services.is_empty() {
+                    self.services_of_pod.remove(&pod);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn config_map_changed(
+        &mut self,
+        id: &Id,
+        _: Option<&Object<ConfigMap>>,
+        _: Option<&Object<ConfigMap>>,
+    ) {
+        if self.options.is_mesh_config_map(&id.0, &id.1) {
+            self.dirty.settings = true;
+        }
+    }
+}

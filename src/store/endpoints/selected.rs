@@ -1,0 +1,42 @@
+//! Workload entries that a Kubernetes Service selects.
+
+use std::sync::Arc;
+
+use model::config::selects;
+use model::endpoint::Endpoint;
+use model::service::{Resolution, Service, TargetPort};
+
+use crate::tables::Tables;
+
+impl Tables {
+    /// The endpoints of the workload entries that a Service selects. Only services with a cluster IP do; an entry
+    /// without labels is never selected, and host names and Unix sockets are left out.
+    pub(super) fn endpoints_of_selected_entries(&self, service: &Service) -> Vec<Endpoint> {
+        let Some(selector) =
+            service.selector.as_ref().filter(|_| service.resolution == Resolution::ClientSide)
+        else {
+            return Vec::new();
+        };
+        let mut out = Vec::new();
+        for entry in self.entries_in(&service.namespace) {
+            let workload = self.entry_workload(entry);
+            if workload.labels.is_empty() || !selects(selector, &workload.labels) {
+                continue;
+            }
+            for port in &service.ports {
+                let named = |name: &Arc<str>| entry.spec.ports.get(&**name).copied();
+                let number = match &port.target {
+                    TargetPort::Name(target) => named(target),
+                    TargetPort::Number(number) => named(&port.name).or(Some(u32::from(*number))),
+                };
+                let number = number.and_then(|n| u16::try_from(n).ok());
+                if let Some(number) = number
+                    && let Some(endpoint) = self.entry_endpoint(&entry.spec, number, port, &workload)
+                {
+                    out.push(endpoint);
+                }
+            }
+        }
+        out
+    }
+}

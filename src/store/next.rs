@@ -1,0 +1,138 @@
+//! The next mesh: only the sections that the applied objects touch are rebuilt.
+
+use std::sync::Arc;
+
+use model::mesh::{Changes, Gateways, PeerAuthentications, Services, Sidecars};
+use model::{Mesh, Ref};
+
+use crate::dirty::Dirty;
+use crate::tables::Tables;
+use crate::{destination_rules, interest, virtual_services};
+
+/// A mesh and what differs from the one before it.
+#[derive(Clone, Debug)]
+pub struct Next {
+    /// The mesh.
+    pub mesh: Arc<Mesh>,
+    /// What differs.
+    pub changes: Changes,
+}
+
+impl Tables {
+    /// Whether something was applied since the last call of `next`, and whether more than endpoints is touched.
+    pub fn pending(&self) -> Option<Pending> {
+        let d = &self.dirty;
+        let configuration = d.namespaces
+            || d.nodes
+            || d.settings
+            || d.virtual_services
+            || d.destination_rules
+            || d.gateways
+            || d.sidecars
+            || d.peer_authentications
+            || !d.services.is_empty()
+            || !d.service_entries.is_empty();
+        let endpoints = !d.slices_of.is_empty() || !d.pods.is_empty() || !d.workload_entries.is_empty();
+        match (configuration, endpoints) {
+            (true, _) => Some(Pending::Configuration),
+            (false, true) => Some(Pending::Endpoints),
+            (false, false) => None,
+        }
+    }
+
+    /// The mesh after everything that was applied. If nothing differs, the last mesh comes back.
+    pub fn next(&mut self) -> Next {
+        let dirty = std::mem::take(&mut self.dirty);
+        let mut mesh = Mesh::clone(&self.mesh);
+        let mut changes = Changes::default();
+
+        if dirty.settings {
+            self.read_settings();
+        }
+        let resettled = mesh.settings != self.settings;
+        if resettled {
+            mesh.settings = self.settings.clone();
+            changes.configuration = true;
+        }
+        let pods = self.update_pods(&mut mesh, &dirty, resettled);
+        let entries = self.update_workload_entries(&mut mesh, &dirty);
+        changes.configuration |= self.update_services(&mut mesh, &dirty, resettled);
+        self.update_endpoints(&mut mesh, &dirty, &pods, &entries, resettled, &mut changes);
+        changes.configuration |= self.update_policies(&mut mesh, &dirty, resettled);
+        self.finish(mesh, changes)
+    }
+
+    /// Services of Kubernetes and of ServiceEntries; true if any differs.
+    fn update_services(&mut self, mesh: &mut Mesh, dirty: &Dirty, all: bool) -> bool {
+        let touched =
+            all || dirty.namespaces || !dirty.services.is_empty() || !dirty.service_entries.is_empty();
+        if !touched {
+            return false;
+        }
+        self.convert_services(dirty, all || dirty.namespaces);
+        self.convert_service_entries(dirty, all);
+        let services = self.services_with_aliases();
+        let same = services.len() == mesh.services.all().len() && {
+            let next = Services::new(services.clone());
+            next.all() == mesh.services.all()
+        };
+        if !same {
+            mesh.services = Arc::new(Services::new(services));
+        }
+        !same
+    }
+
+    /// Sections that are built from objects of one kind; true if any differs.
+    fn update_policies(&mut self, mesh: &mut Mesh, dirty: &Dirty, all: bool) -> bool {
+        let mut changed = false;
+        if all || dirty.virtual_services {
+            let built = virtual_services::build(self.virtual_services.values(), &mesh.settings);
+            self.report_kind(api::Kind::VirtualService, built.problems);
+            mesh.virtual_services = Arc::new(built.section);
+            changed = true;
+        }
+        if all || dirty.destination_rules {
+            let built = destination_rules::build(self.destination_rules.values(), &mesh.settings);
+            self.report_kind(api::Kind::DestinationRule, built.problems);
+            mesh.destination_rules = Arc::new(built.section);
+            changed = true;
+        }
+        if dirty.gateways {
+            mesh.gateways = Arc::new(Gateways::new(self.gateways.values().cloned().collect()));
+            changed = true;
+        }
+        if dirty.sidecars {
+            mesh.sidecars = Arc::new(Sidecars::new(self.sidecars.values().cloned().collect()));
+            changed = true;
+        }
+        if dirty.peer_authentications {
+            let objects = self.peer_authentications.values().cloned().collect();
+            mesh.peer_authentications = Arc::new(PeerAuthentications::new(objects));
+            changed = true;
+        }
+        changed
+    }
+
+    fn finish(&mut self, mut mesh: Mesh, changes: Changes) -> Next {
+        if changes.is_empty() {
+            return Next { mesh: Arc::clone(&self.mesh), changes };
+        }
+        if changes.configuration {
+            let interest = interest::of(&mesh);
+            if interest != *mesh.interest {
+                mesh.interest = Ref::new(interest);
+            }
+        }
+        self.mesh = Arc::new(mesh);
+        Next { mesh: Arc::clone(&self.mesh), changes }
+    }
+}
+
+/// What waits to be put into the next mesh.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Pending {
+    /// Only endpoints: they go at once.
+    Endpoints,
+    /// Configuration: a burst is collected first.
+    Configuration,
+}

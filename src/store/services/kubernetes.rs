@@ -1,0 +1,144 @@
+//! A Kubernetes Service as the mesh sees it.
+//!
+//! Source: Istio `pilot/pkg/serviceregistry/kube/conversion.go`; `shared/spec/kubernetes.md` 2.1, 2.2.
+
+use std::sync::Arc;
+
+use api::kubernetes::{IntOrString, Namespace, Service, ServicePort, ServiceType};
+use api::{Kind, Object, ObjectKey, ObjectRef};
+use model::hostname;
+use model::mesh::Settings;
+use model::protocol::Protocol;
+use model::service::{
+    Registry, Resolution, Service as MeshService, ServicePort as MeshPort, TargetPort, TrafficDistribution,
+};
+use model::visibility::ExportTo;
+
+const EXPORT_TO: &str = "networking.istio.io/exportTo";
+const TRAFFIC_DISTRIBUTION: &str = "networking.istio.io/traffic-distribution";
+const CANONICAL_ACCOUNTS: &str = "alpha.istio.io/canonical-serviceaccounts";
+const KUBERNETES_ACCOUNTS: &str = "alpha.istio.io/kubernetes-serviceaccounts";
+
+/// Converts a Service; `namespace` is the Namespace object if it is known.
+pub(super) fn convert(
+    object: &Object<Service>,
+    namespace: Option<&Object<Namespace>>,
+    settings: &Settings,
+) -> MeshService {
+    let (meta, spec) = (&object.meta, &object.spec);
+    let external_name = spec.r#type == ServiceType::ExternalName;
+    let resolution = match (external_name, spec.cluster_ip.as_str()) {
+        (true, _) => Resolution::Alias,
+        (_, "None") => Resolution::Passthrough,
+        _ => Resolution::ClientSide,
+    };
+    MeshService {
+        host: Arc::from(hostname::of_service(&meta.name, &meta.namespace, &settings.domain)),
+        name: Arc::clone(&meta.name),
+        namespace: Arc::clone(&meta.namespace),
+        registry: Registry::Kubernetes,
+        source: ObjectRef { key: ObjectKey::of(Kind::Service, meta), generation: meta.generation },
+        creation: meta.creation,
+        resolution,
+        ports: spec.ports.iter().filter_map(port).collect(),
+        addresses: if external_name { Vec::new() } else { cluster_ips(spec) },
+        auto_addresses: Vec::new(),
+        external_addresses: external_addresses(spec),
+        aliases: Vec::new(),
+        mesh_external: external_name,
+        export_to: export_to(object, settings),
+        labels: meta.labels.clone(),
+        annotations: kept_annotations(object, spec),
+        selector: (!spec.selector.is_empty()).then(|| spec.selector.clone()),
+        node_local: spec.internal_traffic_policy == "Local",
+        traffic_distribution: traffic_distribution(object, namespace),
+        subject_alt_names: accounts(object, settings),
+    }
+}
+
+/// A port; none if its number is none, which the API server does not let pass.
+fn port(port: &ServicePort) -> Option<MeshPort> {
+    let number = u16::try_from(port.port).ok().filter(|n| *n != 0)?;
+    let target = match &port.target_port {
+        Some(IntOrString::Int(0)) | None => TargetPort::Number(number),
+        Some(IntOrString::Int(target)) => TargetPort::Number(u16::try_from(*target).ok()?),
+        Some(IntOrString::String(name)) => match name.parse() {
+            Ok(target) => TargetPort::Number(target),
+            Err(_) => TargetPort::Name(Arc::from(name.as_str())),
+        },
+    };
+    let app_protocol = Some(port.app_protocol.as_str()).filter(|p| !p.is_empty());
+    let protocol = Protocol::of_kubernetes_port(number, &port.name, &port.protocol, app_protocol);
+    Some(MeshPort { name: Arc::from(port.name.as_str()), number, protocol, target })
+}
+
+fn cluster_ips(spec: &Service) -> Vec<Arc<str>> {
+    let mut ips: Vec<Arc<str>> = Vec::new();
+    let listed = std::iter::once(&spec.cluster_ip).chain(&spec.cluster_ips);
+    for ip in listed.filter(|ip| !ip.is_empty() && *ip != "None") {
+        if !ips.iter().any(|known| **known == **ip) {
+            ips.push(Arc::from(ip.as_str()));
+        }
+    }
+    ips
+}
+
+/// Load balancer addresses, then external IPs.
+fn external_addresses(spec: &Service) -> Vec<Arc<str>> {
+    let balancers =
+        spec.status.load_balancer.ingress.iter().map(|i| if i.ip.is_empty() { &i.hostname } else { &i.ip });
+    let all = balancers.chain(&spec.external_ips).filter(|a| !a.is_empty());
+    all.map(|a| Arc::from(a.as_str())).collect()
+}
+
+fn export_to(object: &Object<Service>, settings: &Settings) -> ExportTo {
+    let listed = object.meta.annotations.get(EXPORT_TO);
+    let words: Vec<&str> =
+        listed.map(|l| l.split(',').map(str::trim).filter(|w| !w.is_empty()).collect()).unwrap_or_default();
+    ExportTo::parse(&words, &object.meta.namespace, &settings.mesh.default_service_export_to)
+}
+
+/// `spec.trafficDistribution`, else the Service's annotation, else the namespace's.
+fn traffic_distribution(
+    object: &Object<Service>,
+    namespace: Option<&Object<Namespace>>,
+) -> TrafficDistribution {
+    let annotation = |annotations: &model::Labels| annotations.get(TRAFFIC_DISTRIBUTION).cloned();
+    let said = (!object.spec.traffic_distribution.is_empty())
+        .then(|| object.spec.traffic_distribution.clone())
+        .or_else(|| annotation(&object.meta.annotations))
+        .or_else(|| namespace.and_then(|n| annotation(&n.meta.annotations)));
+    match said.map(|s| s.to_ascii_lowercase()).as_deref() {
+        Some("preferclose" | "prefersamezone") => TrafficDistribution::PreferSameZone,
+        Some("prefersamenode") => TrafficDistribution::PreferSameNode,
+        _ => TrafficDistribution::Any,
+    }
+}
+
+/// Identities that annotations name: SPIFFE ids as they stand, service accounts expanded.
+fn accounts(object: &Object<Service>, settings: &Settings) -> Vec<Arc<str>> {
+    let list = |key: &str| -> Vec<String> {
+        let text = object.meta.annotations.get(key).map_or("", String::as_str);
+        text.split(',').map(str::trim).filter(|s| !s.is_empty()).map(str::to_owned).collect()
+    };
+    let canonical = list(CANONICAL_ACCOUNTS).into_iter().map(|a| format!("spiffe://{a}"));
+    let own = list(KUBERNETES_ACCOUNTS)
+        .into_iter()
+        .map(|a| format!("spiffe://{}/ns/{}/sa/{a}", settings.mesh.trust_domain, object.meta.namespace));
+    canonical.chain(own).map(Arc::from).collect()
+}
+
+/// Annotations that are read later on. An ExternalName keeps its target here until aliases are folded.
+fn kept_annotations(object: &Object<Service>, spec: &Service) -> model::Labels {
+    let mut kept: model::Labels = object
+        .meta
+        .annotations
+        .iter()
+        .filter(|(key, _)| key.starts_with("traffic.istio.io/") || key.starts_with("networking.istio.io/"))
+        .map(|(k, v)| (k.clone(), v.clone()))
+        .collect();
+    if !spec.external_name.is_empty() {
+        kept.insert(super::aliases::TARGET.to_owned(), spec.external_name.clone());
+    }
+    kept
+}

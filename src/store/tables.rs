@@ -1,0 +1,203 @@
+//! Everything that is known, by kind: the one mutable state behind the immutable meshes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use api::decode::AnyObject;
+use api::istio::{
+    DestinationRule, Gateway, PeerAuthentication, ServiceEntry, Sidecar, VirtualService, WorkloadEntry,
+};
+use api::kubernetes::{ConfigMap, EndpointSlice, Namespace, Node, Pod, Service};
+use api::{Object, ObjectKey, ObjectRef, Problem};
+use model::config::Config;
+use model::mesh::Settings;
+use model::service::Service as MeshService;
+use model::{Mesh, Ref};
+
+use crate::dirty::Dirty;
+use crate::settings::Options;
+
+/// Namespace and name.
+pub(crate) type Id = (Arc<str>, Arc<str>);
+
+/// Objects of one kind.
+pub(crate) type Table<S> = BTreeMap<Id, Arc<Object<S>>>;
+
+/// All objects that are known, and what is derived from each alone.
+#[derive(Debug)]
+pub struct Tables {
+    pub(crate) options: Options,
+    pub(crate) namespaces: Table<Namespace>,
+    pub(crate) nodes: Table<Node>,
+    pub(crate) services: Table<Service>,
+    pub(crate) slices: Table<EndpointSlice>,
+    pub(crate) pods: Table<Pod>,
+    pub(crate) config_maps: Table<ConfigMap>,
+    pub(crate) service_entries: BTreeMap<Id, Ref<Config<ServiceEntry>>>,
+    pub(crate) workload_entries: BTreeMap<Id, Ref<Config<WorkloadEntry>>>,
+    pub(crate) virtual_services: BTreeMap<Id, Ref<Config<VirtualService>>>,
+    pub(crate) destination_rules: BTreeMap<Id, Ref<Config<DestinationRule>>>,
+    pub(crate) gateways: BTreeMap<Id, Ref<Config<Gateway>>>,
+    pub(crate) sidecars: BTreeMap<Id, Ref<Config<Sidecar>>>,
+    pub(crate) peer_authentications: BTreeMap<Id, Ref<Config<PeerAuthentication>>>,
+    /// Slices of each Kubernetes Service, by its namespace and name.
+    pub(crate) slices_of: BTreeMap<Id, BTreeSet<Arc<str>>>,
+    /// Services whose slices name a pod, by the pod's namespace and name.
+    pub(crate) services_of_pod: BTreeMap<Id, BTreeSet<Id>>,
+    /// Kubernetes Services as the mesh sees them, aliases not yet folded in.
+    pub(crate) converted: BTreeMap<Id, Ref<MeshService>>,
+    /// ServiceEntries as services, one for each host.
+    pub(crate) converted_entries: BTreeMap<Id, Vec<Ref<MeshService>>>,
+    /// The last settings, kept while the mesh ConfigMap does not parse.
+    pub(crate) settings: Ref<Settings>,
+    /// What is wrong with each object, as far as the store can tell.
+    pub(crate) problems: BTreeMap<ObjectKey, Vec<Problem>>,
+    pub(crate) dirty: Dirty,
+    pub(crate) mesh: Arc<Mesh>,
+}
+
+impl Tables {
+    /// Nothing known yet.
+    pub fn new(options: Options) -> Self {
+        let settings = options.settings();
+        Self {
+            namespaces: Table::new(),
+            nodes: Table::new(),
+            services: Table::new(),
+            slices: Table::new(),
+            pods: Table::new(),
+            config_maps: Table::new(),
+            service_entries: BTreeMap::new(),
+            workload_entries: BTreeMap::new(),
+            virtual_services: BTreeMap::new(),
+            destination_rules: BTreeMap::new(),
+            gateways: BTreeMap::new(),
+            sidecars: BTreeMap::new(),
+            peer_authentications: BTreeMap::new(),
+            slices_of: BTreeMap::new(),
+            services_of_pod: BTreeMap::new(),
+            converted: BTreeMap::new(),
+            converted_entries: BTreeMap::new(),
+            mesh: Arc::new(Mesh { settings: settings.clone(), ..Mesh::default() }),
+            settings,
+            problems: BTreeMap::new(),
+            dirty: Dirty::default(),
+            options,
+        }
+    }
+
+    /// Takes an object, or its absence. An object equal to what is known changes nothing.
+    pub fn apply(&mut self, key: &ObjectKey, object: Option<&AnyObject>) {
+        use api::Kind;
+        let id = (Arc::clone(&key.namespace), Arc::clone(&key.name));
+        macro_rules! object {
+            ($table:ident, $variant:ident, $mark:expr) => {{
+                let new = match object {
+                    Some(AnyObject::$variant(o)) => Some(Arc::new(o.clone())),
+                    _ => None,
+                };
+                let old = self.$table.get(&id).cloned();
+                if old != new {
+                    match &new {
+                        Some(o) => self.$table.insert(id.clone(), Arc::clone(o)),
+                        None => self.$table.remove(&id),
+                    };
+                    #[allow(clippy::redundant_closure_call)]
+                    ($mark)(self, &id, old.as_deref(), new.as_deref());
+                }
+            }};
+        }
+        macro_rules! config {
+            ($table:ident, $variant:ident, $mark:expr) => {{
+                let new = match object {
+                    Some(AnyObject::$variant(o)) => Some(config(key, o)),
+                    _ => None,
+                };
+                let old = self.$table.get(&id).cloned();
+                if old != new {
+                    match new {
+                        Some(o) => self.$table.insert(id.clone(), o),
+                        None => self.$table.remove(&id),
+                    };
+                    #[allow(clippy::redundant_closure_call)]
+                    ($mark)(self, &id);
+                }
+            }};
+        }
+        match key.kind {
+            Kind::Namespace => {
+                object!(namespaces, Namespace, |t: &mut Self, _: &_, _, _| t.dirty.namespaces = true)
+            }
+            Kind::Node => object!(nodes, Node, |t: &mut Self, _: &_, _, _| t.dirty.nodes = true),
+            Kind::Service => object!(services, Service, Self::service_changed),
+            Kind::EndpointSlice => object!(slices, EndpointSlice, Self::slice_changed),
+            Kind::Pod => object!(pods, Pod, |t: &mut Self, id: &Id, _, _| {
+                t.dirty.pods.insert(id.clone());
+            }),
+            Kind::ConfigMap => object!(config_maps, ConfigMap, Self::config_map_changed),
+            Kind::ServiceEntry => config!(service_entries, ServiceEntry, |t: &mut Self, id: &Id| {
+                t.dirty.service_entries.insert(id.clone());
+            }),
+            Kind::WorkloadEntry => config!(workload_entries, WorkloadEntry, |t: &mut Self, id: &Id| {
+                t.dirty.workload_entries.insert(Arc::clone(&id.0));
+            }),
+            Kind::VirtualService => {
+                config!(virtual_services, VirtualService, |t: &mut Self, _: &Id| t.dirty.virtual_services =
+                    true);
+            }
+            Kind::DestinationRule => {
+                config!(destination_rules, DestinationRule, |t: &mut Self, _: &Id| t
+                    .dirty
+                    .destination_rules =
+                    true);
+            }
+            Kind::Gateway => config!(gateways, Gateway, |t: &mut Self, _: &Id| t.dirty.gateways = true),
+            Kind::Sidecar => config!(sidecars, Sidecar, |t: &mut Self, _: &Id| t.dirty.sidecars = true),
+            Kind::PeerAuthentication => {
+                config!(peer_authentications, PeerAuthentication, |t: &mut Self, _: &Id| {
+                    t.dirty.peer_authentications = true;
+                })
+            }
+            _ => {}
+        }
+    }
+
+    /// What is wrong with the known objects, by object.
+    pub fn problems(&self) -> &BTreeMap<ObjectKey, Vec<Problem>> {
+        &self.problems
+    }
+
+    /// The kinds that `apply` reads; others are known at most and not served.
+    pub fn reads(kind: api::Kind) -> bool {
+        use api::Kind;
+        matches!(
+            kind,
+            Kind::Namespace
+                | Kind::Node
+                | Kind::Service
+                | Kind::EndpointSlice
+                | Kind::Pod
+                | Kind::ConfigMap
+                | Kind::ServiceEntry
+                | Kind::WorkloadEntry
+                | Kind::VirtualService
+                | Kind::DestinationRule
+                | Kind::Gateway
+                | Kind::Sidecar
+                | Kind::PeerAuthentication
+        )
+    }
+}
+
+/// An object as the mesh keeps it.
+fn config<S: Clone + std::hash::Hash>(key: &ObjectKey, object: &Object<S>) -> Ref<Config<S>> {
+    let mut annotations = object.meta.annotations.clone();
+    annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+    Ref::new(Config {
+        source: ObjectRef { key: key.clone(), generation: object.meta.generation },
+        creation: object.meta.creation,
+        labels: object.meta.labels.clone(),
+        annotations,
+        spec: object.spec.clone(),
+    })
+}

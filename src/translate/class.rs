@@ -1,0 +1,183 @@
+//! Classes of proxies: all that a plan may read of a proxy. Proxies of equal class share their plan.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use api::mesh_config::ProxyConfig;
+use model::endpoint::Locality;
+use model::proxy::{FileCertificates, Interception, IpFamilies, Version};
+use model::{ContentHash, Labels, Mesh, Proxy, ProxyKind, Ref};
+
+/// What a plan is made for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Class {
+    /// What is sent to all proxies with this view: outbound clusters, endpoints, listeners, routes.
+    Shared(Ref<SharedView>),
+    /// What is sent to one workload only: its inbound side; for a router its listeners and routes.
+    Own(Ref<OwnView>),
+}
+
+impl Class {
+    /// Identity of the class.
+    pub fn content_hash(&self) -> ContentHash {
+        model::content_hash(self)
+    }
+}
+
+/// The part of a proxy that outbound resources may depend on.
+///
+/// Labels and locality are reduced to what some object of the mesh looks at (`Mesh::interest`).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SharedView {
+    /// Sidecar or router.
+    pub kind: ProxyKind,
+    /// Configuration namespace.
+    pub namespace: Arc<str>,
+    /// DNS domain, e.g. `shop.svc.cluster.local`.
+    pub dns_domain: Arc<str>,
+    /// Cluster id.
+    pub cluster_id: Arc<str>,
+    /// Network; empty if unknown.
+    pub network: Arc<str>,
+    /// Networks whose endpoints it asks for; empty for all.
+    pub network_view: Vec<String>,
+    /// Address families.
+    pub families: IpFamilies,
+    /// How traffic is captured.
+    pub interception: Interception,
+    /// Labels that some object of the mesh names.
+    pub labels: Labels,
+    /// Where it is, if any load balancing looks at it; else empty.
+    pub locality: Locality,
+    /// Version of its agent.
+    pub version: Version,
+    /// Its own ProxyConfig, or the mesh's default.
+    pub proxy_config: Ref<ProxyConfig>,
+    /// DNS is captured, so automatic addresses can be reached.
+    pub dns_capture: bool,
+    /// HTTP/1.0 is accepted.
+    pub http10: bool,
+    /// Idle timeout as the metadata give it (a Go duration).
+    pub idle_timeout: String,
+    /// Client certificates from files.
+    pub tls_client: FileCertificates,
+    /// Ports below 1024 cannot be bound.
+    pub unprivileged: bool,
+    /// Ports of the proxy itself.
+    pub reserved_ports: Vec<u16>,
+    /// Exact balance on outbound listeners.
+    pub outbound_exact_balance: bool,
+    /// Port of the HTTP forward proxy, overriding the mesh's.
+    pub http_proxy_port: Option<u16>,
+    /// Resolver of dynamic names.
+    pub dns_proxy_addr: String,
+}
+
+/// One workload's own view: the shared one and what only its own resources may depend on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct OwnView {
+    /// What it shares with others.
+    pub shared: Ref<SharedView>,
+    /// Name of its pod.
+    pub pod: Arc<str>,
+    /// Its addresses.
+    pub addresses: Vec<IpAddr>,
+    /// All of its labels.
+    pub labels: Labels,
+    /// Its node.
+    pub node_name: Arc<str>,
+    /// Its service account.
+    pub service_account: String,
+    /// Server certificates from files.
+    pub tls_server: FileCertificates,
+    /// Container ports by name, as its metadata give them.
+    pub pod_ports: Vec<(String, u16)>,
+    /// Exact balance on inbound listeners.
+    pub inbound_exact_balance: bool,
+    /// `MESH_ID`.
+    pub mesh_id: String,
+    /// `WORKLOAD_NAME`.
+    pub workload_name: String,
+}
+
+/// The classes of a proxy: shared first, own on top.
+pub fn classes(mesh: &Mesh, proxy: &Proxy) -> Vec<Class> {
+    let labels = labels(mesh, proxy);
+    let shared = Ref::new(shared_view(mesh, proxy, &labels));
+    let own = OwnView {
+        shared: shared.clone(),
+        pod: Arc::clone(&proxy.pod),
+        addresses: proxy.addresses.clone(),
+        labels,
+        node_name: Arc::clone(&proxy.metadata.node_name),
+        service_account: proxy.metadata.service_account.clone(),
+        tls_server: proxy.metadata.tls_server.clone(),
+        pod_ports: proxy.metadata.pod_ports.clone(),
+        inbound_exact_balance: proxy.metadata.inbound_exact_balance,
+        mesh_id: proxy.metadata.mesh_id.clone(),
+        workload_name: proxy.metadata.workload_name.clone(),
+    };
+    vec![Class::Shared(shared), Class::Own(Ref::new(own))]
+}
+
+/// The labels of the proxy: those of its pod over its static ones if the pod is known, else its metadata's.
+fn labels(mesh: &Mesh, proxy: &Proxy) -> Labels {
+    let Some(pod) = mesh.workloads.pod(&proxy.namespace, &proxy.pod) else {
+        return proxy.metadata.labels.clone();
+    };
+    let mut labels = proxy.metadata.static_labels.clone();
+    labels.extend(pod.workload.labels.iter().map(|(k, v)| (k.clone(), v.clone())));
+    labels
+}
+
+fn shared_view(mesh: &Mesh, proxy: &Proxy, labels: &Labels) -> SharedView {
+    let metadata = &proxy.metadata;
+    let interest = &mesh.interest;
+    let seen = |key: &&String| interest.label_keys.contains(*key);
+    SharedView {
+        kind: proxy.kind,
+        namespace: Arc::clone(&proxy.namespace),
+        dns_domain: Arc::clone(&proxy.dns_domain),
+        cluster_id: Arc::clone(&metadata.cluster_id),
+        network: Arc::clone(&metadata.network),
+        network_view: metadata.network_view.clone(),
+        families: proxy.families(),
+        interception: metadata.interception,
+        labels: labels.iter().filter(|(k, _)| seen(k)).map(|(k, v)| (k.clone(), v.clone())).collect(),
+        locality: if interest.locality { locality(mesh, proxy, labels) } else { Locality::default() },
+        version: metadata.version,
+        proxy_config: proxy.proxy_config(&mesh.settings.default_proxy_config).clone(),
+        dns_capture: metadata.dns_capture,
+        http10: metadata.http10 || mesh.settings.features.http10,
+        idle_timeout: metadata.idle_timeout.clone(),
+        tls_client: metadata.tls_client.clone(),
+        unprivileged: metadata.unprivileged,
+        reserved_ports: metadata.reserved_ports.clone(),
+        outbound_exact_balance: metadata.outbound_exact_balance,
+        http_proxy_port: metadata.http_proxy_port,
+        dns_proxy_addr: metadata.dns_proxy_addr.clone(),
+    }
+}
+
+/// Where the proxy is: by its labels, by its pod, by what it says.
+fn locality(mesh: &Mesh, proxy: &Proxy, labels: &Labels) -> Locality {
+    const REGION: &str = "topology.kubernetes.io/region";
+    const ZONE: &str = "topology.kubernetes.io/zone";
+    const SUBZONE: &str = "topology.istio.io/subzone";
+    let label = |key: &str| metadata_label(proxy, labels, key);
+    if let Some(region) = label(REGION).filter(|r| !r.is_empty()) {
+        let (zone, subzone) = (label(ZONE).unwrap_or_default(), label(SUBZONE).unwrap_or_default());
+        return Locality { region, zone, subzone };
+    }
+    if let Some(text) = label("topology.istio.io/locality").or_else(|| label("istio-locality")) {
+        return Locality::parse(&text);
+    }
+    match mesh.workloads.pod(&proxy.namespace, &proxy.pod) {
+        Some(pod) if !pod.workload.locality.is_empty() => pod.workload.locality.clone(),
+        _ => proxy.locality.clone(),
+    }
+}
+
+fn metadata_label(proxy: &Proxy, labels: &Labels, key: &str) -> Option<String> {
+    labels.get(key).or_else(|| proxy.metadata.labels.get(key)).cloned()
+}

@@ -1,0 +1,46 @@
+//! Keys: all that a builder may look at, and the identity of what it builds.
+
+use std::sync::Arc;
+
+use model::{ContentHash, Ref};
+
+use crate::clusters::ClusterKey;
+use crate::endpoints::EndpointsKey;
+use crate::listeners::ListenerKey;
+use crate::routes::RouteKey;
+
+/// The key of one resource.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Key {
+    /// A Cluster.
+    Cluster(Ref<ClusterKey>),
+    /// A ClusterLoadAssignment.
+    Endpoints(Ref<EndpointsKey>),
+    /// A Listener.
+    Listener(Ref<ListenerKey>),
+    /// A RouteConfiguration.
+    Route(Ref<RouteKey>),
+}
+
+impl Key {
+    /// Identity of the key: the hash of its content, told apart by kind.
+    pub fn content_hash(&self) -> ContentHash {
+        let (tag, hash) = match self {
+            Self::Cluster(k) => (1, k.content_hash()),
+            Self::Endpoints(k) => (2, k.content_hash()),
+            Self::Listener(k) => (3, k.content_hash()),
+            Self::Route(k) => (4, k.content_hash()),
+        };
+        hash.rotate_left(8) ^ tag
+    }
+}
+
+/// Planned resources of one kind: name and key, sorted by name, names unique.
+pub type Entries = Arc<[(Arc<str>, Key)]>;
+
+/// Sorts planned resources by name; of several with one name the first stays.
+pub fn entries(mut planned: Vec<(Arc<str>, Key)>) -> Entries {
+    planned.sort_by(|a, b| a.0.cmp(&b.0));
+    planned.dedup_by(|later, first| later.0 == first.0);
+    planned.into()
+}

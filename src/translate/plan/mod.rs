@@ -1,0 +1,59 @@
+//! Plans: for a class of proxies, the name and the key of every resource that is sent.
+//!
+//! A plan keeps the sections of the mesh that it was made from. When the next mesh comes, only the parts whose
+//! inputs are other allocations are planned again, and a part that comes out equal stays the old allocation.
+
+mod own;
+mod shared;
+
+use std::sync::Arc;
+
+use model::mesh::Changes;
+use model::{Mesh, Ref};
+
+use crate::class::Class;
+use crate::key::Entries;
+use crate::scope::Scope;
+
+/// The resources of one class, by kind.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Clusters.
+    pub clusters: Entries,
+    /// Load assignments, one for each EDS cluster.
+    pub endpoints: Entries,
+    /// Listeners.
+    pub listeners: Entries,
+    /// Route configurations, one for each name that a listener asks for.
+    pub routes: Entries,
+    /// Listeners of lower layers that this class must not have.
+    pub hidden_listeners: Arc<[Arc<str>]>,
+    /// What it was made from.
+    mesh: Mesh,
+    /// What the class sees of it.
+    scope: Ref<Scope>,
+}
+
+impl Plan {
+    /// The scope of the class.
+    pub fn scope(&self) -> &Ref<Scope> {
+        &self.scope
+    }
+}
+
+/// Plans a class. `previous` is its last plan and what changed since; if nothing of the class changed the same
+/// allocation comes back.
+pub fn plan(mesh: &Mesh, class: &Class, previous: Option<(&Arc<Plan>, &Changes)>) -> Arc<Plan> {
+    match class {
+        Class::Shared(view) => shared::plan(mesh, view, previous),
+        Class::Own(view) => own::plan(mesh, view, previous),
+    }
+}
+
+/// The old entries if the new ones are equal, so that equality is seen by pointer further on.
+fn keep(new: Entries, old: Option<&Entries>) -> Entries {
+    match old {
+        Some(old) if **old == *new => Arc::clone(old),
+        _ => new,
+    }
+}

@@ -1,0 +1,70 @@
+//! The plan of what one workload has for itself: its inbound side; for a router its listeners and routes.
+
+use std::sync::Arc;
+
+use model::mesh::Changes;
+use model::{Mesh, ProxyKind, Ref};
+
+use super::{Plan, keep};
+use crate::class::OwnView;
+use crate::context::Context;
+use crate::key::entries;
+use crate::scope;
+use crate::{clusters, listeners};
+
+/// Plans an own class.
+pub(super) fn plan(mesh: &Mesh, view: &Ref<OwnView>, previous: Option<(&Arc<Plan>, &Changes)>) -> Arc<Plan> {
+    if let Some((old, changes)) = previous
+        && unaffected(old, mesh, view, changes)
+    {
+        return Arc::clone(old);
+    }
+    let old = previous.map(|(plan, _)| plan);
+    // A sidecar's own resources do not depend on what it imports, so that is not computed for each of them.
+    let scope = Ref::new(match view.shared.kind {
+        ProxyKind::Sidecar => scope::own(mesh, &view.shared),
+        ProxyKind::Router => scope::plan(mesh, &view.shared),
+    });
+    let context = Context { mesh, view: &view.shared, scope: &scope };
+    let clusters = entries(clusters::inbound::plan(&context, view));
+    let endpoints = entries(crate::endpoints::plan_own(&context, view));
+    let (listeners, routes, hidden) = match view.shared.kind {
+        ProxyKind::Sidecar => {
+            let hidden = listeners::outbound::hidden(&context, view);
+            (listeners::inbound::plan(&context, view), Vec::new(), hidden)
+        }
+        ProxyKind::Router => {
+            let (listeners, routes) = listeners::gateway::plan(&context, view);
+            (listeners, routes, Vec::new())
+        }
+    };
+    Arc::new(Plan {
+        clusters: keep(clusters, old.map(|p| &p.clusters)),
+        endpoints: keep(endpoints, old.map(|p| &p.endpoints)),
+        listeners: keep(entries(listeners), old.map(|p| &p.listeners)),
+        routes: keep(entries(routes), old.map(|p| &p.routes)),
+        hidden_listeners: hidden.into(),
+        mesh: mesh.clone(),
+        scope,
+    })
+}
+
+/// Whether nothing that an own plan reads differs from what `old` was made from.
+fn unaffected(old: &Plan, mesh: &Mesh, view: &OwnView, changes: &Changes) -> bool {
+    let namespace = &view.shared.namespace;
+    let services = |mesh: &Mesh| mesh.services.of_namespace(namespace).cloned();
+    let pod = |mesh: &Mesh| mesh.workloads.pod(namespace, &view.pod).cloned();
+    let own_endpoints = || changes.endpoints.iter().any(|(_, ns)| ns == namespace);
+    let router = view.shared.kind == ProxyKind::Router;
+    mesh.settings == old.mesh.settings
+        && Arc::ptr_eq(&mesh.sidecars, &old.mesh.sidecars)
+        && Arc::ptr_eq(&mesh.peer_authentications, &old.mesh.peer_authentications)
+        && Arc::ptr_eq(&mesh.destination_rules, &old.mesh.destination_rules)
+        && (!router
+            || (Arc::ptr_eq(&mesh.gateways, &old.mesh.gateways)
+                && Arc::ptr_eq(&mesh.virtual_services, &old.mesh.virtual_services)
+                && Arc::ptr_eq(&mesh.services, &old.mesh.services)))
+        && services(mesh) == services(&old.mesh)
+        && pod(mesh) == pod(&old.mesh)
+        && !own_endpoints()
+}

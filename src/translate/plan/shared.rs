@@ -1,0 +1,124 @@
+//! The plan of what proxies share: outbound clusters, endpoints, listeners and routes.
+
+use std::sync::Arc;
+
+use model::mesh::Changes;
+use model::service::Resolution;
+use model::{Mesh, Ref};
+
+use super::{Plan, keep};
+use crate::class::SharedView;
+use crate::context::Context;
+use crate::key::{Entries, entries};
+use crate::scope::{self, Scope};
+use crate::{clusters, endpoints, listeners, routes};
+
+/// Which parts must be planned again.
+#[derive(Clone, Copy, Debug, Default)]
+struct Stale {
+    clusters: bool,
+    endpoints: bool,
+    listeners: bool,
+    routes: bool,
+}
+
+impl Stale {
+    const ALL: Self = Self { clusters: true, endpoints: true, listeners: true, routes: true };
+
+    /// What must be planned again when `old`, made from an older mesh, meets `mesh`.
+    fn after(old: &Plan, mesh: &Mesh, scope: &Ref<Scope>, changes: &Changes) -> Self {
+        if *scope != old.scope || mesh.settings != old.mesh.settings {
+            return Self::ALL;
+        }
+        let rules = !Arc::ptr_eq(&mesh.destination_rules, &old.mesh.destination_rules);
+        let authn = !Arc::ptr_eq(&mesh.peer_authentications, &old.mesh.peer_authentications);
+        let gateways = !Arc::ptr_eq(&mesh.gateways, &old.mesh.gateways);
+        let seen = |resolution: &dyn Fn(Resolution) -> bool| {
+            changes.endpoints.iter().any(|(host, ns)| {
+                let service = mesh.services.of_host(host).iter().find(|s| s.namespace == *ns);
+                service.is_some_and(|s| resolution(s.resolution))
+            })
+        };
+        // The endpoints of DNS clusters are inside the cluster, those of headless services name listeners.
+        let inline = seen(&|r| r != Resolution::ClientSide);
+        Self {
+            clusters: rules || authn || gateways || inline || !changes.identities.is_empty(),
+            endpoints: rules || authn || gateways,
+            listeners: rules || seen(&|r| r == Resolution::Passthrough),
+            routes: rules,
+        }
+    }
+}
+
+/// Plans a shared class.
+pub(super) fn plan(
+    mesh: &Mesh,
+    view: &Ref<SharedView>,
+    previous: Option<(&Arc<Plan>, &Changes)>,
+) -> Arc<Plan> {
+    let old = previous.map(|(plan, _)| plan);
+    let scope = plan_scope(mesh, view, old.map(|p| &**p));
+    let context = Context { mesh, view, scope: &scope };
+    let stale = previous.map_or(Stale::ALL, |(old, changes)| Stale::after(old, mesh, &scope, changes));
+    let part = |stale: bool, old: Option<&Entries>, make: &dyn Fn() -> Entries| match old {
+        Some(old) if !stale => Arc::clone(old),
+        _ => keep(make(), old),
+    };
+    let clusters =
+        part(stale.clusters, old.map(|p| &p.clusters), &|| entries(clusters::outbound::plan(&context)));
+    let endpoints = part(stale.endpoints, old.map(|p| &p.endpoints), &|| entries(endpoints::plan(&context)));
+    let endpoints = match previous {
+        Some((_, changes)) if !stale.endpoints => touched_endpoints(&context, endpoints, changes),
+        _ => endpoints,
+    };
+    let listeners =
+        part(stale.listeners, old.map(|p| &p.listeners), &|| entries(listeners::outbound::plan(&context)));
+    let routes = part(stale.routes, old.map(|p| &p.routes), &|| entries(routes::sidecar::plan(&context)));
+    Arc::new(Plan {
+        clusters,
+        endpoints,
+        listeners,
+        routes,
+        hidden_listeners: Arc::default(),
+        mesh: mesh.clone(),
+        scope,
+    })
+}
+
+fn plan_scope(mesh: &Mesh, view: &SharedView, old: Option<&Plan>) -> Ref<Scope> {
+    if let Some(old) = old {
+        let same = Arc::ptr_eq(&mesh.services, &old.mesh.services)
+            && Arc::ptr_eq(&mesh.virtual_services, &old.mesh.virtual_services)
+            && Arc::ptr_eq(&mesh.sidecars, &old.mesh.sidecars)
+            && mesh.settings == old.mesh.settings;
+        if same {
+            return old.scope.clone();
+        }
+    }
+    let scope = Ref::new(scope::plan(mesh, view));
+    match old {
+        Some(old) if old.scope == scope => old.scope.clone(),
+        _ => scope,
+    }
+}
+
+/// The assignments with those of the changed services planned again: nothing else is looked at.
+fn touched_endpoints(context: &Context<'_>, old: Entries, changes: &Changes) -> Entries {
+    if changes.endpoints.is_empty() {
+        return old;
+    }
+    let mut list = None;
+    for (host, namespace) in &changes.endpoints {
+        let Some(scoped) = context.scope.service(host).filter(|s| s.service.namespace == *namespace) else {
+            continue;
+        };
+        for (name, key) in endpoints::plan_service(context, scoped) {
+            if let Ok(at) = old.binary_search_by(|(n, _)| n.cmp(&name))
+                && let Some(slot) = list.get_or_insert_with(|| old.to_vec()).get_mut(at)
+            {
+                slot.1 = key;
+            }
+        }
+    }
+    list.map_or(Arc::clone(&old), |list| keep(list.into(), Some(&old)))
+}
