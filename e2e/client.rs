@@ -1,0 +1,203 @@
+//! The client side of a test pod: single requests, TCP conversations and steady load from inside its namespace.
+
+pub(crate) mod load;
+pub(crate) mod tcp;
+mod wire;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use bytes::{BufMut, Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version, header};
+
+use crate::echo::Seen;
+use crate::netns::Netns;
+use crate::redirect::{APP_MARK, Owner};
+use crate::services::Services;
+
+/// A pod as a place from which connections are made.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    pub(crate) netns: Arc<Netns>,
+    pub(crate) namespace: String,
+    pub(crate) owner: Owner,
+    pub(crate) services: Arc<Services>,
+}
+
+impl Caller {
+    /// The mark that the app's sockets must carry.
+    fn mark(&self) -> Option<u32> {
+        (self.owner == Owner::Mark).then_some(APP_MARK)
+    }
+
+    /// The address behind `host:port`, as the cluster's DNS would answer in this pod.
+    fn resolve(&self, authority: &str, default_port: u16) -> Result<SocketAddr> {
+        if let Ok(address) = authority.parse() {
+            return Ok(address);
+        }
+        let (host, port) = match authority.rsplit_once(':') {
+            Some((host, port)) => (host, port.parse().with_context(|| format!("port of {authority}"))?),
+            None => (authority, default_port),
+        };
+        Ok(SocketAddr::new(self.services.resolve(host, &self.namespace)?, port))
+    }
+}
+
+/// One HTTP request in the making.
+#[derive(Clone, Debug)]
+#[must_use = "a call does nothing until it is sent"]
+pub struct Call {
+    caller: Caller,
+    method: Method,
+    url: String,
+    host: Option<String>,
+    headers: Vec<(String, String)>,
+    body: Bytes,
+    http2: bool,
+    timeout: Duration,
+}
+
+/// The answer to a [`Call`].
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// Status code.
+    pub status: u16,
+    /// Headers.
+    pub headers: HeaderMap,
+    /// The whole body.
+    pub body: Bytes,
+    /// Trailers, if any came.
+    pub trailers: Option<HeaderMap>,
+}
+
+impl Call {
+    pub(crate) fn new(caller: Caller, method: Method, url: &str) -> Self {
+        Self {
+            caller,
+            method,
+            url: url.to_owned(),
+            host: None,
+            headers: Vec::new(),
+            body: Bytes::new(),
+            http2: false,
+            timeout: Duration::from_secs(10),
+        }
+    }
+
+    /// Adds a request header.
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Sends this Host (or `:authority`) instead of the URL's.
+    pub fn host(mut self, host: &str) -> Self {
+        self.host = Some(host.to_owned());
+        self
+    }
+
+    /// Sends a body.
+    pub fn body(mut self, body: impl Into<Bytes>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    /// Speaks HTTP/2 with prior knowledge.
+    pub fn http2(mut self) -> Self {
+        self.http2 = true;
+        self
+    }
+
+    /// Gives up after this time instead of 10 seconds.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Frames the body as one gRPC message and speaks HTTP/2.
+    pub(crate) fn framed_as_grpc(self) -> Self {
+        let mut frame = BytesMut::with_capacity(self.body.len() + 5);
+        frame.put_u8(0);
+        frame.put_u32(u32::try_from(self.body.len()).unwrap_or(u32::MAX));
+        frame.put_slice(&self.body);
+        self.body(frame.freeze()).http2().header("content-type", "application/grpc").header("te", "trailers")
+    }
+
+    /// Sends the request on a new connection and waits for the whole answer.
+    ///
+    /// An error means that there was no answer (refused, reset, timed out); any status is an answer.
+    pub fn send(&self) -> Result<Answer> {
+        let prepared = self.prepare()?;
+        let url = self.url.clone();
+        self.caller.netns.run(async move {
+            let exchange = async { wire::Connection::open(&prepared).await?.exchange(&prepared).await };
+            match tokio::time::timeout(prepared.timeout, exchange).await {
+                Ok(answer) => answer.with_context(|| format!("call {url} at {}", prepared.target)),
+                Err(_) => bail!("no answer from {url} at {} within {:?}", prepared.target, prepared.timeout),
+            }
+        })?
+    }
+
+    /// Resolves the name and builds the head, once for any number of sendings.
+    fn prepare(&self) -> Result<wire::Prepared> {
+        let uri: Uri = self.url.parse().with_context(|| format!("URL {}", self.url))?;
+        if uri.scheme_str() != Some("http") {
+            bail!("{}: only http:// is spoken", self.url);
+        }
+        let authority = uri.authority().with_context(|| format!("{} names no host", self.url))?;
+        let target = self.caller.resolve(authority.as_str(), 80)?;
+        let host = self.host.clone().unwrap_or_else(|| authority.to_string());
+        let path = uri.path_and_query().map_or("/", |path| path.as_str());
+        let mut head = http::Request::new(());
+        *head.method_mut() = self.method.clone();
+        if self.http2 {
+            *head.version_mut() = Version::HTTP_2;
+            *head.uri_mut() = format!("http://{host}{path}").parse()?;
+        } else {
+            *head.uri_mut() = path.parse()?;
+            head.headers_mut().insert(header::HOST, host.parse()?);
+        }
+        for (name, value) in &self.headers {
+            head.headers_mut().append(name.parse::<HeaderName>()?, value.parse::<HeaderValue>()?);
+        }
+        Ok(wire::Prepared {
+            target,
+            mark: self.caller.mark(),
+            head,
+            body: self.body.clone(),
+            http2: self.http2,
+            timeout: self.timeout,
+        })
+    }
+
+    pub(crate) fn caller(&self) -> &Caller {
+        &self.caller
+    }
+}
+
+impl Answer {
+    /// The echo app's report, also from inside a gRPC message.
+    ///
+    /// Fails, with the answer's text, if something else answered: a proxy's own answer, for one.
+    pub fn seen(&self) -> Result<Seen> {
+        let framed = self.headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/grpc");
+        let json = self.body.get(if framed { 5 } else { 0 }..).unwrap_or_default();
+        serde_json::from_slice(json).with_context(|| format!("not the app's answer: {self:?}"))
+    }
+
+    /// Fails, with the whole answer, unless the status is `expected`.
+    pub fn expect(self, expected: StatusCode) -> Result<Self> {
+        if self.status != expected.as_u16() {
+            bail!("expected {expected}, got {self:?}");
+        }
+        Ok(self)
+    }
+
+    /// The first value of a header, if it is text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}

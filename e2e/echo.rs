@@ -1,0 +1,189 @@
+//! The app of a test pod: answers with what it saw, over HTTP/1.1, h2c, gRPC framing or raw TCP.
+
+mod http;
+mod tcp;
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpListener;
+
+/// One port of the app and what it speaks.
+#[derive(Clone, Debug)]
+pub struct Echo {
+    port: u16,
+    address: IpAddr,
+    speaks: Speaks,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Speaks {
+    Http,
+    Tcp { banner: bool },
+}
+
+/// Who the app says it is.
+#[derive(Clone, Debug)]
+pub struct Workload {
+    /// Name of the pod.
+    pub pod: String,
+    /// Namespace of the pod.
+    pub namespace: String,
+}
+
+/// What an app saw of one request; HTTP answers carry it as their JSON body.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Seen {
+    /// Name of the pod that answered.
+    pub pod: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// `HTTP/1.1` or `HTTP/2.0`.
+    pub protocol: String,
+    /// Request method.
+    pub method: String,
+    /// Path with query.
+    pub path: String,
+    /// Host header or `:authority`.
+    pub host: String,
+    /// All headers; a repeated header has several values, in order.
+    pub headers: BTreeMap<String, Vec<String>>,
+    /// The address and port that the connection came from.
+    pub peer: SocketAddr,
+    /// The address and port that the connection came to.
+    pub local: SocketAddr,
+    /// The request's body.
+    pub body: String,
+}
+
+impl Seen {
+    /// The first value of a header, by its lower-case name.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.first().map(String::as_str)
+    }
+
+    /// The values of one key (`By`, `URI`, `Hash`, `DNS`) over all elements of `x-forwarded-client-cert`.
+    #[must_use]
+    pub fn client_certificate(&self, key: &str) -> Vec<String> {
+        let elements = self.header("x-forwarded-client-cert").unwrap_or_default();
+        elements
+            .split([',', ';'])
+            .filter_map(|pair| pair.split_once('='))
+            .filter(|(name, _)| name.eq_ignore_ascii_case(key))
+            .map(|(_, value)| value.trim_matches('"').to_owned())
+            .collect()
+    }
+}
+
+/// Counts what an app did, and changes how it behaves while it runs.
+#[derive(Debug, Default)]
+pub struct Control {
+    requests: AtomicU64,
+    connections: AtomicU64,
+    // 0: answer 200.
+    status: AtomicU16,
+    delay_ms: AtomicU64,
+}
+
+impl Control {
+    /// Requests that reached the app so far (over TCP: lines).
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Connections that the app accepted so far.
+    #[must_use]
+    pub fn connections(&self) -> u64 {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// From now on answer every request with `status`; `None` for 200 again.
+    pub fn answer_with(&self, status: Option<u16>) {
+        self.status.store(status.unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// From now on wait so long before each answer.
+    pub fn delay(&self, delay: Duration) {
+        self.delay_ms.store(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    fn status(&self) -> Option<u16> {
+        Some(self.status.load(Ordering::Relaxed)).filter(|&status| status != 0)
+    }
+
+    fn current_delay(&self) -> Duration {
+        Duration::from_millis(self.delay_ms.load(Ordering::Relaxed))
+    }
+}
+
+impl Echo {
+    /// HTTP/1.1 and h2c (prior knowledge) on one port; gRPC-shaped requests get trailers.
+    #[must_use]
+    pub fn http(port: u16) -> Self {
+        Self::new(port, Speaks::Http)
+    }
+
+    /// Raw TCP: each line comes back as `POD PEER LINE`; the client speaks first.
+    #[must_use]
+    pub fn tcp(port: u16) -> Self {
+        Self::new(port, Speaks::Tcp { banner: false })
+    }
+
+    /// As [`Echo::tcp`], but the server speaks first: `220 POD ready`.
+    #[must_use]
+    pub fn tcp_with_banner(port: u16) -> Self {
+        Self::new(port, Speaks::Tcp { banner: true })
+    }
+
+    /// Listen on this address instead of all.
+    #[must_use]
+    pub fn on(mut self, address: IpAddr) -> Self {
+        self.address = address;
+        self
+    }
+
+    fn new(port: u16, speaks: Speaks) -> Self {
+        Self { port, address: Ipv4Addr::UNSPECIFIED.into(), speaks }
+    }
+
+    /// The port that the app listens on.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Opens the port; connections queue from here on.
+    pub async fn listen(&self) -> Result<TcpListener> {
+        let address = SocketAddr::new(self.address, self.port);
+        TcpListener::bind(address).await.with_context(|| format!("listen on {address}"))
+    }
+
+    /// Serves connections until the task is dropped.
+    pub async fn serve(self, listener: TcpListener, workload: Workload, control: Arc<Control>) {
+        loop {
+            // Failures of accept are the peer's (gone already) or pass (no descriptors left).
+            let Ok((stream, peer)) = listener.accept().await else {
+                tokio::task::yield_now().await;
+                continue;
+            };
+            control.connections.fetch_add(1, Ordering::Relaxed);
+            let (workload, control, speaks) = (workload.clone(), Arc::clone(&control), self.speaks);
+            tokio::spawn(async move {
+                match speaks {
+                    Speaks::Http => http::serve(stream, peer, workload, control).await,
+                    Speaks::Tcp { banner } => tcp::serve(stream, peer, &workload, &control, banner).await,
+                }
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,40 @@
+//! The app's raw TCP side: lines in, lines out, with or without a greeting.
+
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
+
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+
+use super::{Control, Workload};
+
+/// Serves one connection until the client closes it; errors are the client's to notice.
+pub(super) async fn serve(
+    stream: TcpStream,
+    peer: SocketAddr,
+    workload: &Workload,
+    control: &Control,
+    banner: bool,
+) {
+    let _ = talk(stream, peer, workload, control, banner).await;
+}
+
+async fn talk(
+    mut stream: TcpStream,
+    peer: SocketAddr,
+    workload: &Workload,
+    control: &Control,
+    banner: bool,
+) -> std::io::Result<()> {
+    let (reader, mut writer) = stream.split();
+    if banner {
+        writer.write_all(format!("220 {} ready\r\n", workload.pod).as_bytes()).await?;
+    }
+    let mut lines = BufReader::new(reader).lines();
+    while let Some(line) = lines.next_line().await? {
+        control.requests.fetch_add(1, Ordering::Relaxed);
+        tokio::time::sleep(control.current_delay()).await;
+        writer.write_all(format!("{} {peer} {line}\n", workload.pod).as_bytes()).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,116 @@
+//! One stock Envoy of a pod: started, asked over its admin port, and held to have refused nothing.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use http::Method;
+use serde_json::Value;
+
+use crate::client::{Call, Caller};
+use crate::process::Process;
+use crate::wait::wait_until;
+use crate::world::World;
+
+/// Where the admin interface listens inside every pod.
+const ADMIN: &str = "127.0.0.1:15000";
+
+/// A running Envoy.
+#[derive(Debug)]
+pub struct Envoy {
+    caller: Caller,
+    /// The program whose log is Envoy's: Envoy itself, or the agent that started it.
+    process: Arc<Process>,
+}
+
+impl Envoy {
+    /// Starts Envoy in a pod with a whole bootstrap of the test's own; its admin must be at 127.0.0.1:15000.
+    pub(crate) fn start_static(world: &World, caller: Caller, pod: &str, bootstrap: &str) -> Result<Self> {
+        let config = world.dir().join(format!("{pod}.bootstrap.yaml"));
+        fs::write(&config, bootstrap).with_context(|| format!("write {}", config.display()))?;
+        let process = Self::process(world, &caller, pod, &config)?;
+        Ok(Self { caller, process: Arc::new(process) })
+    }
+
+    /// The Envoy that `process` started or is.
+    pub(crate) fn of(caller: Caller, process: Arc<Process>) -> Self {
+        Self { caller, process }
+    }
+
+    fn process(world: &World, caller: &Caller, pod: &str, config: &Path) -> Result<Process> {
+        let program = world.program(&crate::tools::envoy()?)?;
+        let mut command = caller.netns.proxy_command(caller.owner, &program);
+        // Hot restart claims shared memory by a number that all pods of a world would share.
+        command.arg("-c").arg(config).args(["--disable-hot-restart", "--concurrency", "1", "-l", "info"]);
+        Process::start(&format!("Envoy of {pod}"), command, &world.dir().join(format!("{pod}.envoy.log")))
+    }
+
+    /// The body of an admin page such as `/config_dump`.
+    pub fn admin(&self, path: &str) -> Result<String> {
+        let call = Call::new(self.caller.clone(), Method::GET, &format!("http://{ADMIN}{path}"));
+        let answer = call.timeout(Duration::from_secs(5)).send()?;
+        Ok(String::from_utf8_lossy(&answer.body).into_owned())
+    }
+
+    /// An admin page as JSON.
+    pub fn admin_json(&self, path: &str) -> Result<Value> {
+        let text = self.admin(path)?;
+        serde_json::from_str(&text).with_context(|| format!("{path} is not JSON: {text}"))
+    }
+
+    /// Counters and gauges whose names match the regular expression.
+    pub fn stats(&self, filter: &str) -> Result<BTreeMap<String, u64>> {
+        let text = self.admin(&format!("/stats?filter={filter}"))?;
+        let lines = text.lines().filter_map(|line| line.rsplit_once(": "));
+        Ok(lines.filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?))).collect())
+    }
+
+    /// The sum of the stats that match.
+    pub fn stat(&self, filter: &str) -> Result<u64> {
+        Ok(self.stats(filter)?.values().sum())
+    }
+
+    /// Waits until Envoy says that it is ready to serve.
+    pub fn wait_ready(&self) -> Result<()> {
+        wait_until("Envoy to be ready", || {
+            self.process.alive()?;
+            let state = self.admin("/ready")?;
+            if state.trim() != "LIVE" {
+                bail!("/ready says {}", state.trim());
+            }
+            Ok(true)
+        })
+    }
+
+    /// Everything logged so far.
+    pub fn log(&self) -> Result<String> {
+        self.process.log()
+    }
+
+    /// Fails if Envoy has ended or ever refused configuration.
+    pub fn check(&self) -> Result<()> {
+        self.process.alive()?;
+        let refused: Vec<(String, u64)> =
+            self.stats("update_rejected")?.into_iter().filter(|(_, count)| *count > 0).collect();
+        if !refused.is_empty() {
+            bail!("Envoy refused configuration: {refused:?}\n{}", self.refusals()?);
+        }
+        let log = self.refusals()?;
+        if !log.is_empty() {
+            bail!("Envoy's log tells of refused configuration:\n{log}");
+        }
+        Ok(())
+    }
+
+    pub(crate) fn stop(&self) {
+        self.process.stop();
+    }
+
+    fn refusals(&self) -> Result<String> {
+        let log = self.process.log()?;
+        Ok(log.lines().filter(|line| line.contains(" rejected")).collect::<Vec<_>>().join("\n"))
+    }
+}

@@ -1,0 +1,115 @@
+//! Two Envoys with bootstraps written by hand: what the other stories rely on of pods, redirects and clients.
+
+use anyhow::Result;
+use e2e::{Echo, Pod, Sidecar, World, world};
+use http::{Method, StatusCode};
+
+fn client(world: &World) -> Result<Pod> {
+    let bootstrap = include_str!("by_hand/client.yaml");
+    world.pod("shop", "client").sidecar(Sidecar::ByHand(bootstrap.to_owned())).start()
+}
+
+fn server(world: &World) -> Result<Pod> {
+    world
+        .pod("shop", "server")
+        .app(Echo::http(8080))
+        .sidecar(Sidecar::ByHand(include_str!("by_hand/server.yaml").to_owned()))
+        .start()
+}
+
+#[test]
+fn a_request_passes_both_sidecars() {
+    world(|world| {
+        let (client, server) = (client(world)?, server(world)?);
+        let sniffer = world.sniff()?;
+        let url = format!("http://{}:8080/path?q=1", server.ip());
+        let answer = client.get(&url).header("x-marker", "readable-on-the-wire").send()?;
+        let seen = answer.expect(StatusCode::OK)?.seen()?;
+        assert_eq!((seen.pod.as_str(), seen.namespace.as_str()), ("server", "shop"));
+        assert_eq!((seen.method.as_str(), seen.path.as_str()), ("GET", "/path?q=1"));
+        assert_eq!(seen.host, format!("{}:8080", server.ip()));
+        assert_eq!(seen.header("x-left-through"), Some(format!("{}:8080", server.ip()).as_str()));
+        assert_eq!(seen.header("x-came-from"), Some(client.ip().to_string().as_str()));
+        assert_eq!(seen.peer.ip().to_string(), "127.0.0.6");
+        assert_eq!(client.envoy()?.stat("^http.outbound.downstream_rq_total$")?, 1);
+        assert_eq!(server.envoy()?.stat("^http.inbound.downstream_rq_total$")?, 1);
+        let capture = sniffer.stop()?;
+        assert!(capture.contains("readable-on-the-wire"), "{} frames", capture.frames());
+        assert!(!capture.contains("never-sent"));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_pod_without_sidecar_is_not_redirected_but_its_server_is() {
+    world(|world| {
+        let (client, server) = (world.pod("shop", "plain").start()?, server(world)?);
+        let seen = client.get(&format!("http://{}:8080/", server.ip())).send()?.seen()?;
+        assert_eq!(seen.header("x-left-through"), None);
+        assert_eq!(seen.header("x-came-from"), Some(client.ip().to_string().as_str()));
+        Ok(())
+    });
+}
+
+#[test]
+fn http2_and_grpc_reach_the_app() {
+    world(|world| {
+        let (client, server) = (world.pod("shop", "plain").start()?, server(world)?);
+        let url = format!("http://{}:8080/pkg.Service/Method", server.ip());
+        let seen = client.call(Method::POST, &url).http2().body("hello").send()?.seen()?;
+        assert_eq!((seen.protocol.as_str(), seen.body.as_str()), ("HTTP/2.0", "hello"));
+        let answer = client.grpc(&format!("{url}?grpc-status=7"), "hello").send()?;
+        assert_eq!(answer.seen()?.body, "\0\0\0\0\u{5}hello");
+        let trailers = answer.trailers.expect("trailers");
+        assert_eq!(trailers.get("grpc-status").unwrap(), "7");
+        Ok(())
+    });
+}
+
+#[test]
+fn tcp_conversations_work_in_both_speaking_orders() {
+    world(|world| {
+        let server =
+            world.pod("shop", "server").app(Echo::tcp(9000)).app(Echo::tcp_with_banner(9001)).start()?;
+        let client = world.pod("shop", "client").start()?;
+        let quiet = client.tcp(&format!("{}:9000", server.ip()))?;
+        quiet.send_line("hello")?;
+        let line = quiet.read_line()?;
+        assert!(line.starts_with(&format!("server {}:", client.ip())) && line.ends_with(" hello"), "{line}");
+        let greeting = client.tcp(&format!("{}:9001", server.ip()))?;
+        assert_eq!(greeting.read_line()?, "220 server ready");
+        assert_eq!(server.app().connections(), 2);
+        Ok(())
+    });
+}
+
+#[test]
+fn load_counts_what_happens() {
+    world(|world| {
+        let (client, server) = (client(world)?, server(world)?);
+        let load = client.load(&format!("http://{}:8080/", server.ip()), 4)?;
+        load.wait_for(50)?;
+        load.so_far().only_successes()?;
+        server.app().answer_with(Some(503));
+        load.wait_for(50)?;
+        let report = load.stop();
+        assert!(report.by_status[&200] >= 50 && report.by_status[&503] > 0, "{report:?}");
+        assert_eq!(report.by_pod["server"], report.by_status[&200] + report.by_status[&503]);
+        assert!(report.only_successes().is_err());
+        Ok(())
+    });
+}
+
+#[test]
+fn a_stopped_app_shows_as_failures() {
+    world(|world| {
+        let server = world.pod("shop", "server").app(Echo::http(8080)).start()?;
+        let client = world.pod("shop", "client").start()?;
+        let url = format!("http://{}:8080/", server.ip());
+        client.get(&url).send()?.expect(StatusCode::OK)?;
+        server.stop_app()?;
+        let error = client.get(&url).send().expect_err("nobody listens");
+        assert!(format!("{error:#}").contains("refused"), "{error:#}");
+        Ok(())
+    });
+}

@@ -1,0 +1,3 @@
+//! Traffic through real Envoys: one file per story.
+
+mod by_hand;

@@ -1,0 +1,60 @@
+//! Finds the programs that tests start: system tools, the stock Envoy, binaries of this workspace.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+/// A command for a system tool such as `ip`, found also where only the administrator's PATH looks.
+pub(crate) fn system(program: &str) -> Command {
+    let mut command = Command::new(program);
+    command.env("PATH", search_path());
+    command
+}
+
+/// PATH with the administrator's folders, which ordinary users often lack.
+fn search_path() -> OsString {
+    let mut path = env::var_os("PATH").unwrap_or_default();
+    path.push(":/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin");
+    path
+}
+
+/// The stock Envoy: `ENVOY_BIN`, else the pinned one that `scripts/fetch-envoy` puts into `target/tools`.
+pub(crate) fn envoy() -> Result<PathBuf> {
+    if let Some(path) = env::var_os("ENVOY_BIN") {
+        return Ok(path.into());
+    }
+    let pinned = workspace().join("target/tools/envoy-1.40.0/envoy");
+    if !pinned.is_file() {
+        bail!("there is no {}: run scripts/fetch-envoy, or set ENVOY_BIN", pinned.display());
+    }
+    Ok(pinned)
+}
+
+/// A binary of this workspace: the path in the variable `var` if set, else beside the running test.
+pub(crate) fn built(name: &str, var: &str) -> Result<PathBuf> {
+    if let Some(path) = env::var_os(var) {
+        return Ok(path.into());
+    }
+    let path = target_profile()?.join(name);
+    if !path.is_file() {
+        bail!(
+            "there is no {}: run cargo build -p {name} with the tests' profile, or set {var}",
+            path.display()
+        );
+    }
+    Ok(path)
+}
+
+/// The folder of the running test's profile, such as `target/debug`.
+pub(crate) fn target_profile() -> Result<PathBuf> {
+    let test = env::current_exe().context("path of the running test")?;
+    let folder = test.parent().and_then(Path::parent).context("the test is not in target/PROFILE/deps")?;
+    Ok(folder.to_owned())
+}
+
+fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or_else(|| Path::new("/"))
+}
