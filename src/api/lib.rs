@@ -3,3 +3,17 @@
 pub use envoy;
 
 pub mod json;
+pub mod content;
+pub mod decode;
+pub mod istio;
+pub mod kind;
+pub mod kubernetes;
+pub mod mesh_config;
+pub mod object;
+pub mod scalar;
+
+pub use content::ContentHash;
+pub use decode::{AnyObject, Decoded, FieldWarning, decode, items};
+pub use kind::Kind;
+pub use object::{Meta, Object, ObjectKey, ObjectRef, Owner, Problem, Severity};
+pub use scalar::{Base64, Duration, F64, Json, SecretBytes};

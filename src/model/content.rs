@@ -63,6 +63,12 @@ impl<T: ?Sized> Ref<T> {
     }
 }
 
+impl<T: ?Sized> api::ContentHash for Ref<T> {
+    fn content_hash(&self) -> u128 {
+        self.0.hash
+    }
+}
+
 impl<T: Hash + Default> Default for Ref<T> {
     fn default() -> Self {
         Self::new(T::default())

@@ -121,7 +121,7 @@ pub fn classes(mesh: &Mesh, proxy: &Proxy) -> Vec<Class> {
 }
 
 /// The labels of the proxy: those of its pod over its static ones if the pod is known, else its metadata's.
-fn labels(mesh: &Mesh, proxy: &Proxy) -> Labels {
+pub(crate) fn labels(mesh: &Mesh, proxy: &Proxy) -> Labels {
     let Some(pod) = mesh.workloads.pod(&proxy.namespace, &proxy.pod) else {
         return proxy.metadata.labels.clone();
     };

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use model::{ContentHash, Ref};
+use api::ContentHash;
+use model::Ref;
 
 use crate::clusters::ClusterKey;
 use crate::endpoints::EndpointsKey;
@@ -22,9 +23,9 @@ pub enum Key {
     Route(Ref<RouteKey>),
 }
 
-impl Key {
-    /// Identity of the key: the hash of its content, told apart by kind.
-    pub fn content_hash(&self) -> ContentHash {
+impl ContentHash for Key {
+    /// The hash of its content, told apart by kind.
+    fn content_hash(&self) -> u128 {
         let (tag, hash) = match self {
             Self::Cluster(k) => (1, k.content_hash()),
             Self::Endpoints(k) => (2, k.content_hash()),

@@ -13,6 +13,7 @@ pub mod output;
 pub mod plan;
 pub mod routes;
 pub mod scope;
+pub mod slots;
 
 pub use class::{Class, OwnView, SharedView};
 pub use context::Context;

@@ -1,0 +1,31 @@
+//! Values that differ from workload to workload deep inside messages that are otherwise shared: they are written as
+//! placeholders and filled in when the message is sent.
+//!
+//! The texts of the placeholders are those of `xds::slot`; a test of the binary holds the two together.
+
+use model::{Mesh, Proxy, canonical};
+
+/// Canonical service of the workload.
+pub const CANONICAL_SERVICE: u16 = 0;
+/// Canonical revision of the workload.
+pub const CANONICAL_REVISION: u16 = 1;
+/// The mesh that the workload says it is of.
+pub const MESH_ID: u16 = 2;
+/// Cluster of the workload.
+pub const CLUSTER_ID: u16 = 3;
+
+/// The text that stands for slot `index`.
+pub fn placeholder(index: u16) -> String {
+    format!("\u{1f}pilothouse-slot-{index:03}\u{1f}")
+}
+
+/// A proxy's values, by slot.
+pub fn values(mesh: &Mesh, proxy: &Proxy) -> Vec<String> {
+    let labels = crate::class::labels(mesh, proxy);
+    vec![
+        canonical::service(&labels, "unknown").to_owned(),
+        canonical::revision(&labels).to_owned(),
+        proxy.metadata.mesh_id.clone(),
+        proxy.metadata.cluster_id.to_string(),
+    ]
+}
