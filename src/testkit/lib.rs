@@ -1,1 +1,3 @@
 //! For tests only: builders, golden and conformance runners, an ADS client that models Envoy's warming.
+
+pub mod compare;
