@@ -35,7 +35,7 @@ golden: ## Write the golden files anew; look at the difference before committing
 	UPDATE_GOLDEN=1 $(CARGO) test --workspace --profile ci --locked golden
 
 conformance: ## Score what is sent against the conformance cases; fails below e2e/conformance/floors.toml
-	$(CARGO) run --profile ci --locked -p e2e --bin conformance -- --floors e2e/conformance/floors.toml e2e/conformance/cases
+	$(CARGO) run --profile ci --locked -p testkit --bin conformance -- --floors e2e/conformance/floors.toml e2e/conformance/cases
 
 judge: tools ## The same over the wire by an independent program (needs Go)
 	$(CARGO) build --profile ci --locked -p pilothouse

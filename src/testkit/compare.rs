@@ -145,6 +145,11 @@ impl Share {
         100.0 * self.equal as f64 / self.total.max(1) as f64
     }
 
+    fn add(&mut self, other: Self) {
+        self.equal += other.equal;
+        self.total += other.total;
+    }
+
     fn count(&mut self, equal: bool) {
         self.total += 1;
         self.equal += usize::from(equal);
@@ -193,6 +198,23 @@ impl Tally {
             }
         }
         mismatches
+    }
+
+    /// Adds the figures of another tally.
+    pub fn add(&mut self, other: &Self) {
+        for (mine, theirs) in [
+            (&mut self.resources, other.resources),
+            (&mut self.telling, other.telling),
+            (&mut self.cases, other.cases),
+        ] {
+            mine.add(theirs);
+        }
+        for (kind, share) in &other.kinds {
+            self.kinds.entry(kind.clone()).or_default().add(*share);
+        }
+        for (path, count) in &other.frequent {
+            *self.frequent.entry(path.clone()).or_default() += count;
+        }
     }
 
     /// Counts a case, once all its proxies have been compared.

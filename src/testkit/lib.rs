@@ -1,3 +1,5 @@
 //! For tests only: builders, golden and conformance runners, an ADS client that models Envoy's warming.
 
 pub mod compare;
+pub mod conformance;
+pub mod mesh;

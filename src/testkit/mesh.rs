@@ -1,0 +1,150 @@
+//! A mesh from YAML text, and what a proxy gets from it, in process: no server, no sockets.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use api::decode::{decode, items};
+use envoy::config::route::v3::RouteConfiguration;
+use model::{Mesh, Proxy};
+use serde_json::Value;
+use store::{Options, Tables};
+use translate::{Key, Plan, class, clusters, endpoints, listeners, plan, routes, slots};
+
+use crate::compare::Dump;
+
+/// The documents of a YAML stream.
+///
+/// # Errors
+/// The text is not YAML.
+pub fn documents(yaml: &str) -> Result<Vec<Value>> {
+    let docs: Vec<Value> = serde_saphyr::from_multiple(yaml)?;
+    Ok(docs.into_iter().filter(|d| !d.is_null()).collect())
+}
+
+/// The tables after all documents of the YAML streams were applied.
+///
+/// # Errors
+/// A document cannot be read or decoded.
+pub fn tables(options: Options, streams: &[&str]) -> Result<Tables> {
+    let mut tables = Tables::new(options);
+    for stream in streams {
+        for doc in documents(stream)? {
+            for item in items(doc) {
+                let decoded = decode(item.clone()).with_context(|| item.to_string())?;
+                tables.apply(&decoded.object.key(), Some(&decoded.object));
+            }
+        }
+    }
+    Ok(tables)
+}
+
+/// The mesh of the YAML streams, with default options.
+///
+/// # Errors
+/// As [`tables`].
+pub fn mesh(streams: &[&str]) -> Result<Arc<Mesh>> {
+    Ok(tables(Options::default(), streams)?.next().mesh)
+}
+
+/// The plans of a proxy, lowest layer first.
+pub fn plans(mesh: &Mesh, proxy: &Proxy) -> Vec<Arc<Plan>> {
+    class::classes(mesh, proxy).iter().map(|class| plan::plan(mesh, class, None)).collect()
+}
+
+/// All that a proxy gets, as canonical JSON by type and name.
+pub fn dump(mesh: &Mesh, proxy: &Proxy) -> Dump {
+    let mut dump = Dump::new();
+    let values = slots::values(mesh, proxy);
+    for plan in plans(mesh, proxy) {
+        for name in plan.hidden_listeners.iter() {
+            dump.entry("lds".to_owned()).or_default().remove(&**name);
+        }
+        let kinds = [
+            ("cds", &plan.clusters),
+            ("eds", &plan.endpoints),
+            ("lds", &plan.listeners),
+            ("rds", &plan.routes),
+        ];
+        for (kind, entries) in kinds {
+            for (name, key) in entries.iter() {
+                let mut json = build(key);
+                fill(&mut json, &values);
+                dump.entry(kind.to_owned()).or_default().insert(name.to_string(), json);
+            }
+        }
+    }
+    asked_for(&mut dump);
+    dump
+}
+
+fn build(key: &Key) -> Value {
+    match key {
+        Key::Cluster(k) => api::json::to_json(&clusters::build(k).message),
+        Key::Endpoints(k) => api::json::to_json(&endpoints::build(k).message),
+        Key::Listener(k) => api::json::to_json(&listeners::build(k).message),
+        Key::Route(k) => {
+            let head = routes::build_head(k).message;
+            let virtual_hosts =
+                k.virtual_hosts.iter().map(|v| routes::build_virtual_host(v).message).collect();
+            api::json::to_json(&RouteConfiguration { virtual_hosts, ..head })
+        }
+    }
+}
+
+/// Puts a proxy's values in place of the placeholders.
+fn fill(json: &mut Value, values: &[String]) {
+    match json {
+        Value::String(text) => {
+            let at = (0u16..).zip(values).find(|(i, _)| *text == slots::placeholder(*i));
+            if let Some((_, value)) = at {
+                text.clone_from(value);
+            }
+        }
+        Value::Array(list) => list.iter_mut().for_each(|v| fill(v, values)),
+        Value::Object(map) => map.values_mut().for_each(|v| fill(v, values)),
+        _ => {}
+    }
+}
+
+/// Leaves only the assignments and routes that the clusters and listeners ask for, and adds the empty ones that a
+/// server answers for names that are not there.
+fn asked_for(dump: &mut Dump) {
+    let mut wanted: BTreeMap<&str, BTreeMap<String, Value>> = BTreeMap::new();
+    let mut clusters = Vec::new();
+    for cluster in dump.get("cds").into_iter().flat_map(|d| d.values()) {
+        if let Some(eds) = cluster.get("edsClusterConfig") {
+            let name = eds.get("serviceName").or_else(|| cluster.get("name"));
+            clusters.extend(name.and_then(Value::as_str).map(str::to_owned));
+        }
+    }
+    let mut routes = Vec::new();
+    dump.get("lds").into_iter().flat_map(|d| d.values()).for_each(|l| route_names(l, &mut routes));
+    for (kind, names, empty) in [("eds", clusters, "clusterName"), ("rds", routes, "name")] {
+        let have = dump.remove(kind).unwrap_or_default();
+        let asked = names.into_iter().map(|name| {
+            let value = have.get(&name).cloned().unwrap_or_else(|| serde_json::json!({ empty: name }));
+            (name, value)
+        });
+        wanted.insert(kind, asked.collect());
+    }
+    for (kind, resources) in wanted {
+        if !resources.is_empty() {
+            dump.insert(kind.to_owned(), resources);
+        }
+    }
+}
+
+fn route_names(json: &Value, names: &mut Vec<String>) {
+    match json {
+        Value::Object(map) => {
+            if let Some(name) = map.get("rds").and_then(|r| r.get("routeConfigName")).and_then(Value::as_str)
+            {
+                names.push(name.to_owned());
+            }
+            map.values().for_each(|v| route_names(v, names));
+        }
+        Value::Array(list) => list.iter().for_each(|v| route_names(v, names)),
+        _ => {}
+    }
+}
