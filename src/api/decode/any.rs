@@ -34,6 +34,7 @@ enum Shape {
 macro_rules! any_object {
     ($($variant:ident($spec:ty) => $shape:ident,)*) => {
         /// An object of any kind that the product knows.
+        #[expect(clippy::large_enum_variant, reason = "taken apart at once: the store keeps each kind's objects by reference")]
         #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
         pub enum AnyObject {
             $(

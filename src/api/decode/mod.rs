@@ -12,4 +12,6 @@ pub use read::FieldWarning;
 pub(crate) use read::read_message;
 
 #[cfg(test)]
+mod schema_tests;
+#[cfg(test)]
 mod tests;

