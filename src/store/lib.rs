@@ -8,6 +8,7 @@ mod dirty;
 mod endpoints;
 mod interest;
 mod next;
+mod pacing;
 mod problems;
 mod services;
 mod settings;
@@ -18,5 +19,6 @@ pub mod destination_rules;
 pub mod virtual_services;
 
 pub use next::{Next, Pending};
+pub use pacing::{Limits, Pacing};
 pub use settings::Options;
 pub use tables::Tables;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use api::Kind;
 use model::mesh::{Changes, Gateways, PeerAuthentications, Services, Sidecars};
 use model::{Mesh, Ref};
 
@@ -19,30 +20,24 @@ pub struct Next {
 }
 
 impl Tables {
-    /// Whether something was applied since the last call of `next`, and whether more than endpoints is touched.
-    pub fn pending(&self) -> Option<Pending> {
-        let d = &self.dirty;
-        let configuration = d.namespaces
-            || d.nodes
-            || d.settings
-            || d.virtual_services
-            || d.destination_rules
-            || d.gateways
-            || d.sidecars
-            || d.peer_authentications
-            || !d.services.is_empty()
-            || !d.service_entries.is_empty();
-        let endpoints = !d.slices_of.is_empty() || !d.pods.is_empty() || !d.workload_entries.is_empty();
-        match (configuration, endpoints) {
-            (true, _) => Some(Pending::Configuration),
-            (false, true) => Some(Pending::Endpoints),
-            (false, false) => None,
-        }
-    }
-
     /// The mesh after everything that was applied. If nothing differs, the last mesh comes back.
     pub fn next(&mut self) -> Next {
         let dirty = std::mem::take(&mut self.dirty);
+        self.make(&dirty)
+    }
+
+    /// The mesh with the endpoints that were applied; configuration keeps waiting.
+    pub fn next_endpoints(&mut self) -> Next {
+        let dirty = Dirty {
+            pods: std::mem::take(&mut self.dirty.pods),
+            slices_of: std::mem::take(&mut self.dirty.slices_of),
+            workload_entries: std::mem::take(&mut self.dirty.workload_entries),
+            ..Dirty::default()
+        };
+        self.make(&dirty)
+    }
+
+    fn make(&mut self, dirty: &Dirty) -> Next {
         let mut mesh = Mesh::clone(&self.mesh);
         let mut changes = Changes::default();
 
@@ -54,11 +49,13 @@ impl Tables {
             mesh.settings = self.settings.clone();
             changes.configuration = true;
         }
-        let pods = self.update_pods(&mut mesh, &dirty, resettled);
-        let entries = self.update_workload_entries(&mut mesh, &dirty);
-        changes.configuration |= self.update_services(&mut mesh, &dirty, resettled);
-        self.update_endpoints(&mut mesh, &dirty, &pods, &entries, resettled, &mut changes);
-        changes.configuration |= self.update_policies(&mut mesh, &dirty, resettled);
+        let pods = self.update_pods(&mut mesh, dirty, resettled);
+        let entries = self.update_workload_entries(&mut mesh, dirty);
+        changes.workloads =
+            pods.iter().cloned().chain(entries.iter().map(|ns| (Arc::clone(ns), Arc::from("")))).collect();
+        changes.configuration |= self.update_services(&mut mesh, dirty, resettled);
+        self.update_endpoints(&mut mesh, dirty, &pods, &entries, resettled, &mut changes);
+        changes.configuration |= self.update_policies(&mut mesh, dirty, resettled);
         self.finish(mesh, changes)
     }
 
@@ -125,6 +122,16 @@ impl Tables {
         }
         self.mesh = Arc::new(mesh);
         Next { mesh: Arc::clone(&self.mesh), changes }
+    }
+}
+
+impl Pending {
+    /// What a change of an object of this kind touches.
+    pub(crate) fn of(kind: Kind) -> Self {
+        match kind {
+            Kind::Pod | Kind::EndpointSlice | Kind::WorkloadEntry => Self::Endpoints,
+            _ => Self::Configuration,
+        }
     }
 }
 

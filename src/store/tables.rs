@@ -15,6 +15,7 @@ use model::service::Service as MeshService;
 use model::{Mesh, Ref};
 
 use crate::dirty::Dirty;
+use crate::next::Pending;
 use crate::settings::Options;
 
 /// Namespace and name.
@@ -86,9 +87,11 @@ impl Tables {
         }
     }
 
-    /// Takes an object, or its absence. An object equal to what is known changes nothing.
-    pub fn apply(&mut self, key: &ObjectKey, object: Option<&AnyObject>) {
+    /// Takes an object, or its absence, and tells what it leaves pending. An object equal to what is known changes
+    /// nothing.
+    pub fn apply(&mut self, key: &ObjectKey, object: Option<&AnyObject>) -> Option<Pending> {
         use api::Kind;
+        let mut pending = None;
         let id = (Arc::clone(&key.namespace), Arc::clone(&key.name));
         macro_rules! object {
             ($table:ident, $variant:ident, $mark:expr) => {{
@@ -104,6 +107,7 @@ impl Tables {
                     };
                     #[allow(clippy::redundant_closure_call)]
                     ($mark)(self, &id, old.as_deref(), new.as_deref());
+                    pending = Some(Pending::of(key.kind));
                 }
             }};
         }
@@ -121,6 +125,7 @@ impl Tables {
                     };
                     #[allow(clippy::redundant_closure_call)]
                     ($mark)(self, &id);
+                    pending = Some(Pending::of(key.kind));
                 }
             }};
         }
@@ -160,6 +165,7 @@ impl Tables {
             }
             _ => {}
         }
+        pending
     }
 
     /// What is wrong with the known objects, by object.

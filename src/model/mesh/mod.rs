@@ -61,20 +61,23 @@ pub struct Changes {
     pub endpoints: BTreeSet<ServiceKey>,
     /// Services whose endpoints' identities, or whether all of them take mTLS, changed: their clusters differ.
     pub identities: BTreeSet<ServiceKey>,
-    /// Whether any section but the endpoints changed.
+    /// Pods that changed, by namespace and name; workload entries count with their namespace and no name.
+    pub workloads: BTreeSet<(Arc<str>, Arc<str>)>,
+    /// Whether any section but endpoints and workloads changed.
     pub configuration: bool,
 }
 
 impl Changes {
     /// Whether nothing changed.
     pub fn is_empty(&self) -> bool {
-        self.endpoints.is_empty() && !self.configuration
+        self.endpoints.is_empty() && self.workloads.is_empty() && !self.configuration
     }
 
     /// Adds what `later` changed on top.
     pub fn merge(&mut self, later: Self) {
         self.endpoints.extend(later.endpoints);
         self.identities.extend(later.identities);
+        self.workloads.extend(later.workloads);
         self.configuration |= later.configuration;
     }
 }

@@ -1,0 +1,120 @@
+//! When the next mesh is made: endpoints at once, configuration when a burst has ended.
+//!
+//! Pure: time comes in as a span since some fixed moment.
+
+use std::time::Duration;
+
+use crate::next::Pending;
+
+/// How long a burst of configuration is collected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// A burst has ended when nothing came for so long (`PILOT_DEBOUNCE_AFTER`).
+    pub quiet: Duration,
+    /// It is not collected for longer than this (`PILOT_DEBOUNCE_MAX`).
+    pub longest: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { quiet: Duration::from_millis(10), longest: Duration::from_millis(100) }
+    }
+}
+
+/// Decides when what is pending goes into a mesh.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Pacing {
+    limits: Limits,
+    burst: Option<Burst>,
+    urgent: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Burst {
+    first: Duration,
+    last: Duration,
+}
+
+impl Pacing {
+    /// With nothing pending.
+    pub fn new(limits: Limits) -> Self {
+        Self { limits, burst: None, urgent: false }
+    }
+
+    /// Objects were applied at `now`, and this is what they left pending.
+    pub fn applied(&mut self, pending: Option<Pending>, now: Duration) {
+        match pending {
+            None => {}
+            Some(Pending::Endpoints) => self.urgent = true,
+            Some(Pending::Configuration) => {
+                let first = self.burst.map_or(now, |b| b.first);
+                self.burst = Some(Burst { first, last: now });
+            }
+        }
+    }
+
+    /// When the next mesh is due, and what goes into it; none if nothing is pending. Endpoints do not wait for a
+    /// burst of configuration to end.
+    pub fn deadline(&self, now: Duration) -> Option<(Duration, Pending)> {
+        let burst = self.burst.map(|b| (b.last + self.limits.quiet).min(b.first + self.limits.longest));
+        match (self.urgent, burst) {
+            (_, Some(due)) if due <= now => Some((due, Pending::Configuration)),
+            (true, _) => Some((now, Pending::Endpoints)),
+            (false, due) => due.map(|due| (due, Pending::Configuration)),
+        }
+    }
+
+    /// What was pending of this kind went into a mesh.
+    pub fn taken(&mut self, what: Pending) {
+        self.urgent = false;
+        if what == Pending::Configuration {
+            self.burst = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(n: u64) -> Duration {
+        Duration::from_millis(n)
+    }
+
+    #[test]
+    fn endpoints_go_at_once() {
+        let mut pacing = Pacing::default();
+        pacing.applied(Some(Pending::Endpoints), ms(5));
+        assert_eq!(pacing.deadline(ms(5)), Some((ms(5), Pending::Endpoints)));
+        pacing.taken(Pending::Endpoints);
+        assert_eq!(pacing.deadline(ms(6)), None);
+    }
+
+    #[test]
+    fn a_burst_ends_when_it_is_quiet_or_too_long() {
+        let mut pacing = Pacing::default();
+        pacing.applied(Some(Pending::Configuration), ms(0));
+        assert_eq!(pacing.deadline(ms(0)), Some((ms(10), Pending::Configuration)));
+        for at in (5..=95).step_by(5) {
+            pacing.applied(Some(Pending::Configuration), ms(at));
+        }
+        assert_eq!(pacing.deadline(ms(95)), Some((ms(100), Pending::Configuration)));
+    }
+
+    #[test]
+    fn endpoints_do_not_wait_for_a_burst() {
+        let mut pacing = Pacing::default();
+        pacing.applied(Some(Pending::Configuration), ms(0));
+        pacing.applied(Some(Pending::Endpoints), ms(1));
+        assert_eq!(pacing.deadline(ms(1)), Some((ms(1), Pending::Endpoints)));
+        pacing.taken(Pending::Endpoints);
+        assert_eq!(pacing.deadline(ms(1)), Some((ms(10), Pending::Configuration)));
+    }
+
+    #[test]
+    fn nothing_pending_is_never_due() {
+        let mut pacing = Pacing::default();
+        pacing.applied(None, ms(1));
+        assert_eq!(pacing.deadline(ms(1)), None);
+    }
+}
