@@ -1,1 +1,5 @@
 //! The outside world as events: a folder of YAML.
+
+pub mod event;
+pub mod files;
+pub mod report;

@@ -1,0 +1,40 @@
+//! What every source says: which objects are there in which form, in batches that belong together.
+
+use std::sync::Arc;
+
+use api::ObjectKey;
+use api::decode::AnyObject;
+
+use crate::report::Report;
+
+/// An object's new form, or that it is gone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// Which object.
+    pub key: ObjectKey,
+    /// Its new form; none when the object is gone.
+    pub object: Option<Arc<AnyObject>>,
+}
+
+/// What one look at the outside found: all of it takes effect at once or the mesh is seen half changed.
+///
+/// One directory scan, one swap of a symbolic link, one burst of renames is one batch.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Batch {
+    /// Whether this is the source's first complete look. It is sent even when nothing was found: whoever waits for the
+    /// source to be ready waits for this.
+    pub complete: bool,
+    /// The changes, in order of the keys, at most one for a key; an object that is as before has none.
+    pub events: Vec<Event>,
+    /// Problems that are new, in order of their places.
+    pub appeared: Vec<Arc<Report>>,
+    /// Problems of earlier batches that are no more, in order of their places.
+    pub cleared: Vec<Arc<Report>>,
+}
+
+impl Batch {
+    /// Whether the batch says nothing that its receiver does not know.
+    pub fn is_empty(&self) -> bool {
+        !self.complete && self.events.is_empty() && self.appeared.is_empty() && self.cleared.is_empty()
+    }
+}
