@@ -1,0 +1,188 @@
+//! The flags of `pilothouse-agent`.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use agent::redirect::{Dns, Mode, Options, Ports, Ranges};
+use agent::{Config, parse_duration};
+use anyhow::{Context as _, bail};
+use ca::SpiffeId;
+use clap::{Parser, Subcommand};
+use ipnet::IpNet;
+
+/// The process beside one stock Envoy.
+#[derive(Debug, Parser)]
+#[command(name = "pilothouse-agent", version, args_conflicts_with_subcommands = true)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) serve: Serve,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Print the netfilter rules of a sidecar, for `iptables-restore --noflush`.
+    RedirectRules(RedirectRules),
+}
+
+/// Serving secrets to one Envoy.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Serve {
+    /// Serve certificates over SDS and nothing else: Envoy talks to the control plane itself.
+    #[arg(long)]
+    sds_only: bool,
+    /// State folder of the development root; made if missing.
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+    /// Unix socket for Envoy's cluster sds-grpc.
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    /// Trust domain of the mesh.
+    #[arg(long, env = "TRUST_DOMAIN", default_value = "cluster.local")]
+    trust_domain: String,
+    /// Namespace of the workload.
+    #[arg(long, env = "POD_NAMESPACE", value_name = "NS")]
+    namespace: Option<String>,
+    /// Service account of the workload.
+    #[arg(long, env = "SERVICE_ACCOUNT", value_name = "SA")]
+    service_account: Option<String>,
+    /// Lifetime of a certificate; it is renewed at half of it.
+    #[arg(long, env = "SECRET_TTL", default_value = "24h", value_parser = parse_duration)]
+    lifetime: Duration,
+}
+
+impl Serve {
+    /// What the library needs.
+    ///
+    /// # Errors
+    /// The flag that is missing or wrong.
+    pub(crate) fn config(self) -> anyhow::Result<Config> {
+        if !self.sds_only {
+            bail!(
+                "say what to do: --sds-only to serve certificates, or the command redirect-rules; see --help"
+            );
+        }
+        let namespace = self.namespace.context("--namespace is missing: the workload's namespace")?;
+        let account = self.service_account.context("--service-account is missing: the workload's account")?;
+        Ok(Config {
+            state: self.state.context("--state is missing: the folder of the development root")?,
+            socket: self.socket.context("--socket is missing: the path for Envoy's cluster sds-grpc")?,
+            identity: SpiffeId::new(&self.trust_domain, &namespace, &account)?,
+            lifetime: self.lifetime,
+            file_poll: Duration::from_secs(1),
+        })
+    }
+}
+
+/// The names and meanings are those of the reference's `istio-iptables`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct RedirectRules {
+    /// Print the rules for ip6tables-restore.
+    #[arg(long)]
+    pub(crate) ipv6: bool,
+    /// Use TPROXY for inbound connections.
+    #[arg(long)]
+    tproxy: bool,
+    /// Port of the outbound listener.
+    #[arg(long, default_value_t = 15001)]
+    envoy_port: u16,
+    /// Port of the inbound listener.
+    #[arg(long, default_value_t = 15006)]
+    inbound_capture_port: u16,
+    /// Inbound ports, `*` for all, empty for none.
+    #[arg(long, default_value = "*")]
+    istio_inbound_ports: String,
+    /// Inbound ports to leave alone.
+    #[arg(long, default_value = "15090,15021,15020")]
+    istio_local_exclude_ports: String,
+    /// Destination ranges, `*` for all, empty for none.
+    #[arg(long, default_value = "*")]
+    istio_service_cidr: String,
+    /// Destination ranges to leave alone.
+    #[arg(long, default_value = "")]
+    istio_service_exclude_cidr: String,
+    /// Destination ports to redirect whatever the address.
+    #[arg(long, default_value = "")]
+    istio_outbound_ports: String,
+    /// Destination ports to leave alone.
+    #[arg(long, default_value = "")]
+    istio_local_outbound_ports_exclude: String,
+    /// Users of the proxy.
+    #[arg(long, default_value = "1337")]
+    proxy_uid: String,
+    /// Groups of the proxy.
+    #[arg(long, default_value = "1337")]
+    proxy_gid: String,
+    /// Interfaces to leave alone.
+    #[arg(long, default_value = "")]
+    istio_exclude_interfaces: String,
+    /// Redirect DNS queries to these servers to port 15053.
+    #[arg(long, value_name = "IP,...")]
+    redirect_dns: Option<String>,
+    /// Redirect DNS queries to any server.
+    #[arg(long)]
+    capture_all_dns: bool,
+    /// Drop packets that connection tracking calls invalid.
+    #[arg(long)]
+    drop_invalid: bool,
+}
+
+impl RedirectRules {
+    /// What the rule builder needs.
+    ///
+    /// # Errors
+    /// The flag whose list cannot be read.
+    pub(crate) fn options(&self) -> anyhow::Result<Options> {
+        let servers: Vec<IpAddr> = list("--redirect-dns", self.redirect_dns.as_deref().unwrap_or(""))?;
+        let dns = self.redirect_dns.is_some() || self.capture_all_dns;
+        Ok(Options {
+            mode: if self.tproxy { Mode::Tproxy } else { Mode::Redirect },
+            outbound_port: self.envoy_port,
+            inbound_port: self.inbound_capture_port,
+            inbound_ports: match self.istio_inbound_ports.as_str() {
+                "*" => Ports::All,
+                ports => Ports::Only(list("--istio-inbound-ports", ports)?),
+            },
+            inbound_ports_exclude: list("--istio-local-exclude-ports", &self.istio_local_exclude_ports)?,
+            outbound_ranges: match self.istio_service_cidr.as_str() {
+                "*" => Ranges::All,
+                ranges => Ranges::Only(list::<IpNet>("--istio-service-cidr", ranges)?),
+            },
+            outbound_ranges_exclude: list("--istio-service-exclude-cidr", &self.istio_service_exclude_cidr)?,
+            outbound_ports: list("--istio-outbound-ports", &self.istio_outbound_ports)?,
+            outbound_ports_exclude: list(
+                "--istio-local-outbound-ports-exclude",
+                &self.istio_local_outbound_ports_exclude,
+            )?,
+            proxy_uids: list("--proxy-uid", &self.proxy_uid)?,
+            proxy_gids: list("--proxy-gid", &self.proxy_gid)?,
+            exclude_interfaces: interfaces(&self.istio_exclude_interfaces)?,
+            dns: dns.then_some(Dns { servers, all: self.capture_all_dns }),
+            drop_invalid: self.drop_invalid,
+            ..Options::default()
+        })
+    }
+}
+
+fn list<T>(flag: &str, text: &str) -> anyhow::Result<Vec<T>>
+where
+    T: std::str::FromStr,
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+    items.map(|item| item.parse().with_context(|| format!("{flag}: {item:?} cannot be used"))).collect()
+}
+
+/// Names end up in the rules as they are, so they may hold nothing that ends a rule or begins another word.
+fn interfaces(text: &str) -> anyhow::Result<Vec<String>> {
+    let names: Vec<String> = list("--istio-exclude-interfaces", text)?;
+    match names
+        .iter()
+        .find(|name| name.len() > 15 || name.contains(|c: char| c.is_whitespace() || c == '/' || c == '"'))
+    {
+        None => Ok(names),
+        Some(name) => bail!("--istio-exclude-interfaces: {name:?} is no interface name"),
+    }
+}

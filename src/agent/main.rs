@@ -1,0 +1,61 @@
+//! `pilothouse-agent`: the flags and the process around the library.
+
+mod args;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use agent::{Agent, redirect};
+use clap::Parser as _;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use crate::args::{Args, Command};
+
+fn main() -> ExitCode {
+    match run(Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Standard error may be closed; the exit code still tells.
+            let _ = writeln!(std::io::stderr(), "pilothouse-agent: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: Args) -> anyhow::Result<()> {
+    match args.command {
+        Some(Command::RedirectRules(flags)) => {
+            let rules = redirect::rules(&flags.options()?);
+            let text = if flags.ipv6 { rules.v6 } else { rules.v4 };
+            Ok(std::io::stdout().write_all(text.as_bytes())?)
+        }
+        None => serve(args.serve.config()?),
+    }
+}
+
+fn serve(config: agent::Config) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+        // Before the socket opens: a signal that comes early must not leave it behind.
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let shutdown = CancellationToken::new();
+        let running = Agent::start(config)?.run(shutdown.clone());
+        let signals = async {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            tracing::info!("asked to end");
+            shutdown.cancel();
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            result = running => Ok(result?),
+            () = signals => Ok(()),
+        }
+    })
+}
