@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -12,7 +10,7 @@ use serde_json::Value;
 
 use crate::client::{Call, Caller};
 use crate::process::Process;
-use crate::wait::wait_until;
+use crate::wait::wait_while;
 use crate::world::World;
 
 /// Where the admin interface listens inside every pod.
@@ -22,30 +20,28 @@ const ADMIN: &str = "127.0.0.1:15000";
 #[derive(Debug)]
 pub struct Envoy {
     caller: Caller,
-    /// The program whose log is Envoy's: Envoy itself, or the agent that started it.
-    process: Arc<Process>,
+    process: Process,
 }
 
 impl Envoy {
-    /// Starts Envoy in a pod with a whole bootstrap of the test's own; its admin must be at 127.0.0.1:15000.
-    pub(crate) fn start_static(world: &World, caller: Caller, pod: &str, bootstrap: &str) -> Result<Self> {
-        let config = world.dir().join(format!("{pod}.bootstrap.yaml"));
+    /// Starts Envoy in a pod with a whole bootstrap in the format `extension` (`yaml` or `json`); its admin
+    /// interface must be at 127.0.0.1:15000.
+    pub(crate) fn start(
+        world: &World,
+        caller: Caller,
+        pod: &str,
+        extension: &str,
+        bootstrap: &str,
+    ) -> Result<Self> {
+        let config = world.dir().join(format!("{pod}.bootstrap.{extension}"));
         fs::write(&config, bootstrap).with_context(|| format!("write {}", config.display()))?;
-        let process = Self::process(world, &caller, pod, &config)?;
-        Ok(Self { caller, process: Arc::new(process) })
-    }
-
-    /// The Envoy that `process` started or is.
-    pub(crate) fn of(caller: Caller, process: Arc<Process>) -> Self {
-        Self { caller, process }
-    }
-
-    fn process(world: &World, caller: &Caller, pod: &str, config: &Path) -> Result<Process> {
         let program = world.program(&crate::tools::envoy()?)?;
         let mut command = caller.netns.proxy_command(caller.owner, &program);
         // Hot restart claims shared memory by a number that all pods of a world would share.
         command.arg("-c").arg(config).args(["--disable-hot-restart", "--concurrency", "1", "-l", "info"]);
-        Process::start(&format!("Envoy of {pod}"), command, &world.dir().join(format!("{pod}.envoy.log")))
+        let log = world.dir().join(format!("{pod}.envoy.log"));
+        let process = Process::start(&format!("Envoy of {pod}"), command, &log)?;
+        Ok(Self { caller, process })
     }
 
     /// The body of an admin page such as `/config_dump`.
@@ -75,14 +71,17 @@ impl Envoy {
 
     /// Waits until Envoy says that it is ready to serve.
     pub fn wait_ready(&self) -> Result<()> {
-        wait_until("Envoy to be ready", || {
-            self.process.alive()?;
-            let state = self.admin("/ready")?;
-            if state.trim() != "LIVE" {
-                bail!("/ready says {}", state.trim());
-            }
-            Ok(true)
-        })
+        wait_while(
+            || self.process.alive(),
+            "Envoy to be ready",
+            || {
+                let state = self.admin("/ready")?;
+                if state.trim() != "LIVE" {
+                    bail!("/ready says {}", state.trim());
+                }
+                Ok(true)
+            },
+        )
     }
 
     /// Everything logged so far.

@@ -10,7 +10,7 @@ use std::thread;
 
 use anyhow::{Context, Result, anyhow};
 use nix::sched::{CloneFlags, setns};
-use tokio::runtime::Handle;
+use tokio::runtime::{self, Handle};
 use tokio::sync::oneshot;
 
 use crate::process::{run, run_with_input};
@@ -43,8 +43,18 @@ impl Netns {
              ip route add default via {BRIDGE_ADDRESS}"
         );
         run(enter(name).args(["sh", "-ec", &setup]))?;
-        let (inside, stop) = resident_thread(name)?;
+        let path = format!("/run/netns/{name}");
+        let (inside, stop) = resident_thread(name, move || {
+            let namespace = File::open(&path).with_context(|| format!("open {path}"))?;
+            setns(&namespace, CloneFlags::CLONE_NEWNET).with_context(|| format!("enter {path}"))
+        })?;
         Ok(Self { name: name.to_owned(), inside, _stop: stop })
+    }
+
+    /// The namespace that this process is in: the bridge's, where the control plane runs.
+    pub(crate) fn of_the_world() -> Result<Self> {
+        let (inside, stop) = resident_thread("the world", || Ok(()))?;
+        Ok(Self { name: "the world".to_owned(), inside, _stop: stop })
     }
 
     /// A command that runs `program` inside; as the proxy's user when `owner` can tell users apart.
@@ -96,28 +106,26 @@ fn enter(name: &str) -> Command {
     command
 }
 
-/// A thread that enters the namespace and then drives futures until the sender is dropped.
-fn resident_thread(name: &str) -> Result<(Handle, oneshot::Sender<()>)> {
+/// A thread that enters a namespace and then drives futures until the sender is dropped.
+fn resident_thread(
+    name: &str,
+    enter: impl FnOnce() -> Result<()> + Send + 'static,
+) -> Result<(Handle, oneshot::Sender<()>)> {
     let (stop, stopped) = oneshot::channel::<()>();
     let (ready, started) = mpsc::sync_channel(1);
-    let path = format!("/run/netns/{name}");
     thread::Builder::new().name(name.to_owned()).spawn(move || {
-        let runtime = match enter_and_build(&path) {
-            Ok(runtime) => runtime,
+        let built = enter().and_then(|()| Ok(runtime::Builder::new_current_thread().enable_all().build()?));
+        // The owner waits below for one of these.
+        match built {
+            Ok(runtime) => {
+                let _ = ready.send(Ok(runtime.handle().clone()));
+                // Ends when the owner drops the other half.
+                let _ = runtime.block_on(stopped);
+            }
             Err(error) => {
                 let _ = ready.send(Err(error));
-                return;
             }
-        };
-        let _ = ready.send(Ok(runtime.handle().clone()));
-        // Both ways to end mean that the owner is gone.
-        let _ = runtime.block_on(stopped);
+        }
     })?;
     Ok((started.recv().context("thread of the namespace ended")??, stop))
-}
-
-fn enter_and_build(path: &str) -> Result<tokio::runtime::Runtime> {
-    let namespace = File::open(path).with_context(|| format!("open {path}"))?;
-    setns(&namespace, CloneFlags::CLONE_NEWNET).with_context(|| format!("enter {path}"))?;
-    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
 }

@@ -36,3 +36,16 @@ pub fn within<T>(limit: Duration, what: &str, mut condition: impl FnMut() -> Res
 pub fn wait_until(what: &str, mut condition: impl FnMut() -> Result<bool>) -> Result<()> {
     within(PATIENCE, what, || Ok(condition()?.then_some(())))
 }
+
+/// [`wait_until`], but at once over with the error of `alive` when that fails: a program that has ended will not get
+/// ready.
+pub(crate) fn wait_while(
+    alive: impl Fn() -> Result<()>,
+    what: &str,
+    mut condition: impl FnMut() -> Result<bool>,
+) -> Result<()> {
+    within(PATIENCE, what, || match alive() {
+        Err(dead) => Ok(Some(Err(dead))),
+        Ok(()) => Ok(condition()?.then_some(Ok(()))),
+    })?
+}

@@ -1,20 +1,17 @@
 //! Two Envoys with bootstraps written by hand: what the other stories rely on of pods, redirects and clients.
 
+use std::fs;
+
 use anyhow::Result;
-use e2e::{Echo, Pod, Sidecar, World, world};
+use e2e::{Echo, Pod, World, wait_until, world};
 use http::{Method, StatusCode};
 
 fn client(world: &World) -> Result<Pod> {
-    let bootstrap = include_str!("by_hand/client.yaml");
-    world.pod("shop", "client").sidecar(Sidecar::ByHand(bootstrap.to_owned())).start()
+    world.pod("shop", "client").by_hand(include_str!("by_hand/client.yaml")).start()
 }
 
 fn server(world: &World) -> Result<Pod> {
-    world
-        .pod("shop", "server")
-        .app(Echo::http(8080))
-        .sidecar(Sidecar::ByHand(include_str!("by_hand/server.yaml").to_owned()))
-        .start()
+    world.pod("shop", "server").app(Echo::http(8080)).by_hand(include_str!("by_hand/server.yaml")).start()
 }
 
 #[test]
@@ -110,6 +107,36 @@ fn a_stopped_app_shows_as_failures() {
         server.stop_app()?;
         let error = client.get(&url).send().expect_err("nobody listens");
         assert!(format!("{error:#}").contains("refused"), "{error:#}");
+        Ok(())
+    });
+}
+
+#[test]
+fn refused_configuration_does_not_go_unnoticed() {
+    world(|world| {
+        let listeners = world.dir().join("listeners.yaml");
+        let listener = "{\"@type\": type.googleapis.com/envoy.config.listener.v3.Listener, name: no-address}";
+        fs::write(&listeners, format!("resources: [{listener}]"))?;
+        let picky = world.pod("shop", "picky").by_hand(&format!(
+            "admin: {{address: {{socket_address: {{address: 127.0.0.1, port_value: 15000}}}}}}\n\
+             node: {{id: picky, cluster: shop}}\n\
+             dynamic_resources: {{lds_config: {{path_config_source: {{path: {}}}}}}}",
+            listeners.display()
+        ));
+        let picky = picky.start()?;
+        wait_until("the refusal", || Ok(picky.envoy()?.stat("listener_manager.lds.update_rejected")? > 0))?;
+        let error = picky.stop().expect_err("the pod's end tells of it");
+        assert!(format!("{error:#}").contains("no-address"), "{error:#}");
+        Ok(())
+    });
+}
+
+#[test]
+fn an_envoy_that_ends_does_not_go_unnoticed() {
+    world(|world| {
+        let error =
+            world.pod("shop", "broken").by_hand("no: bootstrap").start().expect_err("it cannot start");
+        assert!(format!("{error:#}").contains("Protobuf message"), "{error:#}");
         Ok(())
     });
 }

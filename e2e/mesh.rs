@@ -1,0 +1,277 @@
+//! A mesh: the control plane's binary over a folder of YAML, and the pods and objects that a test puts into it.
+
+mod folder;
+mod proxy;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context, Result, bail};
+use http::Method;
+use serde_json::Value;
+
+use crate::client::{Answer, Call, Caller};
+use crate::netns::Netns;
+use crate::objects::{self, PodFacts};
+use crate::pod::{Pod, PodBuilder};
+use crate::process::Process;
+use crate::services::{Backend, Key};
+use crate::tools::built;
+use crate::wait::wait_while;
+use crate::world::World;
+
+use folder::Folder;
+pub(crate) use proxy::start as start_proxy;
+
+/// Where proxies find the control plane: plaintext ADS at the bridge's address.
+pub(crate) const DISCOVERY: &str = "10.77.0.1:15010";
+
+/// The node that pods are on unless a test says otherwise.
+pub(crate) const NODE: &str = "node-1";
+
+/// A running control plane and its configuration.
+#[derive(Debug)]
+pub struct Mesh<'w> {
+    world: &'w World,
+    folder: Folder,
+    control_plane: Mutex<Arc<Process>>,
+    caller: Caller,
+    options: MeshOptions,
+    pods: Mutex<BTreeMap<Key, PodFacts>>,
+}
+
+/// What a control plane is started with.
+#[derive(Clone, Debug, Default)]
+pub struct MeshOptions {
+    /// MeshConfig as YAML; absent: the defaults.
+    pub mesh_config: Option<String>,
+    /// More environment variables, such as `PILOT_*`.
+    pub env: Vec<(String, String)>,
+    /// More flags.
+    pub flags: Vec<String>,
+}
+
+impl<'w> Mesh<'w> {
+    /// Starts a control plane with the defaults and an empty mesh; returns when it says that it is ready.
+    pub fn start(world: &'w World) -> Result<Self> {
+        Self::start_with(world, MeshOptions::default())
+    }
+
+    /// [`Mesh::start`] with options.
+    pub fn start_with(world: &'w World, options: MeshOptions) -> Result<Self> {
+        let folder = Folder::create(world.dir())?;
+        folder.write("Node", "", NODE, &objects::node(NODE, "region-1/zone-1"))?;
+        let netns = Arc::new(Netns::of_the_world()?);
+        let caller = Caller {
+            netns,
+            namespace: "istio-system".to_owned(),
+            owner: world.owner(),
+            services: Arc::clone(world.services()),
+        };
+        let control_plane = Mutex::new(Arc::new(launch(world, &folder, &options)?));
+        let mesh = Self { world, folder, control_plane, caller, options, pods: Mutex::default() };
+        mesh.wait_ready()?;
+        Ok(mesh)
+    }
+
+    /// A pod in this mesh, with a sidecar unless the test takes it away.
+    pub fn pod<'a>(&'a self, namespace: &str, name: &str) -> PodBuilder<'a> {
+        PodBuilder::new(self.world, namespace, name).in_mesh(self)
+    }
+
+    /// A Service in the making.
+    pub fn service<'a>(&'a self, namespace: &str, name: &str) -> ServiceBuilder<'a> {
+        ServiceBuilder {
+            mesh: self,
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            selector: BTreeMap::from([("app".to_owned(), name.to_owned())]),
+            ports: Vec::new(),
+            headless: false,
+        }
+    }
+
+    /// Adds or replaces the objects of a YAML text, one or several documents, as `kubectl apply` would.
+    pub fn apply(&self, yaml: &str) -> Result<()> {
+        for document in folder::documents(yaml) {
+            let object: Value =
+                serde_saphyr::from_str(document).with_context(|| format!("YAML of the test:\n{document}"))?;
+            let (kind, namespace, name) = folder::identity(&object)?;
+            if kind == "Service" {
+                self.put_service((namespace, name), object)?;
+            } else {
+                self.folder.write_text(&kind, &namespace, &name, document)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes an object away.
+    pub fn delete(&self, kind: &str, namespace: &str, name: &str) -> Result<()> {
+        self.folder.remove(kind, namespace, name)?;
+        if kind == "Service" {
+            self.folder.remove("EndpointSlice", namespace, &format!("{name}-slice"))?;
+            self.world.services().remove_service(&(namespace.to_owned(), name.to_owned()));
+            self.sync_services()?;
+        }
+        Ok(())
+    }
+
+    /// A Node in a locality `region/zone/subzone`, for pods that are started on it.
+    pub fn node(&self, name: &str, locality: &str) -> Result<()> {
+        self.folder.write("Node", "", name, &objects::node(name, locality))
+    }
+
+    /// Says of a running pod that it is ready or not; Services follow.
+    pub fn set_ready(&self, pod: &Pod, ready: bool) -> Result<()> {
+        let key = (pod.namespace().to_owned(), pod.name().to_owned());
+        let facts = self.pods.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        let facts = facts.with_context(|| format!("{key:?} is not in this mesh"))?;
+        self.publish(&facts, ready)
+    }
+
+    /// Takes a pod out of its Services and the cluster, then stops it.
+    pub fn remove(&self, pod: &Pod) -> Result<()> {
+        let key = (pod.namespace().to_owned(), pod.name().to_owned());
+        self.pods.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+        self.world.services().remove_pod(&key);
+        self.sync_services()?;
+        self.folder.remove("Pod", &key.0, &key.1)?;
+        pod.stop()
+    }
+
+    /// A GET of one of the control plane's own pages, such as `/debug/syncz` or `/ready`.
+    pub fn get(&self, path: &str) -> Result<Answer> {
+        Call::new(self.caller.clone(), Method::GET, &format!("http://127.0.0.1:8080{path}")).send()
+    }
+
+    /// Ends the control plane's process; pods keep what they have.
+    pub fn stop_control_plane(&self) {
+        self.process().stop();
+    }
+
+    /// Starts a new process of the control plane in place of the old one.
+    pub fn restart_control_plane(&self) -> Result<()> {
+        self.stop_control_plane();
+        let started = Arc::new(launch(self.world, &self.folder, &self.options)?);
+        *self.control_plane.lock().unwrap_or_else(PoisonError::into_inner) = started;
+        self.wait_ready()
+    }
+
+    /// What the control plane has logged.
+    pub fn log(&self) -> Result<String> {
+        self.process().log()
+    }
+
+    /// Writes a pod's object and what follows from it.
+    pub(crate) fn publish(&self, facts: &PodFacts, ready: bool) -> Result<()> {
+        let key = (facts.namespace.clone(), facts.name.clone());
+        self.folder.write_once("Namespace", "", &facts.namespace, &objects::namespace(&facts.namespace))?;
+        self.folder.write("Pod", &facts.namespace, &facts.name, &facts.pod(ready))?;
+        let backend = Backend {
+            ip: facts.ip,
+            node: facts.node.clone(),
+            labels: facts.all_labels(),
+            named_ports: BTreeMap::new(),
+            ready,
+        };
+        self.world.services().put_pod(key.clone(), backend);
+        self.pods.lock().unwrap_or_else(PoisonError::into_inner).insert(key, facts.clone());
+        self.sync_services()
+    }
+
+    fn put_service(&self, key: Key, object: Value) -> Result<()> {
+        self.folder.write_once("Namespace", "", &key.0, &objects::namespace(&key.0))?;
+        let object = self.world.services().put_service(key.clone(), object)?;
+        self.folder.write("Service", &key.0, &key.1, &object)?;
+        self.sync_services()
+    }
+
+    /// Endpoints into the folder, addresses into every pod.
+    fn sync_services(&self) -> Result<()> {
+        for ((namespace, name), slice) in self.world.services().endpoint_slices() {
+            self.folder.write("EndpointSlice", &namespace, &format!("{name}-slice"), &slice)?;
+        }
+        for pod in self.world.pods() {
+            pod.sync_services()?;
+        }
+        Ok(())
+    }
+
+    fn process(&self) -> Arc<Process> {
+        Arc::clone(&self.control_plane.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn wait_ready(&self) -> Result<()> {
+        wait_while(
+            || self.process().alive(),
+            "the control plane to be ready",
+            || {
+                let answer = self.get("/ready")?;
+                if answer.status != 200 {
+                    bail!("/ready says {answer:?}");
+                }
+                Ok(true)
+            },
+        )
+    }
+}
+
+fn launch(world: &World, folder: &Folder, options: &MeshOptions) -> Result<Process> {
+    let program = world.program(&built("pilothouse", "PILOTHOUSE_BIN")?)?;
+    let mut command = std::process::Command::new(program);
+    command.arg("discovery").arg("--configDir").arg(folder.path());
+    for (flag, port) in [("grpcAddr", 15010), ("secureGRPCAddr", 15012), ("httpAddr", 8080)] {
+        command.arg(format!("--{flag}=:{port}"));
+    }
+    if let Some(config) = &options.mesh_config {
+        command.arg("--meshConfig").arg(folder.beside("mesh.yaml", config)?);
+    }
+    command.args(&options.flags).envs(options.env.iter().cloned());
+    command.env("POD_NAMESPACE", "istio-system");
+    Process::start("the control plane", command, &world.dir().join("pilothouse.log"))
+}
+
+/// A Service in the making; it selects `app: NAME` unless told otherwise.
+#[derive(Debug)]
+#[must_use = "a Service does nothing until it is created"]
+pub struct ServiceBuilder<'a> {
+    mesh: &'a Mesh<'a>,
+    namespace: String,
+    name: String,
+    selector: BTreeMap<String, String>,
+    ports: Vec<(String, u16, u16)>,
+    headless: bool,
+}
+
+impl ServiceBuilder<'_> {
+    /// Adds a port; its name's prefix says the protocol, as in Istio.
+    pub fn port(self, name: &str, port: u16) -> Self {
+        self.port_to(name, port, port)
+    }
+
+    /// Adds a port that leads to another port of the pods.
+    pub fn port_to(mut self, name: &str, port: u16, target: u16) -> Self {
+        self.ports.push((name.to_owned(), port, target));
+        self
+    }
+
+    /// Selects pods by these labels instead.
+    pub fn selector(mut self, labels: &[(&str, &str)]) -> Self {
+        self.selector = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        self
+    }
+
+    /// Gives it no virtual address.
+    pub fn headless(mut self) -> Self {
+        self.headless = true;
+        self
+    }
+
+    /// Writes the Service and its EndpointSlice.
+    pub fn create(self) -> Result<()> {
+        let object =
+            objects::service(&self.namespace, &self.name, &self.selector, &self.ports, self.headless);
+        self.mesh.put_service((self.namespace, self.name), object)
+    }
+}
