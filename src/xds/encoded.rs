@@ -188,6 +188,24 @@ impl Encoded {
         self.failure.iter().chain(parts.iter().flat_map(|part| &part.failure))
     }
 
+    /// Takes over what is known of the parts that a slotted body was joined from.
+    pub(crate) fn absorb(&mut self, parts: &[Arc<EncodedPart>]) {
+        let sources = parts.iter().flat_map(|part| &part.sources);
+        self.sources = self.sources.iter().chain(sources).cloned().collect();
+        let problems = parts.iter().flat_map(|part| &part.problems);
+        self.problems = self.problems.iter().chain(problems).cloned().collect();
+        self.failure = parts.iter().find_map(|part| part.failure.clone());
+    }
+
+    /// Holds the bytes of an earlier form in the place of its own if they are equal.
+    pub(crate) fn share_body(&mut self, earlier: Option<&Self>) {
+        if let Some(earlier) = earlier.filter(|earlier| earlier.version == self.version)
+            && !matches!(self.body, Body::Parts(_))
+        {
+            self.body = earlier.body.clone();
+        }
+    }
+
     pub(crate) fn parts(&self) -> &[Arc<EncodedPart>] {
         match &self.body {
             Body::Parts(parts) => parts,

@@ -54,6 +54,11 @@ pub struct Failure {
 }
 
 impl Failure {
+    /// A failure without a name or objects.
+    pub(crate) fn unnamed(stage: Stage, message: String) -> Self {
+        Self { stage, name: String::new(), sources: Vec::new(), message }
+    }
+
     /// The failure as a problem of every object that was involved.
     pub fn problems(&self) -> impl Iterator<Item = Problem> {
         self.sources.iter().map(|source| Problem {

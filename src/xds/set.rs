@@ -12,8 +12,11 @@ use crate::kind::ResourceType;
 use crate::slot::Slots;
 use crate::version::Version;
 pub use diff::Diff;
+pub(crate) use diff::compare_names;
+pub(crate) use layer::Draft;
 pub use layer::Layer;
 pub use merged::Iter;
+pub(crate) use names::NameTable;
 pub use names::Names;
 
 /// The resources of one type for one proxy. Immutable; cheap to make from layers that exist.
@@ -97,7 +100,8 @@ impl Set {
         diff::sets(self, older)
     }
 
-    pub(crate) fn layers(&self) -> &[Arc<Layer>] {
+    /// The layers, lowest first.
+    pub fn layers(&self) -> &[Arc<Layer>] {
         &self.layers
     }
 }

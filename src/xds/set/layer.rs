@@ -26,6 +26,8 @@ pub struct Layer {
     from: Option<(u64, Arc<Diff>)>,
     /// Failures of resources that are therefore missing.
     lost: Box<[Arc<Failure>]>,
+    /// Positions of the entries that have problems or failures.
+    troubled: Box<[u32]>,
 }
 
 /// The epoch of layers that add and hide nothing.
@@ -73,7 +75,9 @@ impl Layer {
         let void = draft.entries.is_empty() && draft.hidden.is_empty();
         let epoch = if void { VOID } else { NEXT_EPOCH.fetch_add(1, Ordering::Relaxed) };
         let Draft { names, entries, hidden, lost } = draft;
-        Self { kind, names, entries, hidden, epoch, from: None, lost }
+        let troubled = entries.iter().enumerate().filter(|(_, entry)| entry.troubled);
+        let troubled = troubled.map(|(at, _)| at as u32).collect();
+        Self { kind, names, entries, hidden, epoch, from: None, lost, troubled }
     }
 
     /// The layer that takes the place of `older`.
@@ -135,7 +139,7 @@ impl Layer {
     }
 
     fn troubled(&self) -> impl Iterator<Item = &Arc<Encoded>> {
-        self.entries.iter().filter(|entry| entry.troubled)
+        self.troubled.iter().filter_map(|at| self.entries.get(*at as usize))
     }
 
     /// The type of the resources.
