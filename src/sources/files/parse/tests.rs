@@ -1,3 +1,5 @@
+//! Files' texts, good and bad, and what is read of them.
+
 use proptest::prelude::*;
 
 use super::super::testing::virtual_service;

@@ -1,3 +1,5 @@
+//! What changes when files change, break, heal and clash.
+
 use super::super::parse;
 use super::super::testing::{appeared, cleared, said, virtual_service};
 use super::*;

@@ -1,3 +1,5 @@
+//! Folders with links, loops and things that are no files.
+
 use std::os::unix::fs::symlink;
 
 use tempfile::TempDir;

@@ -1,3 +1,5 @@
+//! What scalars mean, where flaws are, and the limits against texts that unfold.
+
 use serde_json::json;
 
 use super::*;

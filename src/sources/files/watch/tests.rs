@@ -1,3 +1,5 @@
+//! Real folders, changed as editors, kubelets and operators change them.
+
 use std::fs;
 use std::os::unix::fs::symlink;
 
