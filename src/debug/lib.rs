@@ -1,1 +1,101 @@
 //! What operators look at: /debug, /ready, /version, /metrics.
+//!
+//! ```text
+//! access     who may look: the loopback; everybody else only at /ready, /version and /metrics
+//! clients    the connected proxies: syncz, adsz, connections
+//! dump       what a proxy is to have: config_dump, edsz, sources
+//! objects    what the mesh is made of: configz, registryz, endpointz, mesh, problems
+//! index      the list of pages, for people and for programs
+//! metrics    /metrics
+//! ```
+
+mod access;
+mod answer;
+mod clients;
+mod dump;
+mod index;
+mod metrics;
+mod objects;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::middleware;
+use axum::routing::get;
+use model::Mesh;
+use prometheus::Registry;
+use xds::server::Clients;
+
+/// Whether the control plane serves. Clones are the same.
+#[derive(Clone, Debug, Default)]
+pub struct Ready(Arc<AtomicBool>);
+
+impl Ready {
+    /// It serves from now on.
+    pub fn set(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// It no longer serves.
+    pub fn clear(&self) {
+        self.0.store(false, Ordering::Release);
+    }
+
+    /// Whether it serves.
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// Everything that the pages show.
+#[derive(Clone)]
+pub struct Surface {
+    /// Whether the control plane serves.
+    pub ready: Ready,
+    /// The metrics.
+    pub registry: Registry,
+    /// The connected proxies.
+    pub clients: Clients,
+    /// The text of `/version`.
+    pub version: String,
+    /// What is wrong with the configuration now, a line each.
+    pub problems: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
+    /// The mesh that is served.
+    pub mesh: Arc<dyn Fn() -> Arc<Mesh> + Send + Sync>,
+}
+
+impl Surface {
+    /// The pages of the HTTP port: `/ready` and `/debug`.
+    pub fn http(&self) -> Router {
+        let ready = self.ready.clone();
+        let state = move || async move {
+            if ready.is_set() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+        };
+        self.finish(Router::new().route("/ready", get(state)).merge(self.debug()))
+    }
+
+    /// The pages of the monitoring port: `/metrics`, `/version` and `/debug`.
+    pub fn monitoring(&self) -> Router {
+        self.finish(self.monitoring_only().merge(self.debug()))
+    }
+
+    /// `/metrics` and `/version`, for when both share one port.
+    pub fn monitoring_only(&self) -> Router {
+        let version = self.version.clone();
+        Router::new().route("/version", get(move || async move { version })).merge(metrics::router(self))
+    }
+
+    fn debug(&self) -> Router {
+        index::router()
+            .merge(clients::router(self))
+            .merge(dump::router(self))
+            .merge(objects::router(self))
+            .layer(middleware::from_fn(access::loopback_only))
+    }
+
+    fn finish(&self, router: Router) -> Router {
+        router.fallback(answer::not_found).layer(middleware::from_fn(answer::single_slashes))
+    }
+}

@@ -1,0 +1,58 @@
+//! The forms of answers that all pages share.
+//!
+//! Source: `shared/spec/operations.md` 0.2, 1.2.
+
+use std::collections::BTreeMap;
+
+use axum::extract::Request;
+use axum::http::{StatusCode, Uri, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Redirect, Response};
+use serde_json::Value;
+
+/// The query of a request.
+pub(crate) type Query = axum::extract::Query<BTreeMap<String, String>>;
+
+/// A JSON answer: compact, or indented if the query has `pretty`.
+pub(crate) fn json(value: &Value, query: &Query) -> Response {
+    let text = if query.contains_key("pretty") { format!("{value:#}") } else { value.to_string() };
+    ([(header::CONTENT_TYPE, "application/json")], text).into_response()
+}
+
+/// The answer for a page that is not there; istioctl looks for this text.
+pub(crate) async fn not_found() -> Response {
+    (StatusCode::NOT_FOUND, "404 page not found\n").into_response()
+}
+
+/// The answer where `proxyID` is missing.
+pub(crate) fn no_proxy_id() -> Response {
+    (StatusCode::BAD_REQUEST, "You must provide a proxyID in the query string\n").into_response()
+}
+
+/// The answer where no proxy has that id.
+pub(crate) fn not_connected() -> Response {
+    let text = "Proxy not connected to this Pilot instance. It may be connected to another instance.\n";
+    (StatusCode::NOT_FOUND, text).into_response()
+}
+
+/// Sends clients that double a slash (istioctl asks for `//debug/syncz`) to the cleaned path.
+pub(crate) async fn single_slashes(request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    if !path.contains("//") {
+        return next.run(request).await;
+    }
+    let mut clean = String::with_capacity(path.len());
+    for c in path.chars() {
+        if c != '/' || !clean.ends_with('/') {
+            clean.push(c);
+        }
+    }
+    let target = match request.uri().query() {
+        Some(query) => format!("{clean}?{query}"),
+        None => clean,
+    };
+    match target.parse::<Uri>() {
+        Ok(uri) => Redirect::temporary(&uri.to_string()).into_response(),
+        Err(_) => not_found().await,
+    }
+}

@@ -1,0 +1,131 @@
+//! What a proxy is to have: `/debug/config_dump`, `/debug/edsz`, and `/debug/sources`, where each resource comes from.
+//!
+//! Source: `shared/spec/operations.md` 1.3. Shape: Envoy's `envoy.admin.v3.ConfigDump`.
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::Response;
+use axum::routing::get;
+use serde_json::{Value, json};
+use xds::kind::ResourceType;
+use xds::server::{Client, Clients};
+
+use crate::Surface;
+use crate::answer::{self, Query};
+use crate::clients::find;
+
+pub(crate) fn router(surface: &Surface) -> Router {
+    Router::new()
+        .route("/debug/config_dump", get(config_dump))
+        .route("/debug/edsz", get(edsz))
+        .route("/debug/sources", get(sources))
+        .with_state(surface.clients.clone())
+}
+
+async fn config_dump(State(clients): State<Clients>, query: Query) -> Response {
+    let client = match find(&clients, &query) {
+        Ok(client) => client,
+        Err(refusal) => return refusal,
+    };
+    if let Some(types) = query.get("types").filter(|t| !t.is_empty()) {
+        let wanted = |k: &ResourceType| types.split(',').any(|t| t.eq_ignore_ascii_case(k.short_name()));
+        let kinds = ResourceType::ALL.into_iter().filter(wanted);
+        let configs: Vec<Value> = kinds.flat_map(|k| resources(&client, k)).map(|(_, _, r)| r).collect();
+        return answer::json(&json!({"configs": configs}), &query);
+    }
+    let mut configs = vec![
+        json!({"@type": "type.googleapis.com/envoy.admin.v3.BootstrapConfigDump"}),
+        section(&client, ResourceType::Cluster, "ClustersConfigDump", "dynamicActiveClusters", "cluster"),
+    ];
+    if query.contains_key("include_eds") {
+        configs.push(section(
+            &client,
+            ResourceType::Endpoints,
+            "EndpointsConfigDump",
+            "dynamicEndpointConfigs",
+            "endpointConfig",
+        ));
+    }
+    configs.push(listeners(&client));
+    configs.push(json!({"@type": "type.googleapis.com/envoy.admin.v3.ScopedRoutesConfigDump"}));
+    configs.push(section(
+        &client,
+        ResourceType::Route,
+        "RoutesConfigDump",
+        "dynamicRouteConfigs",
+        "routeConfig",
+    ));
+    answer::json(&json!({"configs": configs}), &query)
+}
+
+async fn edsz(State(clients): State<Clients>, query: Query) -> Response {
+    match find(&clients, &query) {
+        Ok(client) => {
+            let dump = section(
+                &client,
+                ResourceType::Endpoints,
+                "EndpointsConfigDump",
+                "dynamicEndpointConfigs",
+                "endpointConfig",
+            );
+            answer::json(&json!({"configs": [dump]}), &query)
+        }
+        Err(refusal) => refusal,
+    }
+}
+
+/// The resources of a type: name, version, and the resource itself as JSON.
+fn resources(client: &Client, kind: ResourceType) -> Vec<(String, String, Value)> {
+    let sets = client.sets();
+    let set = sets.get(kind);
+    let full_name = kind.type_url().trim_start_matches("type.googleapis.com/");
+    set.iter()
+        .map(|entry| {
+            let json = api::json::to_json_bytes(full_name, &entry.body(set.slots()));
+            let mut json = json.unwrap_or_else(|error| json!({"error": error.to_string()}));
+            if let Some(object) = json.as_object_mut() {
+                object.insert("@type".to_owned(), Value::from(kind.type_url()));
+            }
+            (entry.name().to_string(), set.version(entry).to_string(), json)
+        })
+        .collect()
+}
+
+fn section(client: &Client, kind: ResourceType, message: &str, list: &str, field: &str) -> Value {
+    let entries: Vec<Value> = resources(client, kind)
+        .into_iter()
+        .map(|(_, version, resource)| json!({"versionInfo": version, field: resource}))
+        .collect();
+    json!({"@type": format!("type.googleapis.com/envoy.admin.v3.{message}"), list: entries})
+}
+
+fn listeners(client: &Client) -> Value {
+    let entries: Vec<Value> = resources(client, ResourceType::Listener)
+        .into_iter()
+        .map(|(name, version, listener)| {
+            json!({"name": name, "activeState": {"versionInfo": version, "listener": listener}})
+        })
+        .collect();
+    json!({"@type": "type.googleapis.com/envoy.admin.v3.ListenersConfigDump", "dynamicListeners": entries})
+}
+
+/// The objects that each resource of a proxy comes from; `resource=` limits it to names that contain a text.
+async fn sources(State(clients): State<Clients>, query: Query) -> Response {
+    let client = match find(&clients, &query) {
+        Ok(client) => client,
+        Err(refusal) => return refusal,
+    };
+    let wanted = query.get("resource").cloned().unwrap_or_default();
+    let sets = client.sets();
+    let mut rows = Vec::new();
+    for kind in ResourceType::ALL {
+        let set = sets.get(kind);
+        for entry in set.iter().filter(|e| e.name().contains(&wanted)) {
+            let from: Vec<String> =
+                entry.sources().map(|s| format!("{} (generation {})", s.key, s.generation)).collect();
+            let problems: Vec<String> = entry.problems().map(ToString::to_string).collect();
+            rows.push(json!({"type": kind.short_name(), "name": &**entry.name(), "sources": from, "problems": problems}));
+        }
+    }
+    answer::json(&Value::Array(rows), &query)
+}

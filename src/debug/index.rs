@@ -1,0 +1,46 @@
+//! The list of pages: `/debug` for people, `/debug/list` for programs.
+
+use axum::Router;
+use axum::response::{Html, Response};
+use axum::routing::get;
+use serde_json::Value;
+
+use crate::answer::{self, Query};
+
+/// The pages and what they show.
+const PAGES: [(&str, &str); 13] = [
+    ("adsz", "connected proxies: what each watches, was sent, acknowledged and refused"),
+    ("config_dump", "what a proxy is to have (proxyID=, types=, include_eds)"),
+    ("configz", "the configuration that is in force"),
+    ("connections", "connected proxies, in short"),
+    ("edsz", "the endpoints that a proxy is to have (proxyID=)"),
+    ("endpointShardz", "the endpoints of each service"),
+    ("endpointz", "the same"),
+    ("list", "the names of these pages"),
+    ("mesh", "the mesh configuration that is in force"),
+    ("problems", "what is wrong with the configuration now"),
+    ("registryz", "the services of the mesh"),
+    ("sources", "the objects that a proxy's resources come from (proxyID=, resource=)"),
+    ("syncz", "which proxies have what they were sent"),
+];
+
+pub(crate) fn router() -> Router {
+    Router::new().route("/debug", get(index)).route("/debug/", get(index)).route("/debug/list", get(list))
+}
+
+async fn index() -> Html<String> {
+    let rows: String = PAGES
+        .iter()
+        .map(|(page, what)| format!("<tr><td><a href=\"/debug/{page}\">{page}</a><td>{what}\n"))
+        .collect();
+    Html(format!(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>pilothouse</title>\n\
+         <style>body{{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:52rem}}td{{padding:.1rem 1rem .1rem 0}}</style>\n\
+         <h1>pilothouse</h1><table>\n{rows}</table></html>\n"
+    ))
+}
+
+async fn list(query: Query) -> Response {
+    let names = PAGES.iter().map(|(page, _)| *page).filter(|page| *page != "list");
+    answer::json(&Value::from_iter(names), &query)
+}

@@ -1,0 +1,130 @@
+//! What the mesh is made of: `/debug/configz`, `registryz`, `endpointz`, `mesh`, and `problems`.
+//!
+//! Source: `shared/spec/operations.md` 1.3.
+
+use std::hash::Hash;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use model::endpoint::{Address, Endpoint};
+use model::service::Service;
+use model::{Config, Mesh, Ref};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::Surface;
+use crate::answer::{self, Query};
+
+pub(crate) fn router(surface: &Surface) -> Router {
+    Router::new()
+        .route("/debug/configz", get(configz))
+        .route("/debug/registryz", get(registryz))
+        .route("/debug/endpointz", get(endpointz))
+        .route("/debug/endpointShardz", get(endpointz))
+        .route("/debug/mesh", get(mesh_config))
+        .route("/debug/problems", get(problems))
+        .with_state(surface.clone())
+}
+
+async fn configz(State(surface): State<Surface>, query: Query) -> Response {
+    let mesh = (surface.mesh)();
+    let mut all = Vec::new();
+    all.extend(mesh.virtual_services.all().iter().map(|v| object(&v.config)));
+    let mut rules: Vec<&Ref<Config<_>>> = mesh.destination_rules.all().map(|r| &r.rule).collect();
+    rules.sort_by(|a, b| a.source.cmp(&b.source));
+    rules.dedup_by(|a, b| a.source == b.source);
+    all.extend(rules.into_iter().map(object));
+    all.extend(mesh.gateways.iter().map(object));
+    all.extend(mesh.sidecars.iter().map(object));
+    all.extend(mesh.peer_authentications.iter().map(object));
+    all.extend(mesh.workloads.entries.values().flat_map(|list| list.iter()).map(object));
+    answer::json(&Value::Array(all), &query)
+}
+
+/// An object in the shape in which Kubernetes has it.
+fn object<S: Serialize + Hash>(config: &Ref<Config<S>>) -> Value {
+    let key = &config.source.key;
+    let version = key.kind.versions().first().copied().unwrap_or("v1");
+    json!({
+        "kind": key.kind.to_string(),
+        "apiVersion": format!("{}/{version}", key.kind.group()),
+        "metadata": {
+            "name": &*key.name, "namespace": &*key.namespace, "generation": config.source.generation,
+            "labels": config.labels, "annotations": config.annotations,
+        },
+        "spec": serde_json::to_value(&config.spec).unwrap_or_default(),
+    })
+}
+
+async fn registryz(State(surface): State<Surface>, query: Query) -> Response {
+    let mesh = (surface.mesh)();
+    let services = mesh.services.all().iter().map(|s| service(s));
+    answer::json(&Value::Array(services.collect()), &query)
+}
+
+fn service(service: &Service) -> Value {
+    let ports = service.ports.iter().map(|p| {
+        json!({"name": &*p.name, "port": p.number, "protocol": format!("{:?}", p.protocol).to_uppercase()})
+    });
+    json!({
+        "hostname": &*service.host,
+        "Attributes": {
+            "ServiceRegistry": format!("{:?}", service.registry), "Name": &*service.name,
+            "Namespace": &*service.namespace, "Labels": service.labels, "LabelSelectors": service.selector,
+        },
+        "ports": Value::from_iter(ports),
+        "defaultAddress": service.addresses.first().map_or("0.0.0.0", |a| a),
+        "Resolution": format!("{:?}", service.resolution),
+        "MeshExternal": service.mesh_external,
+    })
+}
+
+async fn endpointz(State(surface): State<Surface>, query: Query) -> Response {
+    let mesh = (surface.mesh)();
+    let cluster = format!("Kubernetes/{}", mesh.settings.cluster);
+    let mut hosts: Map<String, Value> = Map::new();
+    for ((host, namespace), endpoints) in &mesh.endpoints.by_service {
+        let shard: Vec<Value> = endpoints.endpoints.iter().map(endpoint).collect();
+        let accounts: Map<String, Value> =
+            endpoints.identities.iter().map(|i| (i.to_string(), json!({}))).collect();
+        let entry = json!({"Shards": {cluster.as_str(): shard}, "ServiceAccounts": accounts});
+        let of_host = hosts.entry(host.to_string()).or_insert_with(|| json!({}));
+        if let Some(of_host) = of_host.as_object_mut() {
+            of_host.insert(namespace.to_string(), entry);
+        }
+    }
+    answer::json(&Value::Object(hosts), &query)
+}
+
+fn endpoint(endpoint: &Endpoint) -> Value {
+    let address = match &endpoint.address {
+        Address::Ip(a) | Address::Host(a) | Address::Pipe(a) => a,
+    };
+    let workload = &endpoint.workload;
+    json!({
+        "Addresses": [&**address], "EndpointPort": endpoint.port, "ServicePortName": &*endpoint.port_name,
+        "Labels": workload.labels, "ServiceAccount": &*workload.identity, "Network": &*workload.network,
+        "Locality": {"Label": workload.locality.label(), "ClusterID": &*workload.cluster},
+        "LbWeight": endpoint.weight, "TLSMode": format!("{:?}", workload.tls_mode).to_lowercase(),
+        "Namespace": &*workload.namespace, "WorkloadName": &*workload.name, "NodeName": &*workload.node,
+        "HealthStatus": format!("{:?}", endpoint.health),
+    })
+}
+
+async fn mesh_config(State(surface): State<Surface>, query: Query) -> Response {
+    let mesh: Arc<Mesh> = (surface.mesh)();
+    answer::json(&serde_json::to_value(&*mesh.settings.mesh).unwrap_or_default(), &query)
+}
+
+/// What is wrong with the configuration now, a line each; nothing if nothing is.
+async fn problems(State(surface): State<Surface>) -> Response {
+    let mut text = (surface.problems)().join("\n");
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response()
+}
