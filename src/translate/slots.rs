@@ -13,6 +13,8 @@ pub const CANONICAL_REVISION: u16 = 1;
 pub const MESH_ID: u16 = 2;
 /// Cluster of the workload.
 pub const CLUSTER_ID: u16 = 3;
+/// Namespace of the workload.
+pub const NAMESPACE: u16 = 4;
 
 /// The text that stands for slot `index`.
 pub fn placeholder(index: u16) -> String {
@@ -25,7 +27,13 @@ pub fn values(mesh: &Mesh, proxy: &Proxy) -> Vec<String> {
     vec![
         canonical::service(&labels, "unknown").to_owned(),
         canonical::revision(&labels).to_owned(),
-        proxy.metadata.mesh_id.clone(),
-        proxy.metadata.cluster_id.to_string(),
+        or(&proxy.metadata.mesh_id, "unknown"),
+        or(&proxy.metadata.cluster_id, "unknown"),
+        or(&proxy.namespace, "default"),
     ]
+}
+
+/// The text, or what stands for an empty one.
+fn or(text: &str, empty: &str) -> String {
+    if text.is_empty() { empty } else { text }.to_owned()
 }
