@@ -16,6 +16,7 @@ use crate::echo::Seen;
 use crate::netns::Netns;
 use crate::redirect::{APP_MARK, Owner};
 use crate::services::Services;
+use crate::tls::{self, Identity};
 
 /// A pod as a place from which connections are made.
 #[derive(Clone, Debug)]
@@ -56,6 +57,8 @@ pub struct Call {
     headers: Vec<(String, String)>,
     body: Bytes,
     http2: bool,
+    trust: Option<String>,
+    identity: Option<Identity>,
     timeout: Duration,
 }
 
@@ -82,6 +85,8 @@ impl Call {
             headers: Vec::new(),
             body: Bytes::new(),
             http2: false,
+            trust: None,
+            identity: None,
             timeout: Duration::from_secs(10),
         }
     }
@@ -104,7 +109,19 @@ impl Call {
         self
     }
 
-    /// Speaks HTTP/2 with prior knowledge.
+    /// Trusts this root (PEM) for `https://`.
+    pub fn trust(mut self, root: &str) -> Self {
+        self.trust = Some(root.to_owned());
+        self
+    }
+
+    /// Shows this certificate to a server that asks for one.
+    pub fn identity(mut self, identity: &Identity) -> Self {
+        self.identity = Some(identity.clone());
+        self
+    }
+
+    /// Speaks HTTP/2, with prior knowledge or by ALPN.
     pub fn http2(mut self) -> Self {
         self.http2 = true;
         self
@@ -143,18 +160,21 @@ impl Call {
     /// Resolves the name and builds the head, once for any number of sendings.
     fn prepare(&self) -> Result<wire::Prepared> {
         let uri: Uri = self.url.parse().with_context(|| format!("URL {}", self.url))?;
-        if uri.scheme_str() != Some("http") {
-            bail!("{}: only http:// is spoken", self.url);
-        }
         let authority = uri.authority().with_context(|| format!("{} names no host", self.url))?;
-        let target = self.caller.resolve(authority.as_str(), 80)?;
+        let (default_port, tls) = match uri.scheme_str() {
+            Some("http") => (80, None),
+            Some("https") => (443, Some(self.tls(authority.host())?)),
+            _ => bail!("{}: only http:// and https:// are spoken", self.url),
+        };
+        let target = self.caller.resolve(authority.as_str(), default_port)?;
         let host = self.host.clone().unwrap_or_else(|| authority.to_string());
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         let mut head = http::Request::new(());
         *head.method_mut() = self.method.clone();
         if self.http2 {
             *head.version_mut() = Version::HTTP_2;
-            *head.uri_mut() = format!("http://{host}{path}").parse()?;
+            let scheme = uri.scheme_str().unwrap_or("http");
+            *head.uri_mut() = format!("{scheme}://{host}{path}").parse()?;
         } else {
             *head.uri_mut() = path.parse()?;
             head.headers_mut().insert(header::HOST, host.parse()?);
@@ -165,11 +185,20 @@ impl Call {
         Ok(wire::Prepared {
             target,
             mark: self.caller.mark(),
+            tls,
             head,
             body: self.body.clone(),
             http2: self.http2,
             timeout: self.timeout,
         })
+    }
+
+    fn tls(&self, host: &str) -> Result<wire::Tls> {
+        let root =
+            self.trust.as_ref().with_context(|| format!("{}: no root to trust was given", self.url))?;
+        let alpn = if self.http2 { "h2" } else { "http/1.1" };
+        let config = tls::client(root, self.identity.as_ref(), alpn)?;
+        Ok(wire::Tls { connector: config.into(), name: host.to_owned().try_into()? })
     }
 
     pub(crate) fn caller(&self) -> &Caller {

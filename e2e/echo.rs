@@ -11,7 +11,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+
+use crate::tls::{self, Handshake, Identity};
 
 /// One port of the app and what it speaks.
 #[derive(Clone, Debug)]
@@ -21,9 +25,10 @@ pub struct Echo {
     speaks: Speaks,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Speaks {
     Http,
+    Https(Arc<ServerConfig>),
     Tcp { banner: bool },
 }
 
@@ -57,8 +62,18 @@ pub struct Seen {
     pub peer: SocketAddr,
     /// The address and port that the connection came to.
     pub local: SocketAddr,
+    /// The TLS handshake that the app itself took part in; none where a sidecar or nobody did.
+    pub tls: Option<Handshake>,
     /// The request's body.
     pub body: String,
+}
+
+/// What is known of a connection before its first request.
+#[derive(Clone, Debug)]
+struct Connection {
+    peer: SocketAddr,
+    local: SocketAddr,
+    tls: Option<Handshake>,
 }
 
 impl Seen {
@@ -130,6 +145,16 @@ impl Echo {
         Self::new(port, Speaks::Http)
     }
 
+    /// As [`Echo::http`], but with TLS of the app's own.
+    pub fn https(port: u16, identity: &Identity) -> Result<Self> {
+        Ok(Self::new(port, Speaks::Https(tls::server(identity, None)?)))
+    }
+
+    /// As [`Echo::https`], for clients only that have a certificate under the root `clients` (PEM).
+    pub fn https_for(port: u16, identity: &Identity, clients: &str) -> Result<Self> {
+        Ok(Self::new(port, Speaks::Https(tls::server(identity, Some(clients))?)))
+    }
+
     /// Raw TCP: each line comes back as `POD PEER LINE`; the client speaks first.
     #[must_use]
     pub fn tcp(port: u16) -> Self {
@@ -173,14 +198,36 @@ impl Echo {
                 tokio::task::yield_now().await;
                 continue;
             };
+            let Ok(local) = stream.local_addr() else { continue };
             control.connections.fetch_add(1, Ordering::Relaxed);
-            let (workload, control, speaks) = (workload.clone(), Arc::clone(&control), self.speaks);
-            tokio::spawn(async move {
-                match speaks {
-                    Speaks::Http => http::serve(stream, peer, workload, control).await,
-                    Speaks::Tcp { banner } => tcp::serve(stream, peer, &workload, &control, banner).await,
-                }
-            });
+            let connection = Connection { peer, local, tls: None };
+            tokio::spawn(self.speaks.clone().talk(
+                stream,
+                connection,
+                workload.clone(),
+                Arc::clone(&control),
+            ));
+        }
+    }
+}
+
+impl Speaks {
+    async fn talk(
+        self,
+        stream: TcpStream,
+        mut connection: Connection,
+        workload: Workload,
+        control: Arc<Control>,
+    ) {
+        match self {
+            Self::Http => http::serve(stream, connection, workload, control).await,
+            Self::Https(config) => {
+                // A failed handshake is the client's to report.
+                let Ok(stream) = TlsAcceptor::from(config).accept(stream).await else { return };
+                connection.tls = Some(Handshake::of(stream.get_ref().1));
+                http::serve(stream, connection, workload, control).await;
+            }
+            Self::Tcp { banner } => tcp::serve(stream, connection.peer, &workload, &control, banner).await,
         }
     }
 }

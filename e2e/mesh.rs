@@ -43,7 +43,7 @@ pub struct Mesh<'w> {
 /// What a control plane is started with.
 #[derive(Clone, Debug, Default)]
 pub struct MeshOptions {
-    /// MeshConfig as YAML; absent: the defaults.
+    /// MeshConfig as YAML, put into the ConfigMap `istio`; absent: the defaults.
     pub mesh_config: Option<String>,
     /// More environment variables, such as `PILOT_*`.
     pub env: Vec<(String, String)>,
@@ -61,6 +61,9 @@ impl<'w> Mesh<'w> {
     pub fn start_with(world: &'w World, options: MeshOptions) -> Result<Self> {
         let folder = Folder::create(world.dir())?;
         folder.write("Node", "", NODE, &objects::node(NODE, "region-1/zone-1"))?;
+        if let Some(config) = &options.mesh_config {
+            folder.write("ConfigMap", "istio-system", "istio", &objects::mesh_config(config))?;
+        }
         let netns = Arc::new(Netns::of_the_world()?);
         let caller = Caller {
             netns,
@@ -223,9 +226,6 @@ fn launch(world: &World, folder: &Folder, options: &MeshOptions) -> Result<Proce
     command.arg("discovery").arg("--configDir").arg(folder.path());
     for (flag, port) in [("grpcAddr", 15010), ("secureGRPCAddr", 15012), ("httpAddr", 8080)] {
         command.arg(format!("--{flag}=:{port}"));
-    }
-    if let Some(config) = &options.mesh_config {
-        command.arg("--meshConfig").arg(folder.beside("mesh.yaml", config)?);
     }
     command.args(&options.flags).envs(options.env.iter().cloned());
     command.env("POD_NAMESPACE", "istio-system");

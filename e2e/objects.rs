@@ -98,6 +98,16 @@ pub(crate) fn namespace(name: &str) -> Value {
     })
 }
 
+/// The ConfigMap that holds MeshConfig, given as YAML.
+pub(crate) fn mesh_config(yaml: &str) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "istio", "namespace": "istio-system", "creationTimestamp": CREATED},
+        "data": {"mesh": yaml},
+    })
+}
+
 /// A Node in a locality written `region/zone/subzone`; absent parts get no label.
 pub(crate) fn node(name: &str, locality: &str) -> Value {
     let keys = ["topology.kubernetes.io/region", "topology.kubernetes.io/zone", "topology.istio.io/subzone"];

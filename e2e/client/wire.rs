@@ -1,5 +1,6 @@
 //! One HTTP connection of a client: opened by the pod's own thread, marked if the rules want that.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -10,7 +11,10 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::Answer;
 
@@ -19,11 +23,29 @@ use super::Answer;
 pub(super) struct Prepared {
     pub(super) target: SocketAddr,
     pub(super) mark: Option<u32>,
+    pub(super) tls: Option<Tls>,
     pub(super) head: Request<()>,
     pub(super) body: Bytes,
     pub(super) http2: bool,
     pub(super) timeout: Duration,
 }
+
+/// How a connection is secured.
+#[derive(Clone)]
+pub(super) struct Tls {
+    pub(super) connector: TlsConnector,
+    pub(super) name: ServerName<'static>,
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Tls({:?})", self.name)
+    }
+}
+
+/// A stream with or without TLS.
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
 impl Prepared {
     fn request(&self) -> Request<Full<Bytes>> {
@@ -50,7 +72,14 @@ pub(super) enum Connection {
 
 impl Connection {
     pub(super) async fn open(prepared: &Prepared) -> Result<Self> {
-        let stream = TokioIo::new(connect(prepared.target, prepared.mark).await?);
+        let stream = connect(prepared.target, prepared.mark).await?;
+        let stream: Box<dyn Stream> = match &prepared.tls {
+            None => Box::new(stream),
+            Some(tls) => Box::new(
+                tls.connector.connect(tls.name.clone(), stream).await.context("the TLS handshake failed")?,
+            ),
+        };
+        let stream = TokioIo::new(stream);
         // What ends a connection is reported by the request that was under way on it.
         if prepared.http2 {
             let (sender, connection) = http2::handshake(TokioExecutor::new(), stream).await?;

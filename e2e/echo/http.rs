@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -18,18 +17,22 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Control, Seen, Workload};
+use super::{Connection, Control, Seen, Workload};
 
 type Body = BoxBody<Bytes, Infallible>;
 
 /// Serves one connection, whichever HTTP version its first bytes show.
-pub(super) async fn serve(stream: TcpStream, peer: SocketAddr, workload: Workload, control: Arc<Control>) {
-    let Ok(local) = stream.local_addr() else { return };
+pub(super) async fn serve(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    connection: Connection,
+    workload: Workload,
+    control: Arc<Control>,
+) {
     let service = service_fn(move |request| {
-        let (workload, control) = (workload.clone(), Arc::clone(&control));
-        async move { Ok::<_, Infallible>(answer(request, workload, &control, peer, local).await) }
+        let (workload, control, connection) = (workload.clone(), Arc::clone(&control), connection.clone());
+        async move { Ok::<_, Infallible>(answer(request, workload, &control, connection).await) }
     });
     // A connection that breaks off is the client's to report.
     let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
@@ -39,8 +42,7 @@ async fn answer(
     request: Request<Incoming>,
     workload: Workload,
     control: &Control,
-    peer: SocketAddr,
-    local: SocketAddr,
+    connection: Connection,
 ) -> Response<Body> {
     control.requests.fetch_add(1, Ordering::Relaxed);
     let (head, body) = request.into_parts();
@@ -59,8 +61,9 @@ async fn answer(
         path: head.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
         host: host(&head),
         headers: headers(&head.headers),
-        peer,
-        local,
+        peer: connection.peer,
+        local: connection.local,
+        tls: connection.tls,
         body: String::from_utf8_lossy(&body).into_owned(),
     };
     let report =

@@ -16,6 +16,7 @@ fn seen(xfcc: &str) -> Seen {
         headers: BTreeMap::from([("x-forwarded-client-cert".to_owned(), vec![xfcc.to_owned()])]),
         peer: ([127, 0, 0, 6], 1).into(),
         local: ([127, 0, 0, 1], 80).into(),
+        tls: None,
         body: String::new(),
     }
 }

@@ -55,13 +55,6 @@ impl Folder {
         let path = self.path.join(file(kind, namespace, name));
         fs::remove_file(&path).with_context(|| format!("remove {}", path.display()))
     }
-
-    /// A file that is no object, next to the followed folder.
-    pub(crate) fn beside(&self, name: &str, text: &str) -> Result<PathBuf> {
-        let path = self.drafts.join(name);
-        fs::write(&path, text).with_context(|| format!("write {}", path.display()))?;
-        Ok(path)
-    }
 }
 
 fn file(kind: &str, namespace: &str, name: &str) -> String {

@@ -3,7 +3,7 @@
 use std::fs;
 
 use anyhow::Result;
-use e2e::{Echo, Pod, World, wait_until, world};
+use e2e::{Authority, Echo, Pod, World, wait_until, world};
 use http::{Method, StatusCode};
 
 fn client(world: &World) -> Result<Pod> {
@@ -137,6 +137,28 @@ fn an_envoy_that_ends_does_not_go_unnoticed() {
         let error =
             world.pod("shop", "broken").by_hand("no: bootstrap").start().expect_err("it cannot start");
         assert!(format!("{error:#}").contains("Protobuf message"), "{error:#}");
+        Ok(())
+    });
+}
+
+#[test]
+fn an_app_can_speak_tls_of_its_own() {
+    world(|world| {
+        let (servers, clients) = (Authority::new()?, Authority::new()?);
+        let app = Echo::https_for(8443, &servers.issue(&["shop.example.com"])?, &clients.pem())?;
+        let server = world.pod("shop", "server").app(app).start()?;
+        let client = world.pod("shop", "client").start()?;
+        world.host("shop.example.com", server.ip().into())?;
+        let call = client.get("https://shop.example.com:8443/").trust(&servers.pem()).http2();
+        let known = clients.issue(&["client.example.com"])?;
+        let seen = call.clone().identity(&known).send()?.seen()?;
+        let tls = seen.tls.expect("a handshake");
+        assert_eq!(tls.sni.as_deref(), Some("shop.example.com"));
+        assert_eq!(tls.alpn.as_deref(), Some("h2"));
+        assert_eq!(tls.client, ["client.example.com"]);
+        assert_eq!(seen.protocol, "HTTP/2.0");
+        call.clone().send().expect_err("no client certificate");
+        call.identity(&known).trust(&clients.pem()).send().expect_err("another root");
         Ok(())
     });
 }
