@@ -186,3 +186,47 @@ fn interfaces(text: &str) -> anyhow::Result<Vec<String>> {
         Some(name) => bail!("--istio-exclude-interfaces: {name:?} is no interface name"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(flags: &[&str]) -> anyhow::Result<Config> {
+        Args::try_parse_from([&["pilothouse-agent"], flags].concat())?.serve.config()
+    }
+
+    fn options(flags: &[&str]) -> anyhow::Result<Options> {
+        match Args::try_parse_from([&["pilothouse-agent", "redirect-rules"], flags].concat())?.command {
+            Some(Command::RedirectRules(flags)) => flags.options(),
+            None => bail!("no command"),
+        }
+    }
+
+    #[test]
+    fn serving_flags() {
+        let flags = ["--sds-only", "--state", "/s", "--socket", "/s/sds", "--namespace", "shop"];
+        let all = [&flags[..], &["--service-account", "web", "--lifetime", "1h"]].concat();
+        let served = config(&all).unwrap();
+        assert_eq!(served.identity.to_string(), "spiffe://cluster.local/ns/shop/sa/web");
+        assert_eq!(served.lifetime, Duration::from_secs(3600));
+        let missing = config(&flags).unwrap_err().to_string();
+        assert!(missing.starts_with("--service-account is missing"), "{missing}");
+        let nothing = config(&[]).unwrap_err().to_string();
+        assert!(nothing.contains("--sds-only"), "{nothing}");
+        config(&["--lifetime", "1d"]).unwrap_err();
+    }
+
+    #[test]
+    fn rule_flags() {
+        assert_eq!(options(&[]).unwrap(), Options::default());
+        let some =
+            options(&["--istio-inbound-ports", "80, 81", "--istio-service-cidr", "", "--capture-all-dns"]);
+        let some = some.unwrap();
+        assert_eq!(some.inbound_ports, Ports::Only(vec![80, 81]));
+        assert_eq!(some.outbound_ranges, Ranges::Only(Vec::new()));
+        assert_eq!(some.dns, Some(Dns { servers: Vec::new(), all: true }));
+        let wrong = options(&["--istio-service-cidr", "10.0.0.0"]).unwrap_err().to_string();
+        assert_eq!(wrong, "--istio-service-cidr: \"10.0.0.0\" cannot be used");
+        options(&["--istio-exclude-interfaces", "eth0 -j ACCEPT"]).unwrap_err();
+    }
+}

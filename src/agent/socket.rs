@@ -61,7 +61,7 @@ pub(crate) struct Socket {
 /// [`SocketError`]. Must be called inside a tokio runtime.
 pub(crate) fn open(path: &Path) -> Result<(Socket, UnixListener), SocketError> {
     let name = path.file_name().ok_or_else(|| SocketError::NotASocket { path: path.to_owned() })?;
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     let io = |action, path: &Path| {
         let path = path.to_owned();
         move |source| SocketError::Io { action, path, source }

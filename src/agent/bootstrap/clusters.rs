@@ -116,7 +116,7 @@ fn xds(options: &Options) -> Value {
     });
     if let Some(out) = out.as_object_mut() {
         if kind == "STRICT_DNS" {
-            out.insert("respect_dns_ttl".to_owned(), json!(true));
+            out.insert("dns_refresh_rate".to_owned(), json!("30s"));
             out.insert("dns_lookup_family".to_owned(), json!("ALL"));
         }
         if let Some(tls) = &options.control_plane.tls {

@@ -1,3 +1,5 @@
+//! Golden bootstraps, and options that cannot work.
+
 use std::path::{Path, PathBuf};
 
 use super::{Address, Admin, Node, NodeKind, Options, StatusBackend, render};

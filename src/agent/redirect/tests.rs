@@ -1,3 +1,5 @@
+//! Golden rules of both families.
+
 use std::path::{Path, PathBuf};
 
 use super::{Options, rules};

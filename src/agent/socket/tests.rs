@@ -1,3 +1,5 @@
+//! The socket's owner, mode and end.
+
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener as StdListener;
 

@@ -1,3 +1,5 @@
+//! Keys and requests that are taken and refused.
+
 use rcgen::{CertificateParams, DnType, KeyPair, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, PublicKeyData};
 
 use super::{PrivateKey, PublicKey};

@@ -1,3 +1,5 @@
+//! Pairs and trust anchors that are taken and refused.
+
 use std::time::{Duration, SystemTime};
 
 use super::{check_key_pair, check_roots};

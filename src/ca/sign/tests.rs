@@ -1,3 +1,5 @@
+//! What is in a certificate, read back with another library.
+
 use std::time::{Duration, SystemTime};
 
 use x509_parser::extensions::{GeneralName, ParsedExtension};

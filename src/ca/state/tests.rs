@@ -1,3 +1,5 @@
+//! Starts after, beside and in the midst of each other.
+
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;

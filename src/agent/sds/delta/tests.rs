@@ -1,3 +1,5 @@
+//! The incremental stream without a wire.
+
 use envoy::google::rpc::Status;
 use envoy::service::discovery::v3::DeltaDiscoveryRequest;
 
