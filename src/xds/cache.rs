@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn an_entry_lives_while_somebody_holds_it() {
         let mut cache = Cache::default();
-        let part = Arc::new(EncodedPart::own(Bytes::from_static(b"x")));
+        let part = Arc::new(EncodedPart::own(Bytes::from_static(b"x"), false));
         cache.parts.insert(7, &part);
         assert!(Arc::ptr_eq(&cache.parts.get(7).unwrap(), &part));
         cache.sweep();

@@ -35,6 +35,8 @@ pub struct EncodedPart {
     pub(crate) key: u128,
     pub(crate) hash: u128,
     pub(crate) bytes: Bytes,
+    /// Set when the bytes have holes.
+    pub(crate) template: Option<Arc<Template>>,
     pub(crate) name: Arc<str>,
     pub(crate) sources: Box<[ObjectRef]>,
     pub(crate) problems: Box<[Problem]>,
@@ -43,17 +45,33 @@ pub struct EncodedPart {
 }
 
 impl EncodedPart {
-    /// A piece that belongs to one resource only and has no key of its own.
-    pub(crate) fn own(bytes: Bytes) -> Self {
+    /// A piece that belongs to one resource only and has no key of its own. With `slotted` there may be holes in it.
+    pub(crate) fn own(bytes: Bytes, slotted: bool) -> Self {
         let hash = xxh3_128(&bytes);
         Self {
             key: hash,
             hash,
+            template: if slotted { Template::compile(bytes.clone()).map(Arc::new) } else { None },
             bytes,
             name: Arc::from(""),
             sources: Box::default(),
             problems: Box::default(),
             failure: None,
+        }
+    }
+
+    fn version(&self, slots: &Slots) -> u128 {
+        self.template.as_ref().map_or(self.hash, |template| template.version(slots).0)
+    }
+
+    fn len(&self, slots: &Slots) -> usize {
+        self.template.as_ref().map_or(self.bytes.len(), |template| template.len(slots))
+    }
+
+    fn write(&self, slots: &Slots, sink: &mut impl Sink) {
+        match &self.template {
+            None => sink.shared(&self.bytes),
+            Some(template) => template.write(slots, sink),
         }
     }
 }
@@ -74,8 +92,9 @@ pub struct Encoded {
     pub(crate) name: Arc<str>,
     pub(crate) kind: ResourceType,
     pub(crate) key: u128,
-    /// For a slotted body the hash of the template.
+    /// For a slotted body that of the bytes with their placeholders.
     pub(crate) version: Version,
+    pub(crate) slotted: bool,
     pub(crate) body: Body,
     pub(crate) sources: Box<[ObjectRef]>,
     pub(crate) problems: Box<[Problem]>,
@@ -110,11 +129,17 @@ impl Encoded {
         version: Version,
         body: Body,
     ) -> Self {
+        let slotted = match &body {
+            Body::Whole(_) => false,
+            Body::Parts(parts) => parts.iter().any(|part| part.template.is_some()),
+            Body::Slotted(_) => true,
+        };
         Self {
             name,
             kind,
             key,
             version,
+            slotted,
             body,
             sources: Box::default(),
             problems: Box::default(),
@@ -135,13 +160,16 @@ impl Encoded {
 
     /// Whether the bytes differ from proxy to proxy.
     pub fn is_slotted(&self) -> bool {
-        matches!(self.body, Body::Slotted(_))
+        self.slotted
     }
 
     /// The version for a proxy with these values. Equal versions under one name mean equal bytes.
     pub fn version(&self, slots: &Slots) -> Version {
         match &self.body {
             Body::Slotted(template) => template.version(slots),
+            Body::Parts(parts) if self.slotted => {
+                Version::of_hashes(parts.iter().map(|part| part.version(slots)))
+            }
             Body::Whole(_) | Body::Parts(_) => self.version,
         }
     }
@@ -150,7 +178,7 @@ impl Encoded {
     pub fn body_len(&self, slots: &Slots) -> usize {
         match &self.body {
             Body::Whole(bytes) => bytes.len(),
-            Body::Parts(parts) => parts.iter().map(|part| part.bytes.len()).sum(),
+            Body::Parts(parts) => parts.iter().map(|part| part.len(slots)).sum(),
             Body::Slotted(template) => template.len(slots),
         }
     }
@@ -159,7 +187,7 @@ impl Encoded {
     pub fn write_body(&self, slots: &Slots, sink: &mut impl Sink) {
         match &self.body {
             Body::Whole(bytes) => sink.shared(bytes),
-            Body::Parts(parts) => parts.iter().for_each(|part| sink.shared(&part.bytes)),
+            Body::Parts(parts) => parts.iter().for_each(|part| part.write(slots, sink)),
             Body::Slotted(template) => template.write(slots, sink),
         }
     }
@@ -186,15 +214,6 @@ impl Encoded {
     pub fn failures(&self) -> impl Iterator<Item = &Arc<Failure>> {
         let parts: &[_] = if self.troubled { self.parts() } else { &[] };
         self.failure.iter().chain(parts.iter().flat_map(|part| &part.failure))
-    }
-
-    /// Takes over what is known of the parts that a slotted body was joined from.
-    pub(crate) fn absorb(&mut self, parts: &[Arc<EncodedPart>]) {
-        let sources = parts.iter().flat_map(|part| &part.sources);
-        self.sources = self.sources.iter().chain(sources).cloned().collect();
-        let problems = parts.iter().flat_map(|part| &part.problems);
-        self.problems = self.problems.iter().chain(problems).cloned().collect();
-        self.failure = parts.iter().find_map(|part| part.failure.clone());
     }
 
     /// Holds the bytes of an earlier form in the place of its own if they are equal.

@@ -68,7 +68,7 @@ impl<K> Default for LayerPlan<'_, K> {
 
 /// A piece of an encoded resource.
 pub enum Fragment<P> {
-    /// Encoded fields of the message.
+    /// Encoded fields of the message, whole.
     Bytes(Bytes),
     /// Encoded fields that are made from a key of their own and shared between resources.
     Part(P),
@@ -78,7 +78,7 @@ pub enum Fragment<P> {
 pub struct Built<P> {
     /// The fragments, in order.
     pub fragments: Vec<Fragment<P>>,
-    /// Whether there may be placeholders for slots. They are looked for in the joined bytes.
+    /// Whether there may be placeholders for slots in its own bytes. Those of parts are the parts' affair.
     pub slotted: bool,
     /// The objects that it was made from, without those of its parts.
     pub sources: Vec<ObjectRef>,
@@ -103,6 +103,8 @@ impl<P> Built<P> {
 pub struct BuiltPart {
     /// The encoded fields.
     pub bytes: Bytes,
+    /// Whether there may be placeholders for slots.
+    pub slotted: bool,
     /// The objects that it was made from.
     pub sources: Vec<ObjectRef>,
     /// What was found wrong.

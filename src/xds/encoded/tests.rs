@@ -35,7 +35,7 @@ fn string_field(text: &str) -> Bytes {
 #[test]
 fn parts_are_written_one_after_the_other_without_a_copy() {
     let parts: Arc<[_]> =
-        ["head", "one", "two"].map(|text| Arc::new(EncodedPart::own(string_field(text)))).into();
+        ["head", "one", "two"].map(|text| Arc::new(EncodedPart::own(string_field(text), false))).into();
     let version = Version::of_hashes(parts.iter().map(|part| part.hash));
     let joined = Encoded::with_body(ResourceType::Route, "80".into(), 1, version, Body::Parts(parts.clone()));
     let mut rope = Rope::default();
@@ -59,6 +59,20 @@ fn a_slotted_resource_has_a_version_and_a_length_per_proxy() {
     assert!(!plain.is_slotted());
     assert_eq!(plain.version(&a), plain.version(&b));
     assert_eq!(plain.version(&a), Version::of_bytes(&string_field("no slot")));
+}
+
+#[test]
+fn parts_with_holes_are_filled_where_they_stand() {
+    let parts: Arc<[_]> = [("head".to_owned(), false), (placeholder(0), true), ("tail".to_owned(), true)]
+        .map(|(text, slotted)| Arc::new(EncodedPart::own(string_field(&text), slotted)))
+        .into();
+    let version = Version::of_hashes(parts.iter().map(|part| part.hash));
+    let entry = Encoded::with_body(ResourceType::Listener, "l".into(), 1, version, Body::Parts(parts));
+    let (a, b) = (Slots::new(["a"]), Slots::new(["longer"]));
+    assert!(entry.is_slotted());
+    assert_ne!(entry.version(&a), entry.version(&b));
+    assert_eq!(entry.body(&a), b"\x0a\x04head\x0a\x01a\x0a\x04tail");
+    assert_eq!(entry.body_len(&b), entry.body(&b).len());
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use api::{ObjectRef, Problem};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use crate::cache::Cache;
 use crate::encoded::{Body, Encoded, EncodedPart};
@@ -92,40 +92,39 @@ impl<P: ContentHash> Sketch<P> {
         last: Option<&Encoded>,
         generate: &G,
     ) -> Encoded {
-        let parts: Vec<_> = self
-            .pieces
-            .iter()
-            .filter_map(|piece| match piece {
-                Piece::Own(bytes) => Some(Arc::new(EncodedPart::own(bytes.clone()))),
-                Piece::Have(part) => Some(part.clone()),
-                Piece::Want(_) => None,
-                Piece::Lack(part, failure) => stand_in(part, failure, last, generate).map(Arc::new),
-            })
-            .collect();
-        let mut encoded = match (&*self.pieces, self.slotted) {
-            (_, true) => {
-                let mut joined = BytesMut::with_capacity(parts.iter().map(|part| part.bytes.len()).sum());
-                parts.iter().for_each(|part| joined.extend_from_slice(&part.bytes));
-                Encoded::slotted(id.kind, id.name.clone(), joined.freeze())
-            }
-            ([Piece::Own(bytes)], false) => Encoded::whole(id.kind, id.name.clone(), bytes.clone()),
-            ([], false) => Encoded::whole(id.kind, id.name.clone(), Bytes::new()),
-            (_, false) => {
+        let mut encoded = match &*self.pieces {
+            [] => Encoded::whole(id.kind, id.name.clone(), Bytes::new()),
+            [Piece::Own(bytes)] if self.slotted => Encoded::slotted(id.kind, id.name.clone(), bytes.clone()),
+            [Piece::Own(bytes)] => Encoded::whole(id.kind, id.name.clone(), bytes.clone()),
+            pieces => {
+                let part = |piece| self.part(piece, last, generate);
+                let parts: Arc<[_]> = pieces.iter().filter_map(part).collect();
                 let version = Version::of_hashes(parts.iter().map(|part| part.hash));
-                let body = Body::Parts(parts.as_slice().into());
-                Encoded::with_body(id.kind, id.name.clone(), id.key, version, body)
+                let troubled = parts.iter().any(|part| !part.problems.is_empty() || part.failure.is_some());
+                let body = Body::Parts(parts);
+                Encoded { troubled, ..Encoded::with_body(id.kind, id.name.clone(), id.key, version, body) }
             }
         };
         encoded.key = id.key;
         encoded.sources = self.sources.as_slice().into();
         encoded.problems = self.problems.as_slice().into();
-        if self.slotted {
-            encoded.absorb(&parts);
-        }
-        let in_parts = parts.iter().any(|part| !part.problems.is_empty() || part.failure.is_some());
-        encoded.troubled = in_parts || !encoded.problems.is_empty() || encoded.failure.is_some();
+        encoded.troubled |= !encoded.problems.is_empty();
         encoded.share_body(last);
         encoded
+    }
+
+    fn part<G: Generate<Part = P>>(
+        &self,
+        piece: &Piece<P>,
+        last: Option<&Encoded>,
+        generate: &G,
+    ) -> Option<Arc<EncodedPart>> {
+        match piece {
+            Piece::Own(bytes) => Some(Arc::new(EncodedPart::own(bytes.clone(), self.slotted))),
+            Piece::Have(part) => Some(part.clone()),
+            Piece::Want(_) => None,
+            Piece::Lack(part, failure) => stand_in(part, failure, last, generate).map(Arc::new),
+        }
     }
 }
 
@@ -157,6 +156,7 @@ fn stand_in<G: Generate>(
             key: part.content_hash(),
             hash: good.hash,
             bytes: good.bytes.clone(),
+            template: good.template.clone(),
             name,
             sources: good.sources.clone(),
             problems: good.problems.clone(),
@@ -164,7 +164,7 @@ fn stand_in<G: Generate>(
         });
     }
     let bytes = catch(|| generate.part_substitute(part)).ok().flatten()?;
-    Some(EncodedPart { key: part.content_hash(), name, failure, ..EncodedPart::own(bytes) })
+    Some(EncodedPart { key: part.content_hash(), name, failure, ..EncodedPart::own(bytes, false) })
 }
 
 /// Builds a part.
@@ -180,7 +180,7 @@ pub(super) fn build_part<G: Generate>(
         name,
         sources: built.sources.into(),
         problems: built.problems.into(),
-        ..EncodedPart::own(built.bytes)
+        ..EncodedPart::own(built.bytes, built.slotted)
     }))
 }
 
