@@ -2,8 +2,6 @@
 
 CARGO ?= cargo
 TOOLS := target/tools
-# The mesh that `make run` serves, a folder of YAML.
-MESH ?= examples
 SHELL_SCRIPTS := .ci/run scripts/setup-test scripts/run-tests scripts/fetch-envoy
 
 .DEFAULT_GOAL := help
@@ -12,10 +10,10 @@ SHELL_SCRIPTS := .ci/run scripts/setup-test scripts/run-tests scripts/fetch-envo
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-run: ## Serve a folder of YAML on this machine: make run MESH=examples/...
-	$(CARGO) run --profile ci --locked -p pilothouse -- discovery --configDir $(MESH) \
-	  --grpcAddr 127.0.0.1:15010 --secureGRPCAddr 127.0.0.1:15012 --httpAddr 127.0.0.1:8080 \
-	  --httpsAddr 127.0.0.1:15017 --monitoringAddr 127.0.0.1:15014
+run: ## The shop of examples/shop on this machine, with a stock Envoy as its gateway: something to curl
+	scripts/fetch-tool envoy
+	$(CARGO) build --profile ci --locked -p pilothouse -p agent
+	scripts/run-shop
 
 test: ## Install what the tests need, then run every test
 	scripts/setup-test
