@@ -1,0 +1,220 @@
+//! Nonces of one type: what was sent, and what the client said to it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::encoded::Encoded;
+
+/// A client's rejection of a response: the gRPC code and Envoy's words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    /// gRPC status code; Envoy sends 13 (internal).
+    pub code: i32,
+    /// What was wrong.
+    pub message: String,
+}
+
+impl Rejection {
+    /// The names of the clusters or listeners that the words blame; the other resources of such a response were
+    /// applied. Empty where Envoy names nobody (spec/stock-envoy.md 3.4).
+    pub fn names(&self) -> Vec<String> {
+        if let Some(list) = after(&self.message, "cluster(s) ") {
+            // A reason may hold a comma and a space too, but what stands before its first `: ` then has a space.
+            return list.split(", ").filter_map(blamed).collect();
+        }
+        let lines = after(&self.message, "listener(s) ").map(str::lines);
+        lines.into_iter().flatten().filter_map(blamed).collect()
+    }
+}
+
+fn after<'t>(text: &'t str, mark: &str) -> Option<&'t str> {
+    text.split_once(mark).map(|(_, rest)| rest)
+}
+
+fn blamed(part: &str) -> Option<String> {
+    let (name, _) = part.split_once(": ")?;
+    (!name.is_empty() && !name.contains(char::is_whitespace)).then(|| name.to_owned())
+}
+
+/// The number of a change of the sets on a stream; 0 is what the stream began with.
+pub(super) type Epoch = u64;
+
+/// What one response held, as far as the order of later ones depends on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Content {
+    /// The earliest change of which it brings new or changed resources.
+    pub(super) changes: Option<Epoch>,
+    /// The earliest change of which it brings removals.
+    pub(super) removals: Option<Epoch>,
+    /// Whether it holds nothing but what the client asked for or refused together with something bad: that it is
+    /// accepted says nothing of what was bad.
+    pub(super) repeats: bool,
+}
+
+impl Content {
+    /// The earlier of both.
+    pub(super) fn earliest(self) -> Option<Epoch> {
+        earlier(self.changes, self.removals)
+    }
+
+    fn join(self, other: Self) -> Self {
+        Self {
+            changes: earlier(self.changes, other.changes),
+            removals: earlier(self.removals, other.removals),
+            repeats: self.repeats && other.repeats,
+        }
+    }
+}
+
+/// The smaller of two numbers of which either may be missing.
+pub(super) fn earlier(a: Option<Epoch>, b: Option<Epoch>) -> Option<Epoch> {
+    a.into_iter().chain(b).min()
+}
+
+fn joined(contents: impl Iterator<Item = Content>) -> Content {
+    contents.reduce(Content::join).unwrap_or_default()
+}
+
+/// What a request says about an earlier response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reply {
+    /// It accepts the latest response, or an earlier one that was not answered yet.
+    Ack,
+    /// It refuses one.
+    Nack,
+    /// It names the latest response once more, to say something else.
+    Again,
+    /// It speaks of an earlier response that is answered already, or of one that this stream never sent.
+    Stale,
+}
+
+/// A response on record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Sent {
+    pub(super) nonce: u64,
+    pub(super) version: String,
+    pub(super) at: Duration,
+}
+
+/// More unanswered responses than this are joined: a client that never answers costs no more.
+const OUTSTANDING: usize = 32;
+
+/// The resources of more unanswered responses than this are kept in one list.
+const KEPT: usize = 4;
+
+/// The responses of one type.
+#[derive(Default)]
+pub(super) struct Ledger {
+    sent: Option<Sent>,
+    acked: Option<Sent>,
+    outstanding: VecDeque<(Sent, Content)>,
+    /// The resources of unanswered responses, of types of which Envoy applies the good part of a bad response.
+    kept: VecDeque<(u64, Vec<Arc<Encoded>>)>,
+    rejection: Option<(Duration, Rejection)>,
+    /// The earliest change in a response that was rejected and not followed by an accepted one.
+    rejected: Option<Epoch>,
+    answered_at: Option<Duration>,
+}
+
+impl Ledger {
+    /// Takes down a response.
+    pub(super) fn send(&mut self, sent: Sent, content: Content) {
+        self.sent = Some(sent.clone());
+        self.outstanding.push_back((sent, content));
+        if self.outstanding.len() > OUTSTANDING
+            && let Some((_, oldest)) = self.outstanding.pop_front()
+            && let Some((_, next)) = self.outstanding.front_mut()
+        {
+            *next = next.join(oldest);
+        }
+    }
+
+    /// Takes down what a request says about the response `nonce`; `None` is a nonce that is not this stream's.
+    pub(super) fn reply(&mut self, nonce: Option<u64>, error: Option<Rejection>, now: Duration) -> Reply {
+        let known = |n: u64| self.outstanding.iter().position(|(sent, _)| sent.nonce == n);
+        let Some(at) = nonce.and_then(known) else {
+            if let Some(error) = error {
+                self.rejection = Some((now, error));
+                return Reply::Nack;
+            }
+            return if self.is_latest(nonce) { Reply::Again } else { Reply::Stale };
+        };
+        self.answered_at = Some(now);
+        // Responses are answered in their order; an answer that skips some stands for them too.
+        let answered: Vec<_> = self.outstanding.drain(..=at).collect();
+        let content = joined(answered.iter().map(|(_, content)| *content));
+        if let Some(error) = error {
+            self.rejection = Some((now, error));
+            self.rejected = earlier(self.rejected, content.earliest());
+            return Reply::Nack;
+        }
+        self.acked = answered.into_iter().next_back().map(|(sent, _)| sent);
+        if !content.repeats {
+            (self.rejected, self.rejection) = (None, None);
+        }
+        Reply::Ack
+    }
+
+    /// Keeps the resources of a response until it is answered.
+    pub(super) fn keep(&mut self, nonce: u64, resources: Vec<Arc<Encoded>>) {
+        self.kept.push_back((nonce, resources));
+        if self.kept.len() > KEPT
+            && let Some((_, mut oldest)) = self.kept.pop_front()
+            && let Some((_, next)) = self.kept.front_mut()
+        {
+            next.append(&mut oldest);
+            next.sort_by(|a, b| a.name().cmp(b.name()));
+            next.dedup_by(|a, b| a.name() == b.name());
+        }
+    }
+
+    /// The resources of the responses up to this one, now that it is answered.
+    pub(super) fn take_kept(&mut self, nonce: Option<u64>) -> Vec<Arc<Encoded>> {
+        let answered = self.kept.partition_point(|(kept, _)| nonce.is_some_and(|nonce| *kept <= nonce));
+        self.kept.drain(..answered).flat_map(|(_, resources)| resources).collect()
+    }
+
+    /// The names in responses that are not answered.
+    pub(super) fn kept(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.kept.iter().flat_map(|(_, resources)| resources).map(|resource| resource.name())
+    }
+
+    /// Whether `nonce` is that of the latest response.
+    pub(super) fn is_latest(&self, nonce: Option<u64>) -> bool {
+        nonce.is_some() && self.sent.as_ref().map(|sent| sent.nonce) == nonce
+    }
+
+    /// What the responses that wait for their answer hold, taken together.
+    pub(super) fn unanswered(&self) -> Content {
+        joined(self.outstanding.iter().map(|(_, content)| *content))
+    }
+
+    /// The earliest change in responses that were rejected since the last accepted one.
+    pub(super) const fn rejected(&self) -> Option<Epoch> {
+        self.rejected
+    }
+
+    /// When the client last answered.
+    pub(super) const fn answered_at(&self) -> Option<Duration> {
+        self.answered_at
+    }
+
+    /// The latest response.
+    pub(super) const fn sent(&self) -> Option<&Sent> {
+        self.sent.as_ref()
+    }
+
+    /// The latest response that was accepted.
+    pub(super) const fn acked(&self) -> Option<&Sent> {
+        self.acked.as_ref()
+    }
+
+    /// The latest rejection that no acceptance followed, and when it came.
+    pub(super) const fn rejection(&self) -> Option<&(Duration, Rejection)> {
+        self.rejection.as_ref()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,34 @@
+//! The rim: ADS over HTTP/2, with one engine thread behind it.
+//!
+//! ```text
+//! listen      sockets -> connections: keepalive, limits, graceful shutdown; paths that are not ADS go to a router
+//! service     a request for one of the two ADS methods -> a response with an `AdsBody`
+//! body        one stream as an HTTP/2 body: reads requests, waits for sets, makes the next response when asked
+//! engine      the thread that owns the engine: connects, disconnects, updates
+//! mailbox     the newest sets for one stream, or the order to end
+//! clients     all streams, for `/debug`
+//! ```
+
+mod backend;
+mod body;
+mod clients;
+mod clock;
+mod codec;
+mod config;
+mod debug_types;
+mod doubts;
+mod engine;
+mod listen;
+mod mailbox;
+mod rate;
+mod recent;
+mod request;
+mod service;
+mod status;
+
+pub use clients::{Client, ClientStatus, Clients};
+pub use config::Config;
+pub use debug_types::{DebugAnswer, DebugTypes};
+pub use engine::EngineHandle;
+pub use listen::Server;
+pub use status::Status;

@@ -1,0 +1,22 @@
+//! The debug pages that `istioctl` reads over ADS: answered on every request, never subscribed to.
+
+use crate::generate::Peer;
+use crate::server::status::Status;
+
+/// The resources of a debug answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DebugAnswer {
+    /// Names and encoded `google.protobuf.Any`s, in order.
+    pub resources: Vec<(String, bytes::Bytes)>,
+    /// The version of the answer.
+    pub version: String,
+}
+
+/// Makes the debug pages; implemented by whoever has them.
+pub trait DebugTypes: Send + Sync + 'static {
+    /// The answer to a request for `type_url`, which begins with `istio.io/debug`.
+    ///
+    /// # Errors
+    /// The peer may not see it, or the request is malformed; the stream ends with the status.
+    fn answer(&self, type_url: &str, names: &[String], peer: &Peer) -> Result<DebugAnswer, Status>;
+}

@@ -1,0 +1,221 @@
+//! Sockets and connections: accepting, keepalive, age, and the way out.
+
+use std::future::Future;
+use std::hash::{BuildHasher as _, RandomState};
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::clients::Clients;
+use super::clock::Clock;
+use super::config::Config;
+use super::debug_types::DebugTypes;
+use super::doubts::Doubts;
+use super::engine::{self, EngineHandle};
+use super::rate::Rate;
+use super::recent::Recent;
+use super::service::{self, Shared};
+use super::status::Status;
+use crate::generate::{Generate, Peer};
+use crate::metrics::Metrics;
+use crate::protocol::NameLists;
+
+/// Sent bytes that one stream may have waiting in the transport.
+const SEND_BUFFER: usize = 128 * 1024;
+
+/// Pause after an error of `accept`, such as too many open files.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The ADS server. Clones are the same server.
+#[derive(Clone)]
+pub struct Server {
+    shared: Arc<Shared>,
+    drain: Drain,
+    connections: Arc<AtomicU64>,
+}
+
+/// The way out of a server: connections end at once, or when they are done. Clones are the same.
+#[derive(Clone, Default)]
+struct Drain {
+    begun: CancellationToken,
+    over: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Server {
+    /// Starts a server and its engine thread. It answers `Unavailable` until [`EngineHandle::update`] brought the
+    /// first snapshot.
+    ///
+    /// # Errors
+    /// The thread cannot be started.
+    pub fn start<G: Generate>(
+        generate: Arc<G>,
+        config: Config,
+        metrics: Metrics,
+        debug: Option<Arc<dyn DebugTypes>>,
+    ) -> io::Result<(Self, EngineHandle<G>)> {
+        let clock = Clock::new();
+        let (backend, engine) = engine::start(generate, clock, config.hold_for)?;
+        let shared = Shared {
+            rate: Rate::new(config.streams_per_second),
+            config,
+            metrics,
+            clients: Clients::new(clock),
+            clock,
+            recent: Recent::default(),
+            doubts: Doubts::default(),
+            names: NameLists::default(),
+            backend,
+            debug,
+        };
+        let server = Self { shared: Arc::new(shared), drain: Drain::default(), connections: Arc::default() };
+        Ok((server, engine))
+    }
+
+    /// All streams.
+    pub fn clients(&self) -> &Clients {
+        &self.shared.clients
+    }
+
+    /// Serves plaintext HTTP/2 on a listener until the server is shut down. Paths that are not ADS go to `router`.
+    pub async fn listen(&self, listener: TcpListener, router: Router) {
+        loop {
+            let accepted = tokio::select! {
+                () = self.drain.begun.cancelled() => return,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((socket, address)) => {
+                    if let Err(error) = socket.set_nodelay(true) {
+                        tracing::debug!(%address, %error, "cannot turn off Nagle's algorithm");
+                    }
+                    let peer = Peer { address: Some(address), ..Peer::default() };
+                    let (server, router) = (self.clone(), router.clone());
+                    self.drain.tasks.spawn(async move { server.serve(socket, peer, router).await });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Serves one connection, which may be of TLS, until it ends.
+    ///
+    /// Spawn it with [`Server::spawn`] if a shutdown should wait for it.
+    pub async fn serve<C>(&self, connection: C, peer: Peer, router: Router)
+    where
+        C: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let number = self.connections.fetch_add(1, Ordering::Relaxed);
+        let config = &self.shared.config;
+        let service = {
+            let (shared, peer) = (Arc::clone(&self.shared), peer.clone());
+            service_fn(move |request| {
+                let answer =
+                    service::serve(Arc::clone(&shared), number, peer.clone(), router.clone(), request);
+                async move { Ok::<_, std::convert::Infallible>(answer.await) }
+            })
+        };
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder
+            .timer(TokioTimer::new())
+            .keep_alive_interval(Some(config.keepalive_interval))
+            .keep_alive_timeout(config.keepalive_timeout)
+            .max_concurrent_streams(config.max_streams)
+            .max_send_buf_size(SEND_BUFFER);
+        let mut connection = pin!(builder.serve_connection(TokioIo::new(connection), service));
+        let ended = tokio::select! {
+            ended = connection.as_mut() => Some(ended),
+            () = self.drain.begun.cancelled() => None,
+            () = self.of_age(number) => None,
+        };
+        let ended = match ended {
+            Some(ended) => ended,
+            None => {
+                connection.as_mut().graceful_shutdown();
+                self.shared.clients.close_connection(
+                    number,
+                    &Status::unavailable("this connection is closing: connect again"),
+                );
+                tokio::select! {
+                    ended = connection => ended,
+                    () = self.drain.over.cancelled() => return,
+                    () = self.past_grace() => return,
+                }
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(address = ?peer.address, %error, "connection ended");
+        }
+    }
+
+    /// Spawns a task that a shutdown waits for.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.drain.tasks.spawn(task);
+    }
+
+    /// Tells all clients to go, and waits until they are gone, or for as long as `deadline`.
+    pub async fn shutdown(&self, deadline: Duration) {
+        self.drain.begun.cancel();
+        self.shared
+            .clients
+            .close_all(&Status::unavailable("the control plane is shutting down: connect again"));
+        self.drain.tasks.close();
+        if tokio::time::timeout(deadline, self.drain.tasks.wait()).await.is_err() {
+            tracing::info!(clients = self.shared.clients.len(), "clients did not go in time");
+            self.drain.over.cancel();
+            self.drain.tasks.wait().await;
+        }
+    }
+
+    /// Ends when a connection has reached its greatest age.
+    async fn of_age(&self, number: u64) {
+        match self.shared.config.max_connection_age {
+            Some(age) => tokio::time::sleep(spread(age, number)).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Ends when a connection that was told to go has had its time; a shutdown has a deadline of its own.
+    async fn past_grace(&self) {
+        if self.drain.begun.is_cancelled() {
+            std::future::pending().await
+        } else {
+            tokio::time::sleep(self.shared.config.max_connection_age_grace).await;
+        }
+    }
+}
+
+/// An age up to a tenth less or more, so that connections that came together do not go together.
+fn spread(age: Duration, number: u64) -> Duration {
+    let part = RandomState::new().hash_one(number) % 2001;
+    age.mul_f64(0.9 + part as f64 / 10_000.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::spread;
+
+    #[test]
+    fn ages_differ_by_a_tenth_at_most() {
+        let age = Duration::from_secs(1800);
+        let ages: Vec<_> = (0..100).map(|number| spread(age, number)).collect();
+        assert!(ages.iter().all(|a| (age.mul_f64(0.899)..age.mul_f64(1.101)).contains(a)));
+        assert!(ages.windows(2).any(|pair| pair[0] != pair[1]));
+    }
+}

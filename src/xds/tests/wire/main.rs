@@ -1,0 +1,8 @@
+//! The ADS wire as a client sees it: a model of Envoy against the protocol, and against a server on a socket.
+
+#![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a test stops where something is missing")]
+
+mod end_to_end;
+mod property;
+mod refusals;
+mod toy;
