@@ -5,6 +5,7 @@
 
 mod assemble;
 mod classes;
+mod make;
 mod plans;
 mod proxy_sets;
 mod resource;

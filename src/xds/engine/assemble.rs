@@ -1,5 +1,4 @@
-//! From plans to layers: every distinct key that is not yet encoded is built once, on all threads, and the lists are
-//! put together from what their predecessors, the cache and the builds have.
+//! From plans to layers: the lists are put together from what their predecessors, the cache and new builds have.
 
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
@@ -8,10 +7,10 @@ use rayon::prelude::*;
 
 use super::Counters;
 use super::classes::Layers;
-use super::resource::{Identity, Piece, Sketch, build, build_part, keep_last};
+use super::make::{Outcome, Task, make};
+use super::resource::{Identity, keep_last};
 use crate::cache::{Cache, HashIndex};
-use crate::encoded::{Encoded, EncodedPart};
-use crate::failure::Failure;
+use crate::encoded::Encoded;
 use crate::generate::{ContentHash, Generate, LayerPlan};
 use crate::kind::ResourceType;
 use crate::set::{Draft, Layer, NameTable, compare_names};
@@ -57,14 +56,6 @@ impl<'a, K: ContentHash> List<'a, K> {
     fn last(&self, missing: &Missing) -> Option<&'a Arc<Encoded>> {
         self.before?.entries().get(missing.last?)
     }
-}
-
-/// What came of a key.
-enum Outcome<P> {
-    Good(Arc<Encoded>),
-    /// Some parts are not to be had: what stands in for them depends on the class.
-    Partial(Sketch<P>),
-    Failed(Arc<Failure>),
 }
 
 /// The layers of each job.
@@ -154,13 +145,6 @@ fn look_up<'a, K: ContentHash>(
     List { kind, plan, before, same_names, found, missing }
 }
 
-/// A key that is to be built, with a form of the resource that is likely to have most of its parts.
-struct Task<'a, K> {
-    id: Identity<'a>,
-    key: &'a K,
-    earlier: Option<&'a Arc<Encoded>>,
-}
-
 /// The distinct keys that are missing, in the order of the jobs.
 fn wanted<'a, K: ContentHash>(steps: &[Vec<Step<'a, K>>]) -> Vec<Task<'a, K>> {
     let mut seen: HashIndex<()> = HashIndex::default();
@@ -176,99 +160,6 @@ fn wanted<'a, K: ContentHash>(steps: &[Vec<Step<'a, K>>]) -> Vec<Task<'a, K>> {
         }
     }
     tasks
-}
-
-/// Builds the keys and their missing parts, and remembers them.
-fn make<G: Generate>(
-    generate: &G,
-    cache: &mut Cache,
-    counters: &mut Counters,
-    tasks: &[Task<'_, G::Key>],
-) -> HashIndex<Outcome<G::Part>> {
-    let read = &*cache;
-    let sketches: Vec<_> = tasks
-        .par_iter()
-        .map(|task| {
-            if let Some(failure) = read.failures.get(task.id.key) {
-                return (Err(failure), false);
-            }
-            let built = build(generate, task.id, task.key);
-            (built.map(|built| Sketch::new(built, task.earlier.map(|earlier| &**earlier), read)), true)
-        })
-        .collect();
-    for (task, (sketch, fresh)) in tasks.iter().zip(&sketches) {
-        counters.builds += u64::from(*fresh);
-        if let (Err(failure), true) = (sketch, fresh) {
-            counters.count(failure.stage);
-            cache.failures.insert(task.id.key, failure);
-        }
-    }
-    let parts =
-        make_parts(generate, cache, counters, sketches.iter().filter_map(|(sketch, _)| sketch.as_ref().ok()));
-    let outcome = |(task, (sketch, _)): (&Task<'_, G::Key>, (Result<Sketch<G::Part>, _>, bool))| {
-        let outcome = match sketch {
-            Err(failure) => Outcome::Failed(failure),
-            Ok(mut sketch) => {
-                sketch.fill(|key| parts.get(&key).cloned());
-                match sketch.is_complete() {
-                    true => {
-                        let earlier = task.earlier.map(|earlier| &**earlier);
-                        Outcome::Good(Arc::new(sketch.encode(task.id, earlier, generate)))
-                    }
-                    false => Outcome::Partial(sketch),
-                }
-            }
-        };
-        (task.id.key, outcome)
-    };
-    let outcomes: Vec<_> = tasks.par_iter().zip(sketches).map(outcome).collect();
-    for (key, outcome) in &outcomes {
-        if let Outcome::Good(encoded) = outcome {
-            cache.encoded.insert(*key, encoded);
-        }
-    }
-    cache.moved(tasks.len() + parts.len());
-    outcomes.into_iter().collect()
-}
-
-type Parts = HashIndex<Result<Arc<EncodedPart>, Arc<Failure>>>;
-
-/// Builds the distinct parts that are missing, and remembers them.
-fn make_parts<'a, G: Generate>(
-    generate: &G,
-    cache: &mut Cache,
-    counters: &mut Counters,
-    sketches: impl Iterator<Item = &'a Sketch<G::Part>>,
-) -> Parts {
-    let mut distinct: HashIndex<&G::Part> = HashIndex::default();
-    for piece in sketches.flat_map(|sketch| &sketch.pieces) {
-        if let Piece::Want(part) = piece {
-            distinct.entry(part.content_hash()).or_insert(part);
-        }
-    }
-    let read = &*cache;
-    let wanted: Vec<_> = distinct.into_iter().collect();
-    let built: Vec<_> = wanted
-        .into_par_iter()
-        .map(|(key, part)| match read.failures.get(key) {
-            Some(failure) => (key, Err(failure), false),
-            None => (key, build_part(generate, part, key), true),
-        })
-        .collect();
-    let mut parts = Parts::default();
-    for (key, part, fresh) in built {
-        counters.part_builds += u64::from(fresh);
-        match &part {
-            Ok(part) => cache.parts.insert(key, part),
-            Err(failure) if fresh => {
-                counters.count(failure.stage);
-                cache.failures.insert(key, failure);
-            }
-            Err(_) => {}
-        }
-        parts.insert(key, part);
-    }
-    parts
 }
 
 /// Fills in what was built, and makes the layer.

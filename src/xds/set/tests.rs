@@ -132,7 +132,7 @@ proptest! {
     fn so_is_one_along_predecessors(
         steps in prop::collection::vec((0..3_usize, content(), slots()), 1..6),
     ) {
-        let mut layers = vec![Arc::new(Layer::empty(Cluster)); 3];
+        let mut layers: Vec<_> = (0..3).map(|_| Arc::new(Layer::empty(Cluster))).collect();
         let mut sets = vec![Set::new(Cluster, layers.clone(), Slots::default())];
         for (at, content, slots) in steps {
             layers[at] = successor(&layers[at], &content);

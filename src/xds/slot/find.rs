@@ -16,7 +16,7 @@ pub(super) struct Node {
     /// The slot, if the content is a placeholder.
     pub(super) slot: Option<u16>,
     /// Otherwise the fields inside that are or have slots, in order.
-    pub(super) inner: Vec<Node>,
+    pub(super) inner: Vec<Self>,
 }
 
 /// The fields of a whole message that are or have slots, in order.

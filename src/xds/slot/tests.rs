@@ -13,9 +13,9 @@ enum Field {
     Fixed64(u32, u64),
     Text(u32, String),
     Slot(u32, u16),
-    Message(u32, Vec<Field>),
+    Message(u32, Vec<Self>),
     /// `google.protobuf.Any`: type URL and value.
-    Any(u32, Vec<Field>),
+    Any(u32, Vec<Self>),
 }
 
 fn put_varint(value: u64, out: &mut Vec<u8>) {
