@@ -1,1 +1,13 @@
 //! The binary: flags, environment, wiring, shutdown. No rules of its own.
+
+pub mod bootstrap;
+pub mod discovery;
+pub mod features;
+pub mod flags;
+pub mod logging;
+mod mesh_thread;
+mod pod;
+pub mod preview;
+pub mod reports;
+pub mod translator;
+pub mod version;

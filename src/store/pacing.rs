@@ -26,7 +26,8 @@ impl Default for Limits {
 pub struct Pacing {
     limits: Limits,
     burst: Option<Burst>,
-    urgent: bool,
+    /// When the first endpoints came that wait.
+    urgent: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -38,14 +39,14 @@ struct Burst {
 impl Pacing {
     /// With nothing pending.
     pub fn new(limits: Limits) -> Self {
-        Self { limits, burst: None, urgent: false }
+        Self { limits, burst: None, urgent: None }
     }
 
     /// Objects were applied at `now`, and this is what they left pending.
     pub fn applied(&mut self, pending: Option<Pending>, now: Duration) {
         match pending {
             None => {}
-            Some(Pending::Endpoints) => self.urgent = true,
+            Some(Pending::Endpoints) => self.urgent = self.urgent.or(Some(now)),
             Some(Pending::Configuration) => {
                 let first = self.burst.map_or(now, |b| b.first);
                 self.burst = Some(Burst { first, last: now });
@@ -59,17 +60,19 @@ impl Pacing {
         let burst = self.burst.map(|b| (b.last + self.limits.quiet).min(b.first + self.limits.longest));
         match (self.urgent, burst) {
             (_, Some(due)) if due <= now => Some((due, Pending::Configuration)),
-            (true, _) => Some((now, Pending::Endpoints)),
-            (false, due) => due.map(|due| (due, Pending::Configuration)),
+            (Some(_), _) => Some((now, Pending::Endpoints)),
+            (None, due) => due.map(|due| (due, Pending::Configuration)),
         }
     }
 
-    /// What was pending of this kind went into a mesh.
-    pub fn taken(&mut self, what: Pending) {
-        self.urgent = false;
-        if what == Pending::Configuration {
-            self.burst = None;
-        }
+    /// What was pending of this kind goes into a mesh at `now`. Returns the age of the oldest of it.
+    pub fn taken(&mut self, what: Pending, now: Duration) -> Duration {
+        let endpoints = self.urgent.take();
+        let first = match what {
+            Pending::Configuration => self.burst.take().map(|b| b.first).into_iter().chain(endpoints).min(),
+            Pending::Endpoints => endpoints,
+        };
+        first.map_or(Duration::ZERO, |first| now.saturating_sub(first))
     }
 }
 
@@ -86,8 +89,8 @@ mod tests {
         let mut pacing = Pacing::default();
         pacing.applied(Some(Pending::Endpoints), ms(5));
         assert_eq!(pacing.deadline(ms(5)), Some((ms(5), Pending::Endpoints)));
-        pacing.taken(Pending::Endpoints);
-        assert_eq!(pacing.deadline(ms(6)), None);
+        assert_eq!(pacing.taken(Pending::Endpoints, ms(7)), ms(2));
+        assert_eq!(pacing.deadline(ms(7)), None);
     }
 
     #[test]
@@ -107,7 +110,7 @@ mod tests {
         pacing.applied(Some(Pending::Configuration), ms(0));
         pacing.applied(Some(Pending::Endpoints), ms(1));
         assert_eq!(pacing.deadline(ms(1)), Some((ms(1), Pending::Endpoints)));
-        pacing.taken(Pending::Endpoints);
+        pacing.taken(Pending::Endpoints, ms(1));
         assert_eq!(pacing.deadline(ms(1)), Some((ms(10), Pending::Configuration)));
     }
 

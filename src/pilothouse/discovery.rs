@@ -1,0 +1,204 @@
+//! The command `discovery`: sources, meshes, streams and debug pages, joined and supervised.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use arc_swap::ArcSwap;
+use axum::Router;
+use debug::Surface;
+use model::Mesh;
+use prometheus::Registry;
+use store::{Options, Tables};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use xds::metrics::Metrics;
+use xds::server::{Config, Server};
+
+use crate::flags::Discovery;
+use crate::mesh_thread::MeshThread;
+use crate::reports::Reports;
+use crate::translator::Translator;
+use crate::{features, version};
+
+/// Batches that may wait for the mesh thread before the source waits.
+const BATCHES: usize = 64;
+
+/// Runs until SIGTERM or SIGINT, or until a part of it ends unexpectedly.
+///
+/// # Errors
+/// An address cannot be bound, the folder cannot be read, or a part ended that must not.
+pub fn run(flags: &Discovery) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(serve(flags))
+}
+
+async fn serve(flags: &Discovery) -> Result<()> {
+    let registry = Registry::new();
+    let metrics = Metrics::register(&registry)?;
+    let (server, engine) = Server::start(Arc::new(Translator), config(flags), metrics, None)?;
+    let reports = Arc::new(Reports::default());
+    let mesh = Arc::new(ArcSwap::<Mesh>::default());
+    let surface = surface(&registry, &server, &reports, &mesh);
+
+    let shutdown = CancellationToken::new();
+    let mut tasks: JoinSet<Result<()>> = JoinSet::new();
+    let (sender, batches) = mpsc::channel(BATCHES);
+    let dir = flags.config_dir.clone();
+    let token = shutdown.clone();
+    tasks.spawn(async move {
+        sources::files::watch(&dir, sources::files::Options::default(), sender, token).await?;
+        Err(anyhow!("the configuration folder is no longer followed"))
+    });
+
+    let ready = surface.ready.clone();
+    let owner = MeshThread {
+        tables: Tables::new(options(flags)),
+        limits: features::limits(),
+        batches,
+        reports,
+        publish: move |next: Arc<Mesh>, changes, age| {
+            mesh.store(Arc::clone(&next));
+            engine.update(next, changes, age);
+            ready.set();
+        },
+    };
+    spawn_owner(owner)?;
+
+    listen(&mut tasks, flags, &server, &surface).await?;
+    tracing::info!(folder = %flags.config_dir.display(), version = version::VERSION, "pilothouse is up");
+    let ended = tokio::select! {
+        () = stop_signal() => Ok(()),
+        Some(ended) = tasks.join_next() => ended?.context("stopping"),
+    };
+    surface.ready.clear();
+    shutdown.cancel();
+    server.shutdown(flags.shutdown_duration).await;
+    ended
+}
+
+/// The mesh's owner has a thread of its own: what it computes must not hold up streams.
+fn spawn_owner<F>(owner: MeshThread<F>) -> Result<()>
+where
+    F: FnMut(Arc<Mesh>, model::Changes, Duration) + Send + 'static,
+{
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    thread::Builder::new().name("mesh".to_owned()).spawn(move || runtime.block_on(owner.run()))?;
+    Ok(())
+}
+
+fn surface(
+    registry: &Registry,
+    server: &Server,
+    reports: &Arc<Reports>,
+    mesh: &Arc<ArcSwap<Mesh>>,
+) -> Surface {
+    let (reports, mesh) = (Arc::clone(reports), Arc::clone(mesh));
+    Surface {
+        ready: debug::Ready::default(),
+        registry: registry.clone(),
+        clients: server.clients().clone(),
+        version: version::text(),
+        problems: Arc::new(move || reports.lines()),
+        mesh: Arc::new(move || mesh.load_full()),
+    }
+}
+
+/// Opens all ports before the first of them answers.
+async fn listen(
+    tasks: &mut JoinSet<Result<()>>,
+    flags: &Discovery,
+    server: &Server,
+    surface: &Surface,
+) -> Result<()> {
+    for (flag, address, what) in [
+        ("--secureGRPCAddr", &flags.secure_grpc_addr, "xDS over TLS"),
+        ("--httpsAddr", &flags.https_addr, "webhooks"),
+    ] {
+        if !address.is_empty() {
+            tracing::warn!(flag, address, "{what} not served by this version, nothing listens there");
+        }
+    }
+    let http = bind("--httpAddr", &flags.http_addr).await?;
+    let (http_pages, monitoring_pages) = (surface.http(), surface.monitoring());
+    if flags.monitoring_addr.is_empty() {
+        serve_pages(tasks, http, http_pages.merge(surface.monitoring_only()));
+    } else {
+        serve_pages(tasks, http, http_pages);
+        serve_pages(tasks, bind("--monitoringAddr", &flags.monitoring_addr).await?, monitoring_pages);
+    }
+    if flags.grpc_addr.is_empty() {
+        tracing::warn!("--grpcAddr is empty: no xDS without TLS");
+        return Ok(());
+    }
+    let grpc = bind("--grpcAddr", &flags.grpc_addr).await?;
+    let server = server.clone();
+    tasks.spawn(async move {
+        server.listen(grpc, Router::new()).await;
+        Err(anyhow!("xDS is no longer listened for"))
+    });
+    Ok(())
+}
+
+fn serve_pages(tasks: &mut JoinSet<Result<()>>, listener: TcpListener, pages: Router) {
+    tasks.spawn(async move {
+        let service = pages.into_make_service_with_connect_info::<SocketAddr>();
+        axum::serve(listener, service).await.context("debug pages")
+    });
+}
+
+/// Binds `host:port`; without a host, all addresses of both families where the system has IPv6.
+async fn bind(flag: &str, address: &str) -> Result<TcpListener> {
+    let wanted = |a: &str| format!("{flag} {a}: cannot be listened on; is another process there?");
+    match address.strip_prefix(':') {
+        None => TcpListener::bind(address).await.with_context(|| wanted(address)),
+        Some(port) => match TcpListener::bind(format!("[::]:{port}")).await {
+            Ok(listener) => Ok(listener),
+            Err(_) => TcpListener::bind(format!("0.0.0.0:{port}")).await.with_context(|| wanted(address)),
+        },
+    }
+}
+
+fn options(flags: &Discovery) -> Options {
+    Options {
+        domain: Arc::from(flags.domain.as_str()),
+        cluster: Arc::from(flags.cluster_id.as_str()),
+        system_namespace: Arc::from(flags.namespace.as_str()),
+        revision: Arc::from(flags.revision.as_str()),
+        features: features::features(),
+    }
+}
+
+fn config(flags: &Discovery) -> Config {
+    let default = Config::default();
+    let (max_streams, max_request) = features::stream_limits(default.max_streams, default.max_request);
+    Config {
+        max_streams,
+        max_request,
+        streams_per_second: features::streams_per_second(),
+        keepalive_interval: flags.keepalive_interval,
+        keepalive_timeout: flags.keepalive_timeout,
+        max_connection_age: flags.max_connection_age,
+        max_connection_age_grace: Duration::max(default.max_connection_age_grace, flags.shutdown_duration),
+        control_plane: format!("pilothouse {}", version::VERSION),
+        ..default
+    }
+}
+
+/// Ends at SIGTERM or SIGINT.
+async fn stop_signal() {
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        tracing::warn!("signals cannot be awaited: the process ends at once when it is told to");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+}

@@ -1,0 +1,138 @@
+//! Flags that come as environment variables, under the reference's names.
+
+use std::time::Duration;
+
+use model::mesh::Features;
+use store::Limits;
+
+/// Reads a variable; the default if it is not set. A value that cannot be read is told and ignored.
+struct Environment<F>(F);
+
+impl<F: Fn(&str) -> Option<String>> Environment<F> {
+    fn read<T>(&self, name: &str, default: T, parse: impl Fn(&str) -> Option<T>) -> T {
+        let Some(text) = (self.0)(name).filter(|t| !t.is_empty()) else { return default };
+        parse(&text).unwrap_or_else(|| {
+            tracing::warn!(name, value = text, "environment variable cannot be read, its default is used");
+            default
+        })
+    }
+
+    fn flag(&self, name: &str, default: bool) -> bool {
+        self.read(name, default, |t| match t {
+            "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+            "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+            _ => None,
+        })
+    }
+
+    fn number<T: std::str::FromStr>(&self, name: &str, default: T) -> T {
+        self.read(name, default, |t| t.parse().ok())
+    }
+
+    fn duration(&self, name: &str, default: Duration) -> Duration {
+        self.read(name, default, |t| {
+            t.parse::<api::Duration>().ok().map(|d| Duration::from_nanos(d.as_nanos()))
+        })
+    }
+}
+
+/// The process's environment.
+#[allow(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+fn process(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// The flags that shape what is sent.
+pub fn features() -> Features {
+    features_from(process)
+}
+
+/// How long a burst of configuration is collected: what the reference's variables say, if they are set.
+pub fn limits() -> Limits {
+    let environment = Environment(process);
+    let default = Limits::default();
+    Limits {
+        quiet: environment.duration("PILOT_DEBOUNCE_AFTER", default.quiet),
+        longest: environment.duration("PILOT_DEBOUNCE_MAX", default.longest),
+    }
+}
+
+/// New streams per second, if a limit is set.
+pub fn streams_per_second() -> Option<f64> {
+    Some(Environment(process).number("PILOT_MAX_REQUESTS_PER_SECOND", 0.0)).filter(|n| *n > 0.0)
+}
+
+/// Concurrent streams per connection, and the longest request in bytes.
+pub fn stream_limits(max_streams: u32, max_request: usize) -> (u32, usize) {
+    let environment = Environment(process);
+    (
+        environment.number("ISTIO_GPRC_MAXSTREAMS", max_streams),
+        environment.number("ISTIO_GPRC_MAXRECVMSGSIZE", max_request),
+    )
+}
+
+fn features_from(source: impl Fn(&str) -> Option<String>) -> Features {
+    let e = Environment(source);
+    let d = Features::default();
+    let millis = |name: &str, default: u64| {
+        u64::try_from(e.duration(name, Duration::from_millis(default)).as_millis()).unwrap_or(default)
+    };
+    Features {
+        telemetry_label: e.flag("PILOT_ENABLE_TELEMETRY_LABEL", d.telemetry_label),
+        endpoint_telemetry_label: e.flag("PILOT_ENDPOINT_TELEMETRY_LABEL", d.endpoint_telemetry_label),
+        mongo_filter: e.flag("PILOT_ENABLE_MONGO_FILTER", d.mongo_filter),
+        redis_filter: e.flag("PILOT_ENABLE_REDIS_FILTER", d.redis_filter),
+        http10: e.flag("PILOT_HTTP10", d.http10),
+        eds_for_headless: e.flag("PILOT_ENABLE_EDS_FOR_HEADLESS_SERVICES", d.eds_for_headless),
+        send_unhealthy: e.flag("PILOT_SEND_UNHEALTHY_ENDPOINTS", d.send_unhealthy),
+        auto_send_unhealthy: e.flag("PILOT_AUTO_SEND_UNHEALTHY_ENDPOINTS", d.auto_send_unhealthy),
+        persistent_session_filter: e
+            .flag("PILOT_ENABLE_PERSISTENT_SESSION_FILTER", d.persistent_session_filter),
+        locality_weighted_lb: e.flag("ENABLE_LOCALITY_WEIGHTED_LB_CONFIG", d.locality_weighted_lb),
+        absolute_fqdn_domain: e.flag("PILOT_ENABLE_ABSOLUTE_FQDN_VHOST_DOMAIN", d.absolute_fqdn_domain),
+        merge_sidecar_ingress: e
+            .flag("PILOT_ALLOW_SIDECAR_SERVICE_INBOUND_LISTENER_MERGE", d.merge_sidecar_ingress),
+        dual_stack: e.flag("ISTIO_DUAL_STACK", d.dual_stack),
+        scope_gateway_to_namespace: e.flag("PILOT_SCOPE_GATEWAY_TO_NAMESPACE", d.scope_gateway_to_namespace),
+        filter_gateway_clusters: e.flag("PILOT_FILTER_GATEWAY_CLUSTER_CONFIG", d.filter_gateway_clusters),
+        sidecar_use_remote_address: e.flag("PILOT_SIDECAR_USE_REMOTE_ADDRESS", d.sidecar_use_remote_address),
+        xds_identity_check: e.flag("PILOT_ENABLE_XDS_IDENTITY_CHECK", d.xds_identity_check),
+        skip_validate_trust_domain: e.flag("PILOT_SKIP_VALIDATE_TRUST_DOMAIN", d.skip_validate_trust_domain),
+        proxy_100_continue: e.flag("ENABLE_100_CONTINUE_HEADERS", d.proxy_100_continue),
+        trace_sampling: e.read("PILOT_TRACE_SAMPLING", d.trace_sampling, hundredths),
+        max_connections_per_event: e
+            .number("MAX_CONNECTIONS_PER_SOCKET_EVENT_LOOP", d.max_connections_per_event),
+        transport_socket_connect_timeout_ms: millis(
+            "PILOT_GATEWAY_TRANSPORT_SOCKET_CONNECT_TIMEOUT",
+            d.transport_socket_connect_timeout_ms,
+        ),
+        dns_udp_max_queries: e.number("PILOT_DNS_CARES_UDP_MAX_QUERIES", d.dns_udp_max_queries),
+        dns_jitter_ms: millis("PILOT_DNS_JITTER_DURATION", d.dns_jitter_ms),
+    }
+}
+
+/// A percentage in hundredths; none outside of 0 to 100.
+fn hundredths(text: &str) -> Option<u32> {
+    let percent: f64 = text.parse().ok()?;
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded above")]
+    (0.0..=100.0).contains(&percent).then_some((percent * 100.0).round() as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_override_defaults_and_nonsense_does_not() {
+        let features = features_from(|name| match name {
+            "PILOT_HTTP10" => Some("true".into()),
+            "ISTIO_DUAL_STACK" => Some("perhaps".into()),
+            "PILOT_TRACE_SAMPLING" => Some("0.5".into()),
+            "PILOT_DNS_JITTER_DURATION" => Some("1s".into()),
+            _ => None,
+        });
+        let expected =
+            Features { http10: true, trace_sampling: 50, dns_jitter_ms: 1000, ..Features::default() };
+        assert_eq!(features, expected);
+    }
+}

@@ -1,0 +1,208 @@
+//! The command line: istiod's flags under istiod's names, and the commands that only this binary has.
+//!
+//! Source: `shared/spec/kubernetes.md` 1.9, `shared/spec/operations.md` 0.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
+
+/// A control plane for service meshes of stock Envoys.
+#[derive(Debug, Parser)]
+#[command(name = "pilothouse", version = crate::version::VERSION)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve Envoys their configuration.
+    Discovery(Box<Discovery>),
+    /// Print what a proxy would get, with the objects that each resource comes from.
+    Translate(Preview),
+    /// Print the bootstrap of a stock Envoy that gets its configuration here.
+    Bootstrap(Box<Bootstrap>),
+    /// Print the version.
+    Version,
+}
+
+/// Flags of `discovery`.
+#[derive(Debug, Args)]
+pub struct Discovery {
+    /// Folder of YAML that holds everything; changes are followed. Needed while there is no Kubernetes source.
+    #[arg(long = "configDir")]
+    pub config_dir: PathBuf,
+    /// Address of xDS without TLS.
+    #[arg(long = "grpcAddr", default_value = ":15010")]
+    pub grpc_addr: String,
+    /// Address of xDS with TLS. Not served yet: a warning says so.
+    #[arg(long = "secureGRPCAddr", default_value = ":15012")]
+    pub secure_grpc_addr: String,
+    /// Address of /ready and /debug.
+    #[arg(long = "httpAddr", default_value = ":8080")]
+    pub http_addr: String,
+    /// Address of the webhooks. Not served yet: a warning says so.
+    #[arg(long = "httpsAddr", default_value = ":15017")]
+    pub https_addr: String,
+    /// Address of /metrics, /version and /debug; empty puts them on the HTTP address.
+    #[arg(long = "monitoringAddr", default_value = ":15014")]
+    pub monitoring_addr: String,
+    /// Namespace of the control plane.
+    #[arg(long, short = 'n', env = "POD_NAMESPACE", default_value = "istio-system")]
+    pub namespace: String,
+    /// DNS domain of the cluster.
+    #[arg(long, default_value = "cluster.local")]
+    pub domain: String,
+    /// Name of this cluster.
+    #[arg(long = "clusterID", env = "CLUSTER_ID", default_value = "Kubernetes")]
+    pub cluster_id: String,
+    /// Revision of this control plane.
+    #[arg(long, env = "REVISION", default_value = "default", hide = true)]
+    pub revision: String,
+    /// How long connections may take to drain after SIGTERM.
+    #[arg(long = "shutdownDuration", default_value = "10s", value_parser = duration)]
+    pub shutdown_duration: std::time::Duration,
+    /// Time without any frame after which a connection is pinged.
+    #[arg(long = "keepaliveInterval", default_value = "30s", value_parser = duration)]
+    pub keepalive_interval: std::time::Duration,
+    /// Time for the answer to that ping.
+    #[arg(long = "keepaliveTimeout", default_value = "10s", value_parser = duration)]
+    pub keepalive_timeout: std::time::Duration,
+    /// Age at which a connection is told to go away.
+    #[arg(long = "keepaliveMaxServerConnectionAge", value_parser = duration)]
+    pub max_connection_age: Option<std::time::Duration>,
+    /// How to log.
+    #[command(flatten)]
+    pub log: Log,
+}
+
+/// Flags of logging.
+#[derive(Clone, Debug, Args)]
+pub struct Log {
+    /// Level, as `default:info` or `default:info,ads:debug`.
+    #[arg(long = "log_output_level", default_value = "default:info")]
+    pub level: String,
+    /// Log as JSON.
+    #[arg(long = "log_as_json", num_args = 0..=1, default_missing_value = "true", default_value_t = false, action = ArgAction::Set)]
+    pub json: bool,
+}
+
+/// Flags of `translate`.
+#[derive(Debug, Args)]
+pub struct Preview {
+    /// Folder of YAML that holds everything.
+    #[arg(long = "configDir")]
+    pub config_dir: PathBuf,
+    /// The proxy, as NAMESPACE/POD.
+    #[arg(long)]
+    pub proxy: String,
+    /// `sidecar` or `router`; a pod with the label `istio` or `gateway.networking.k8s.io/gateway-name` is a router if not said.
+    #[arg(long = "type")]
+    pub kind: Option<String>,
+    /// Only these types: cds, eds, lds, rds.
+    #[arg(long, value_delimiter = ',')]
+    pub only: Vec<String>,
+    /// DNS domain of the cluster.
+    #[arg(long, default_value = "cluster.local")]
+    pub domain: String,
+}
+
+/// Flags of `bootstrap`.
+#[derive(Debug, Args)]
+pub struct Bootstrap {
+    /// Folder of YAML in which the pod is.
+    #[arg(long = "configDir")]
+    pub config_dir: PathBuf,
+    /// The proxy, as NAMESPACE/POD.
+    #[arg(long)]
+    pub proxy: String,
+    /// `sidecar` or `router`.
+    #[arg(long = "type", default_value = "sidecar")]
+    pub kind: String,
+    /// Address of this control plane's xDS, as HOST:PORT.
+    #[arg(long = "discoveryAddress", default_value = "127.0.0.1:15010")]
+    pub discovery_address: String,
+    /// Socket of the agent that serves the workload's certificate.
+    #[arg(long = "sdsSocket", default_value = "/var/run/secrets/workload-spiffe-uds/socket")]
+    pub sds_socket: PathBuf,
+    /// Address of Envoy's administration, as HOST:PORT.
+    #[arg(long = "adminAddress", default_value = "127.0.0.1:15000")]
+    pub admin_address: String,
+    /// DNS domain of the cluster.
+    #[arg(long, default_value = "cluster.local")]
+    pub domain: String,
+    /// Name of this cluster.
+    #[arg(long = "clusterID", env = "CLUSTER_ID", default_value = "Kubernetes")]
+    pub cluster_id: String,
+}
+
+/// A Go duration, as istiod's flags take.
+fn duration(text: &str) -> Result<std::time::Duration, String> {
+    text.parse::<api::Duration>()
+        .map(|d| std::time::Duration::from_nanos(d.as_nanos()))
+        .map_err(|e| e.to_string())
+}
+
+/// The arguments without the flags of `discovery` that are not known, and those flags: the reference tolerates them,
+/// and charts pass them.
+pub fn known(arguments: Vec<OsString>) -> (Vec<OsString>, Vec<String>) {
+    if arguments.get(1).is_none_or(|c| c != "discovery") {
+        return (arguments, Vec::new());
+    }
+    let command = Cli::command();
+    let names: Vec<String> = command
+        .find_subcommand("discovery")
+        .into_iter()
+        .flat_map(|c| c.get_arguments())
+        .filter_map(|a| a.get_long().map(str::to_owned))
+        .chain(["help".to_owned()])
+        .collect();
+    let (mut kept, mut ignored, mut dropping) = (Vec::new(), Vec::new(), false);
+    for argument in arguments {
+        let text = argument.to_string_lossy().into_owned();
+        let name = text.strip_prefix("--").map(|t| t.split('=').next().unwrap_or(t).to_owned());
+        match name {
+            Some(name) if !name.is_empty() && !names.contains(&name) => {
+                dropping = !text.contains('=');
+                ignored.push(text);
+            }
+            None if dropping && !text.starts_with('-') => dropping = false,
+            _ => {
+                dropping = false;
+                kept.push(argument);
+            }
+        }
+    }
+    (kept, ignored)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(text: &str) -> Vec<OsString> {
+        text.split(' ').map(OsString::from).collect()
+    }
+
+    #[test]
+    fn unknown_flags_are_left_out_with_their_values() {
+        let given = args(
+            "pilothouse discovery --vklog 3 --registries=Kubernetes --configDir d --ctrlz_port 9876 -n x",
+        );
+        let (kept, ignored) = known(given);
+        assert_eq!(kept, args("pilothouse discovery --configDir d -n x"));
+        assert_eq!(ignored, ["--vklog", "--registries=Kubernetes", "--ctrlz_port"]);
+        let Command::Discovery(flags) = Cli::parse_from(kept).command else { panic!("not discovery") };
+        assert_eq!((flags.namespace.as_str(), flags.grpc_addr.as_str()), ("x", ":15010"));
+    }
+
+    #[test]
+    fn other_commands_take_known_flags_only() {
+        let given = args("pilothouse translate --nonsense 1");
+        assert_eq!(known(given.clone()).0, given);
+        assert!(Cli::try_parse_from(given).is_err());
+    }
+}

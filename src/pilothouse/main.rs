@@ -1,0 +1,34 @@
+//! `pilothouse`: a control plane for service meshes of stock Envoys.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use pilothouse::flags::{self, Cli, Command};
+use pilothouse::{bootstrap, discovery, logging, preview, version};
+
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+fn main() -> ExitCode {
+    let (arguments, ignored) = flags::known(std::env::args_os().collect());
+    let cli = Cli::parse_from(arguments);
+    let result = match cli.command {
+        Command::Discovery(flags) => {
+            logging::start(&flags.log);
+            for flag in ignored {
+                tracing::warn!(flag, "unknown flag, ignored as the reference does");
+            }
+            discovery::run(&flags)
+        }
+        Command::Translate(flags) => preview::run(&flags),
+        Command::Bootstrap(flags) => bootstrap::run(&flags),
+        Command::Version => version::print(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            logging::fatal(&error);
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! The owner of the tables: takes batches of objects, makes meshes at the pace that `store` sets, hands them on.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use model::{Changes, Mesh};
+use sources::event::Batch;
+use store::{Limits, Next, Pacing, Pending, Tables};
+use tokio::sync::mpsc::Receiver;
+use tokio::time::timeout;
+
+use crate::reports::Reports;
+
+/// Everything that the thread needs.
+pub(crate) struct MeshThread<F> {
+    /// The tables.
+    pub(crate) tables: Tables,
+    /// How bursts are collected.
+    pub(crate) limits: Limits,
+    /// Where batches come from; the thread ends when their senders are gone.
+    pub(crate) batches: Receiver<Batch>,
+    /// What is wrong with the objects, for `/debug` and the log.
+    pub(crate) reports: Arc<Reports>,
+    /// Takes each mesh, what changed, and how long ago the first of it came.
+    pub(crate) publish: F,
+}
+
+impl<F: FnMut(Arc<Mesh>, Changes, Duration)> MeshThread<F> {
+    /// Runs until there are no more batches.
+    #[allow(clippy::disallowed_methods, reason = "pacing takes time as a value; this is where it is read")]
+    pub(crate) async fn run(mut self) {
+        let start = Instant::now();
+        let mut pacing = Pacing::new(self.limits);
+        let mut complete = false;
+        loop {
+            let now = start.elapsed();
+            // Nothing is published before the first complete look: half a mesh is worse than none.
+            let due = pacing.deadline(now).filter(|_| complete);
+            match due {
+                Some((at, what)) if at <= now => {
+                    self.make(what, pacing.taken(what, now));
+                    continue;
+                }
+                _ => {}
+            }
+            let wait = due.map_or(Duration::MAX, |(at, _)| at.saturating_sub(now));
+            let batch = match timeout(wait, self.batches.recv()).await {
+                Ok(Some(batch)) => batch,
+                Ok(None) => return,
+                Err(_) => continue,
+            };
+            self.reports.take(&batch);
+            for event in &batch.events {
+                let pending = self.tables.apply(&event.key, event.object.as_deref());
+                pacing.applied(pending, start.elapsed());
+            }
+            if batch.complete && !complete {
+                complete = true;
+                let Next { mesh, changes } = self.tables.next();
+                self.reports.problems(self.tables.problems());
+                (self.publish)(mesh, changes, pacing.taken(Pending::Configuration, start.elapsed()));
+            }
+        }
+    }
+
+    fn make(&mut self, what: Pending, age: Duration) {
+        let next = match what {
+            Pending::Configuration => self.tables.next(),
+            Pending::Endpoints => self.tables.next_endpoints(),
+        };
+        if what == Pending::Configuration {
+            self.reports.problems(self.tables.problems());
+        }
+        if !next.changes.is_empty() {
+            (self.publish)(next.mesh, next.changes, age);
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Joins `xds` and `translate`: the engine's questions, answered by plans and builders.
+
+use std::sync::Arc;
+
+use api::ObjectRef;
+use bytes::{BufMut, Bytes, BytesMut};
+use envoy::config::endpoint::v3::ClusterLoadAssignment;
+use model::endpoint::Locality;
+use model::proxy::NodeError;
+use model::{Changes, Mesh, Proxy, Ref};
+use prost::Message;
+use prost::encoding::{WireType, encode_key, encode_varint};
+use translate::routes::{RouteKey, VirtualHostKey};
+use translate::{Class, Key, Plan, class, clusters, endpoints, listeners, plan, routes, slots};
+use xds::generate::{Built, BuiltPart, Code, Fragment, Generate, LayerPlan, NodeInfo, Peer, Refusal};
+use xds::kind::ResourceType;
+use xds::slot::Slots;
+
+/// Answers the engine from the rooms that know the mesh.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Translator;
+
+/// The field number of `RouteConfiguration.virtual_hosts`: a virtual host is encoded once, as this field of whatever
+/// configuration holds it.
+const VIRTUAL_HOSTS: u32 = 2;
+
+impl Generate for Translator {
+    type Mesh = Mesh;
+    type Changes = Changes;
+    type Proxy = Proxy;
+    type Class = Class;
+    type Plan = Plan;
+    type Key = Key;
+    type Part = Ref<VirtualHostKey>;
+
+    fn proxy(&self, node: &NodeInfo, _peer: &Peer) -> Result<Proxy, Refusal> {
+        let metadata = node.metadata.as_ref().map(api::json::to_json).unwrap_or_default();
+        let locality = node.locality.as_ref().map(|l| Locality {
+            region: l.region.clone(),
+            zone: l.zone.clone(),
+            subzone: l.sub_zone.clone(),
+        });
+        Proxy::parse(&node.id, &metadata, locality.unwrap_or_default()).map_err(|error| {
+            let code = match error {
+                NodeError::NotServed(_) => Code::Unimplemented,
+                _ => Code::InvalidArgument,
+            };
+            Refusal { code, message: error.to_string() }
+        })
+    }
+
+    fn slots(&self, mesh: &Mesh, proxy: &Proxy) -> Slots {
+        Slots::new(slots::values(mesh, proxy))
+    }
+
+    fn classes(&self, mesh: &Mesh, proxy: &Proxy) -> Vec<Class> {
+        class::classes(mesh, proxy)
+    }
+
+    fn reclassify(&self, changes: &Changes, proxy: &Proxy) -> bool {
+        let named = |name: &Arc<str>| (Arc::clone(&proxy.namespace), Arc::clone(name));
+        changes.configuration
+            || changes.workloads.contains(&named(&proxy.pod))
+            || changes.workloads.contains(&named(&Arc::from("")))
+    }
+
+    fn plan(
+        &self,
+        mesh: &Mesh,
+        class: &Class,
+        previous: Option<(&Arc<Plan>, &Changes)>,
+        _hold: bool,
+    ) -> Arc<Plan> {
+        plan::plan(mesh, class, previous)
+    }
+
+    fn holding(&self, _plan: &Plan) -> bool {
+        false
+    }
+
+    fn layer<'p>(&self, plan: &'p Plan, kind: ResourceType) -> LayerPlan<'p, Key> {
+        match kind {
+            ResourceType::Cluster => LayerPlan { entries: &plan.clusters, hidden: &[] },
+            ResourceType::Endpoints => LayerPlan { entries: &plan.endpoints, hidden: &[] },
+            ResourceType::Listener => LayerPlan { entries: &plan.listeners, hidden: &plan.hidden_listeners },
+            ResourceType::Route => LayerPlan { entries: &plan.routes, hidden: &[] },
+            ResourceType::Secret | ResourceType::ExtensionConfig | ResourceType::NameTable => {
+                LayerPlan::default()
+            }
+        }
+    }
+
+    fn build(&self, key: &Key) -> Built<Ref<VirtualHostKey>> {
+        match key {
+            Key::Cluster(key) => whole(clusters::build(key)),
+            Key::Endpoints(key) => whole(endpoints::build(key)),
+            Key::Listener(key) => Built { slotted: true, ..whole(listeners::build(key)) },
+            Key::Route(key) => {
+                let mut built = whole(routes::build_head(key));
+                built.fragments.extend(key.virtual_hosts.iter().cloned().map(Fragment::Part));
+                built
+            }
+        }
+    }
+
+    fn build_part(&self, part: &Ref<VirtualHostKey>) -> BuiltPart {
+        let built = routes::build_virtual_host(part);
+        BuiltPart {
+            bytes: virtual_host_field(&built.message),
+            sources: built.sources,
+            problems: built.problems,
+        }
+    }
+
+    fn sources(&self, key: &Key) -> Vec<ObjectRef> {
+        key.sources()
+    }
+
+    fn part_sources(&self, part: &Ref<VirtualHostKey>) -> Vec<ObjectRef> {
+        part.sources()
+    }
+
+    fn part_name(&self, part: &Ref<VirtualHostKey>) -> Arc<str> {
+        part.name()
+    }
+
+    fn absent(&self, _proxy: &Proxy, kind: ResourceType, name: &str) -> Option<Bytes> {
+        match kind {
+            ResourceType::Endpoints => {
+                let empty = ClusterLoadAssignment { cluster_name: name.to_owned(), ..Default::default() };
+                Some(empty.encode_to_vec().into())
+            }
+            ResourceType::Route => {
+                let empty = RouteKey { name: name.into(), virtual_hosts: Vec::new() };
+                Some(routes::build_head(&empty).message.encode_to_vec().into())
+            }
+            _ => None,
+        }
+    }
+
+    fn default_substitute(&self, _key: &Key) -> Option<Bytes> {
+        None
+    }
+
+    fn part_substitute(&self, part: &Ref<VirtualHostKey>) -> Option<Bytes> {
+        Some(virtual_host_field(&routes::substitute(part)))
+    }
+}
+
+/// A resource of one piece.
+fn whole<M: Message>(built: translate::Built<M>) -> Built<Ref<VirtualHostKey>> {
+    Built {
+        fragments: vec![Fragment::Bytes(built.message.encode_to_vec().into())],
+        slotted: false,
+        sources: built.sources,
+        problems: built.problems,
+    }
+}
+
+/// A virtual host with the tag and length that it has inside of a route configuration.
+fn virtual_host_field(host: &impl Message) -> Bytes {
+    let len = host.encoded_len();
+    let mut bytes = BytesMut::with_capacity(len.saturating_add(12));
+    encode_key(VIRTUAL_HOSTS, WireType::LengthDelimited, &mut bytes);
+    encode_varint(len as u64, &mut bytes);
+    bytes.put_slice(&host.encode_to_vec());
+    bytes.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn placeholders_are_those_that_the_wire_fills() {
+        for i in [slots::CANONICAL_SERVICE, slots::CANONICAL_REVISION, slots::MESH_ID, slots::CLUSTER_ID] {
+            assert_eq!(slots::placeholder(i), xds::slot::placeholder(i));
+        }
+    }
+}
