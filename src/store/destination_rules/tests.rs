@@ -6,12 +6,7 @@ use model::mesh::{Client, MergedRule};
 
 use super::*;
 
-fn rule(
-    namespace: &str,
-    name: &str,
-    creation: i64,
-    spec: serde_json::Value,
-) -> Ref<Config<DestinationRule>> {
+fn rule(namespace: &str, name: &str, creation: i64, spec: serde_json::Value) -> Ref<Config<DestinationRule>> {
     let key = ObjectKey { kind: Kind::DestinationRule, namespace: namespace.into(), name: name.into() };
     Ref::new(Config {
         source: api::ObjectRef { key, generation: 1 },
@@ -39,11 +34,21 @@ fn names(rule: Option<&Ref<MergedRule>>) -> Vec<String> {
 fn rules_of_one_host_become_one_and_the_oldest_policy_wins() {
     let subset = |name: &str| serde_json::json!({"name": name});
     let rules = [
-        rule("shop", "late", 3, serde_json::json!({"host": "a", "subsets": [subset("v1"), subset("v2")],
-            "trafficPolicy": {"tls": {"mode": "SIMPLE"}}})),
+        rule(
+            "shop",
+            "late",
+            3,
+            serde_json::json!({"host": "a", "subsets": [subset("v1"), subset("v2")],
+            "trafficPolicy": {"tls": {"mode": "SIMPLE"}}}),
+        ),
         rule("shop", "early", 1, serde_json::json!({"host": "a", "subsets": [subset("v1")]})),
-        rule("shop", "middle", 2, serde_json::json!({"host": "a.shop.svc.cluster.local",
-            "trafficPolicy": {"tls": {"mode": "DISABLE"}}})),
+        rule(
+            "shop",
+            "middle",
+            2,
+            serde_json::json!({"host": "a.shop.svc.cluster.local",
+            "trafficPolicy": {"tls": {"mode": "DISABLE"}}}),
+        ),
     ];
     let built = build(rules.iter(), &Settings::default());
     let merged = found(&built.section, "web", &Labels::new());
@@ -69,8 +74,13 @@ fn rules_of_different_export_stay_apart() {
 #[test]
 fn a_selector_limits_a_rule_to_clients_of_its_namespace() {
     let rules = [
-        rule("shop", "chosen", 2, serde_json::json!({"host": "a",
-            "workloadSelector": {"matchLabels": {"app": "web"}}})),
+        rule(
+            "shop",
+            "chosen",
+            2,
+            serde_json::json!({"host": "a",
+            "workloadSelector": {"matchLabels": {"app": "web"}}}),
+        ),
         rule("shop", "general", 1, serde_json::json!({"host": "a"})),
     ];
     let section = section(&rules);

@@ -28,7 +28,11 @@ const DEFAULT_AGGRESSION: f64 = 1.0;
 const DEFAULT_WARMUP_PERCENT: f64 = 10.0;
 
 /// Whether clients of a service are told of its unhealthy endpoints.
-pub(crate) fn sends_unhealthy(service: &Service, outlier: Option<&OutlierDetection>, settings: &Settings) -> bool {
+pub(crate) fn sends_unhealthy(
+    service: &Service,
+    outlier: Option<&OutlierDetection>,
+    settings: &Settings,
+) -> bool {
     let features = &settings.features;
     let forced = features.send_unhealthy || service.traffic_distribution != TrafficDistribution::Any;
     forced || (features.auto_send_unhealthy && outlier.is_none_or(|o| o.min_health_percent <= 0))

@@ -33,7 +33,8 @@ pub(super) fn cluster(key: &OutboundKey) -> Built<Cluster> {
         names::outbound(key.port, &key.subset, &key.service.host)
     };
     let Some(port) = key.service.port(key.port) else {
-        let (cluster, _) = Draft::new(&name, DiscoveryType::Static, key.settings.mesh.connect_timeout).finish();
+        let (cluster, _) =
+            Draft::new(&name, DiscoveryType::Static, key.settings.mesh.connect_timeout).finish();
         return Built::new(cluster, vec![key.service.source.clone()]);
     };
     let (cluster, problems) = match discovery(&key.service, port, key.client.kind, &key.settings) {
@@ -66,9 +67,8 @@ fn service(key: &OutboundKey, port: &ServicePort, name: &str, found: Discovery) 
         tls::apply(&mut draft, key, &policy);
         tls::apply_proxy_protocol(&mut draft, &policy);
     }
-    let foreign_tls = |t: &api::istio::ClientTlsSettings| {
-        matches!(t.mode, ClientTlsMode::Simple | ClientTlsMode::Mutual)
-    };
+    let foreign_tls =
+        |t: &api::istio::ClientTlsSettings| matches!(t.mode, ClientTlsMode::Simple | ClientTlsMode::Mutual);
     draft.cluster.metadata = Facts::default()
         .services(std::iter::once(&*key.service))
         .external(key.service.mesh_external)

@@ -77,9 +77,8 @@ impl Draft {
     pub(crate) fn prefer_http2(&mut self) {
         let options = self.http();
         if options.upstream_protocol_options.is_none() {
-            options.upstream_protocol_options = Some(explicit(ProtocolConfig::Http2ProtocolOptions(
-                Http2ProtocolOptions::default(),
-            )));
+            options.upstream_protocol_options =
+                Some(explicit(ProtocolConfig::Http2ProtocolOptions(Http2ProtocolOptions::default())));
         }
     }
 

@@ -20,8 +20,8 @@ use super::{ClusterKey, discovery, pool};
 use crate::context::Context;
 use crate::key::Key;
 use crate::output::Built;
-use crate::tls::upstream::{self, Verify};
 use crate::tls::sds;
+use crate::tls::upstream::{self, Verify};
 
 /// The cluster that drops everything.
 pub const BLACK_HOLE: &str = "BlackHoleCluster";

@@ -93,7 +93,12 @@ const CONNECT_STRATEGY: &str = "istio.io/connect-strategy";
 const RACE: &str = "RACE_FIRST_TCP_CONNECT";
 
 /// Where the endpoints of a service's port come from.
-pub(crate) fn discovery(service: &Service, port: &ServicePort, kind: ProxyKind, settings: &Settings) -> Discovery {
+pub(crate) fn discovery(
+    service: &Service,
+    port: &ServicePort,
+    kind: ProxyKind,
+    settings: &Settings,
+) -> Discovery {
     if port.protocol == Protocol::Udp {
         return Discovery::None;
     }

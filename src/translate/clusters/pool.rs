@@ -2,7 +2,9 @@
 //!
 //! Source: Istio `pilot/pkg/networking/core/cluster_traffic_policy.go`; `shared/spec/xds.md` 2.8.
 
-use api::istio::{ConnectionPoolSettings, H2UpgradePolicy, HttpSettings, RetryBudget, TcpKeepalive, TcpSettings};
+use api::istio::{
+    ConnectionPoolSettings, H2UpgradePolicy, HttpSettings, RetryBudget, TcpKeepalive, TcpSettings,
+};
 use api::mesh_config::{H2Upgrade, MeshConfig};
 use envoy::config::cluster::v3::circuit_breakers::Thresholds;
 use envoy::config::cluster::v3::circuit_breakers::thresholds;
@@ -150,9 +152,7 @@ fn retry_budget(budget: &RetryBudget) -> thresholds::RetryBudget {
         given => given,
     };
     thresholds::RetryBudget {
-        budget_percent: Some(Percent {
-            value: budget.percent.map_or(DEFAULT_RETRY_PERCENT, api::F64::get),
-        }),
+        budget_percent: Some(Percent { value: budget.percent.map_or(DEFAULT_RETRY_PERCENT, api::F64::get) }),
         min_retry_concurrency: Some(concurrency.into()),
         budget_interval: budget.budget_interval.map(wire),
     }

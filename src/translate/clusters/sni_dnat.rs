@@ -24,9 +24,8 @@ pub fn wanted(context: &Context<'_>, view: &OwnView) -> bool {
     let mut gateways = context.mesh.gateways.iter();
     gateways.any(|g| {
         let near = !scoped || *g.namespace() == view.shared.namespace;
-        let passes = |s: &api::istio::Server| {
-            s.tls.as_ref().is_some_and(|t| t.mode == ServerTlsMode::AutoPassthrough)
-        };
+        let passes =
+            |s: &api::istio::Server| s.tls.as_ref().is_some_and(|t| t.mode == ServerTlsMode::AutoPassthrough);
         near && g.spec.servers.iter().any(passes) && selects(&g.spec.selector, &view.labels)
     })
 }

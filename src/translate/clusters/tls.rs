@@ -5,8 +5,8 @@
 use api::istio::{ClientTlsMode, ClientTlsSettings, ProxyProtocolVersion};
 use envoy::config::cluster::v3::cluster::TransportSocketMatch;
 use envoy::config::core::v3::{ProxyProtocolConfig, TransportSocket, UpstreamHttpProtocolOptions};
-use envoy::extensions::transport_sockets::raw_buffer::v3::RawBuffer;
 use envoy::extensions::transport_sockets::proxy_protocol::v3::ProxyProtocolUpstreamTransport;
+use envoy::extensions::transport_sockets::raw_buffer::v3::RawBuffer;
 use envoy::extensions::transport_sockets::tls::v3::UpstreamTlsContext;
 use envoy::google::protobuf::{Struct, Value};
 use model::ProxyKind;
@@ -15,8 +15,8 @@ use super::draft::Draft;
 use super::names;
 use super::outbound::OutboundKey;
 use super::policy::Policy;
-use crate::tls::upstream::{self, Settings, Verify};
 use crate::tls::sds;
+use crate::tls::upstream::{self, Settings, Verify};
 
 /// How the reference names the plain socket inside that of the PROXY protocol.
 const INNER_RAW: &str = "raw_buffer";
@@ -43,8 +43,7 @@ fn apply_rule(draft: &mut Draft, key: &OutboundKey, tls: &ClientTlsSettings) {
             set(draft, context);
         }
         ClientTlsMode::Mutual | ClientTlsMode::IstioMutual if own_files && !key.service.mesh_external => {
-            let context =
-                file_context(draft, key, tls.subject_alt_names.clone(), tls.sni.clone());
+            let context = file_context(draft, key, tls.subject_alt_names.clone(), tls.sni.clone());
             set(draft, Some(context));
         }
         ClientTlsMode::Mutual => {
@@ -201,7 +200,8 @@ pub(super) fn set_auto_sni(draft: &mut Draft, tls: &ClientTlsSettings) {
     if !tls.sni.is_empty() {
         return;
     }
-    let names = draft.http().upstream_http_protocol_options.get_or_insert_with(UpstreamHttpProtocolOptions::default);
+    let names =
+        draft.http().upstream_http_protocol_options.get_or_insert_with(UpstreamHttpProtocolOptions::default);
     names.auto_sni = true;
     names.auto_san_validation = tls.subject_alt_names.is_empty() && tls.insecure_skip_verify != Some(true);
 }
@@ -230,7 +230,8 @@ pub(super) fn apply_proxy_protocol(draft: &mut Draft, policy: &Policy<'_>) {
     };
     let cluster = &mut draft.cluster;
     if cluster.transport_socket_matches.is_empty() {
-        let inner = cluster.transport_socket.take().unwrap_or_else(|| upstream::typed(INNER_RAW, &RawBuffer {}));
+        let inner =
+            cluster.transport_socket.take().unwrap_or_else(|| upstream::typed(INNER_RAW, &RawBuffer {}));
         cluster.transport_socket = Some(wrap(inner));
         return;
     }

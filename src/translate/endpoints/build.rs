@@ -101,7 +101,8 @@ fn member<'a>(
         None => key.plain.as_ref().is_none_or(|plain| !plain.contains(&at)),
     };
     let mtls = wanted && workload.tls_mode == TlsMode::Istio;
-    let health_status = if key.form.is_inline() { HealthStatus::Unknown } else { wire_health(health(endpoint)) };
+    let health_status =
+        if key.form.is_inline() { HealthStatus::Unknown } else { wire_health(health(endpoint)) };
     let telemetry = key.settings.features.endpoint_telemetry_label;
     Member {
         message: LbEndpoint {

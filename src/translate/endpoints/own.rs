@@ -18,7 +18,9 @@ use crate::scope::ScopedService;
 pub fn plan_own(context: &Context<'_>, view: &OwnView) -> Vec<(Arc<str>, Key)> {
     let planner = Planner::new(context);
     let mut planned: Vec<_> = node_local(context.mesh, view)
-        .flat_map(|s| planner.assignments(&ScopedService { service: s.clone(), ports: None }, Some(&view.node_name)))
+        .flat_map(|s| {
+            planner.assignments(&ScopedService { service: s.clone(), ports: None }, Some(&view.node_name))
+        })
         .collect();
     planned.extend(sni_dnat::plan(context, view).1);
     planned

@@ -175,9 +175,10 @@ impl<'a> Planner<'a> {
 /// services of the system unless told otherwise.
 fn is_cluster_local(service: &Service, mesh: &MeshConfig, domain: &str) -> bool {
     let host = &*service.host;
-    let listed = mesh.service_settings.iter().flat_map(|s| {
-        s.hosts.iter().map(move |h| (h.as_str(), s.settings.cluster_local))
-    });
+    let listed = mesh
+        .service_settings
+        .iter()
+        .flat_map(|s| s.hosts.iter().map(move |h| (h.as_str(), s.settings.cluster_local)));
     let found = listed
         .filter(|(pattern, _)| hostname::subset_of(host, pattern))
         .min_by(|a, b| hostname::by_specificity(a.0, b.0));

@@ -107,7 +107,11 @@ pub(crate) fn context(settings: Settings) -> UpstreamTlsContext {
         validation_context_type: Some(validation(settings.verify)),
         ..CommonTlsContext::default()
     };
-    UpstreamTlsContext { common_tls_context: Some(common), sni: settings.sni, ..UpstreamTlsContext::default() }
+    UpstreamTlsContext {
+        common_tls_context: Some(common),
+        sni: settings.sni,
+        ..UpstreamTlsContext::default()
+    }
 }
 
 fn validation(verify: Verify) -> ValidationContextType {

@@ -33,13 +33,13 @@ fn a_ports_policy_takes_the_place_of_the_rules_whole() {
 #[test]
 fn a_subset_overlays_field_by_field_and_its_port_replaces() {
     let rule = rule(serde_json::json!({"host": "a",
-        "trafficPolicy": {"tls": {"mode": "SIMPLE"}, "connectionPool": {"tcp": {"maxConnections": 7}}},
-        "subsets": [
-            {"name": "v1", "trafficPolicy": {"tls": {"mode": "DISABLE"}}},
-            {"name": "v2", "trafficPolicy": {
-                "tls": {"mode": "DISABLE"},
-                "portLevelSettings": [{"port": {"number": 80}, "outlierDetection": {}}]}}
-        ]}));
+    "trafficPolicy": {"tls": {"mode": "SIMPLE"}, "connectionPool": {"tcp": {"maxConnections": 7}}},
+    "subsets": [
+        {"name": "v1", "trafficPolicy": {"tls": {"mode": "DISABLE"}}},
+        {"name": "v2", "trafficPolicy": {
+            "tls": {"mode": "DISABLE"},
+            "portLevelSettings": [{"port": {"number": 80}, "outlierDetection": {}}]}}
+    ]}));
     let mesh = MeshConfig::default();
     let v1 = Policy::of(Some(&rule), 80, "v1", &mesh);
     assert_eq!(mode(v1), Some(ClientTlsMode::Disable));
@@ -56,6 +56,9 @@ fn the_mesh_fills_what_the_rule_leaves_out() {
         DefaultTrafficPolicy { connection_pool: Some(pool), outlier_detection: Some(Default::default()) };
     let mesh = MeshConfig { default_traffic_policy: Some(default), ..MeshConfig::default() };
     let policy = Policy::of(Some(&rule), 80, "", &mesh);
-    assert!(policy.connection_pool.is_some_and(|p| p.tcp.is_none()), "the rule's pool replaces the mesh's whole");
+    assert!(
+        policy.connection_pool.is_some_and(|p| p.tcp.is_none()),
+        "the rule's pool replaces the mesh's whole"
+    );
     assert!(policy.outlier_detection.is_some());
 }

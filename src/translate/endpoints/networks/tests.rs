@@ -50,7 +50,8 @@ fn the_own_network_no_network_and_networks_without_gateways_are_direct() {
 
 #[test]
 fn gateways_of_the_endpoints_cluster_come_before_those_of_its_network() {
-    let view = view(vec![gateway("1.1.1.1", "far", ""), gateway("1.1.1.2", "far", "d"), gateway("::1", "six", "")]);
+    let view =
+        view(vec![gateway("1.1.1.1", "far", ""), gateway("1.1.1.2", "far", "d"), gateway("::1", "six", "")]);
     assert_eq!(through(view.route("far", "d", Form::Eds)), Some(vec!["1.1.1.2"]));
     assert_eq!(through(view.route("far", "e", Form::Eds)), Some(vec!["1.1.1.1", "1.1.1.2"]));
     assert_eq!(through(view.route("six", "e", Form::Eds)), Some(Vec::new()), "not spoken by the client");
