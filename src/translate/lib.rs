@@ -15,6 +15,7 @@ pub mod plan;
 pub mod routes;
 pub mod scope;
 pub mod slots;
+pub mod tls;
 
 pub use class::{Class, OwnView, SharedView};
 pub use context::Context;

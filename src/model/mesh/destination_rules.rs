@@ -101,33 +101,44 @@ impl DestinationRules {
         root: &str,
     ) -> Option<&Ref<MergedRule>> {
         let rules = self.candidates(namespace, host, service_namespace, root)?;
-        rules.into_iter().rfind(|r| r.selector().is_none())
+        seen(rules, namespace).rfind(|r| r.selector().is_none())
     }
 
-    fn candidates(
-        &self,
-        client: &str,
-        host: &str,
-        service: &str,
-        root: &str,
-    ) -> Option<Vec<&Ref<MergedRule>>> {
+    /// The rules of the first level that has any for the host that the client sees.
+    fn candidates(&self, client: &str, host: &str, service: &str, root: &str) -> Option<Candidates<'_>> {
         let own = if client == root { Some(&self.root_private) } else { self.local.get(client) };
         if let Some(rules) = own.and_then(|level| level.matching(host)) {
-            return Some(rules.iter().collect());
+            return Some(Candidates { rules, own: true });
         }
         [service, root].into_iter().find_map(|namespace| {
             let rules = self.exported.get(namespace)?.matching(host)?;
-            let seen: Vec<_> = rules.iter().filter(|r| r.export_to.visible_to(client)).collect();
-            (!seen.is_empty()).then_some(seen)
+            let candidates = Candidates { rules, own: false };
+            seen(candidates, client).next().is_some().then_some(candidates)
         })
     }
 }
 
+/// Rules of one host at one level.
+#[derive(Clone, Copy, Debug)]
+struct Candidates<'a> {
+    rules: &'a [Ref<MergedRule>],
+    /// Of the client's own namespace: all of them count.
+    own: bool,
+}
+
+/// The candidates that a client sees.
+fn seen<'a>(
+    candidates: Candidates<'a>,
+    client: &str,
+) -> impl DoubleEndedIterator<Item = &'a Ref<MergedRule>> {
+    candidates.rules.iter().filter(move |r| candidates.own || r.export_to.visible_to(client))
+}
+
 /// A rule whose selector matches the client, else the last one without a selector.
-fn choose<'a>(rules: Vec<&'a Ref<MergedRule>>, client: Client<'_>) -> Option<&'a Ref<MergedRule>> {
-    let selected = rules.iter().find(|r| {
+fn choose<'a>(candidates: Candidates<'a>, client: Client<'_>) -> Option<&'a Ref<MergedRule>> {
+    let selected = seen(candidates, client.namespace).find(|r| {
         let own = &**r.rule.namespace() == client.namespace;
         own && r.selector().is_some_and(|s| selects(s, client.labels))
     });
-    selected.copied().or_else(|| rules.into_iter().rfind(|r| r.selector().is_none()))
+    selected.or_else(|| seen(candidates, client.namespace).rfind(|r| r.selector().is_none()))
 }

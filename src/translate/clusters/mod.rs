@@ -3,17 +3,49 @@
 //! Source: Istio `pilot/pkg/networking/core/cluster*.go`; `shared/spec/xds.md` 2.
 
 pub mod inbound;
+pub mod names;
 pub mod outbound;
+pub mod policy;
+pub mod sni_dnat;
+
+mod balancer;
+mod build;
+mod discovery;
+pub(crate) mod draft;
+mod fixed;
+pub(crate) mod metadata;
+mod outlier;
+pub(crate) mod pool;
+mod tls;
 
 use envoy::config::cluster::v3::Cluster;
+use model::Ref;
+use model::mesh::Settings;
 
 use crate::output::Built;
 
+pub(crate) use balancer::sends_unhealthy;
+pub use fixed::{ALLOW_ANY_DYNAMIC_DNS, BLACK_HOLE, DynamicDnsKey, PASSTHROUGH};
+
 /// All that a cluster is built from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum ClusterKey {}
+pub enum ClusterKey {
+    /// One port of a service, or a subset of it.
+    Outbound(outbound::OutboundKey),
+    /// Drops everything.
+    BlackHole(Ref<Settings>),
+    /// The address that the client asked for.
+    Passthrough(Ref<Settings>),
+    /// The host that the client asked for.
+    AllowAnyDynamicDns(DynamicDnsKey),
+}
 
 /// Builds a cluster from its key.
 pub fn build(key: &ClusterKey) -> Built<Cluster> {
-    match *key {}
+    match key {
+        ClusterKey::Outbound(key) => build::cluster(key),
+        ClusterKey::BlackHole(settings) => Built::new(fixed::black_hole(settings), Vec::new()),
+        ClusterKey::Passthrough(settings) => Built::new(fixed::passthrough(settings), Vec::new()),
+        ClusterKey::AllowAnyDynamicDns(key) => fixed::allow_any_dynamic_dns(key),
+    }
 }

@@ -10,7 +10,7 @@ use crate::class::OwnView;
 use crate::context::Context;
 use crate::key::entries;
 use crate::scope;
-use crate::{clusters, listeners};
+use crate::{clusters, endpoints, listeners};
 
 /// Plans an own class.
 pub(super) fn plan(mesh: &Mesh, view: &Ref<OwnView>, previous: Option<(&Arc<Plan>, &Changes)>) -> Arc<Plan> {
@@ -26,8 +26,10 @@ pub(super) fn plan(mesh: &Mesh, view: &Ref<OwnView>, previous: Option<(&Arc<Plan
         ProxyKind::Router => scope::plan(mesh, &view.shared),
     });
     let context = Context { mesh, view: &view.shared, scope: &scope };
-    let clusters = entries(clusters::inbound::plan(&context, view));
-    let endpoints = entries(crate::endpoints::plan_own(&context, view));
+    let mut clusters = clusters::inbound::plan(&context, view);
+    clusters.extend(clusters::sni_dnat::plan(&context, view).0);
+    let clusters = entries(clusters);
+    let assignments = entries(endpoints::plan_own(&context, view));
     let (listeners, routes, hidden) = match view.shared.kind {
         ProxyKind::Sidecar => {
             let hidden = listeners::outbound::hidden(&context, view);
@@ -40,7 +42,7 @@ pub(super) fn plan(mesh: &Mesh, view: &Ref<OwnView>, previous: Option<(&Arc<Plan
     };
     Arc::new(Plan {
         clusters: keep(clusters, old.map(|p| &p.clusters)),
-        endpoints: keep(endpoints, old.map(|p| &p.endpoints)),
+        endpoints: keep(assignments, old.map(|p| &p.endpoints)),
         listeners: keep(entries(listeners), old.map(|p| &p.listeners)),
         routes: keep(entries(routes), old.map(|p| &p.routes)),
         hidden_listeners: hidden.into(),
@@ -67,4 +69,5 @@ fn unaffected(old: &Plan, mesh: &Mesh, view: &OwnView, changes: &Changes) -> boo
         && services(mesh) == services(&old.mesh)
         && pod(mesh) == pod(&old.mesh)
         && !own_endpoints()
+        && !endpoints::concerns_own(mesh, view, changes)
 }

@@ -1,0 +1,110 @@
+//! Rules of one host in one namespace: which become one, and what of each counts.
+//!
+//! Source: Istio `pilot/pkg/model/destination_rule.go`; `shared/spec/xds.md` 2.6, `observed.md` 15.
+
+use std::collections::BTreeSet;
+
+use api::istio::{DestinationRule, MatchLabels};
+use api::{ObjectRef, Problem, Severity};
+use model::mesh::{MergedRule, Settings};
+use model::visibility::ExportTo;
+use model::{Config, Ref};
+
+const PRIVATE: &str = ".";
+
+/// A rule in the making.
+#[derive(Clone, Debug)]
+pub(super) struct Merged {
+    rule: Config<DestinationRule>,
+    from: Vec<ObjectRef>,
+    /// `exportTo` as it was written: rules merge by its words.
+    words: BTreeSet<String>,
+    /// Who sees it.
+    pub(super) export_to: ExportTo,
+}
+
+impl Merged {
+    /// A rule on its own. One with a selector is seen by its own namespace only.
+    pub(super) fn new(object: &Ref<Config<DestinationRule>>, settings: &Settings) -> Self {
+        let private = [PRIVATE.to_owned()];
+        let words = match object.spec.workload_selector {
+            Some(_) => &private[..],
+            None => &object.spec.export_to,
+        };
+        let default = &settings.mesh.default_destination_rule_export_to;
+        Self {
+            rule: (**object).clone(),
+            from: vec![object.source.clone()],
+            words: words.iter().cloned().collect(),
+            export_to: ExportTo::parse(words, object.namespace(), default),
+        }
+    }
+
+    pub(super) fn finish(self) -> MergedRule {
+        MergedRule { rule: Ref::new(self.rule), from: self.from, export_to: self.export_to }
+    }
+
+    fn selector(&self) -> Option<&MatchLabels> {
+        self.rule.spec.workload_selector.as_ref()
+    }
+
+    /// Takes what `later` has and this has not: subsets by name, the policy as a whole.
+    fn absorb(&mut self, later: &Self, problems: &mut Vec<Problem>) {
+        let spec = &mut self.rule.spec;
+        for (at, subset) in later.rule.spec.subsets.iter().enumerate() {
+            if spec.subsets.iter().any(|s| s.name == subset.name) {
+                problems.push(repeated_subset(&later.rule, at, &subset.name, &self.from));
+            } else {
+                spec.subsets.push(subset.clone());
+            }
+        }
+        if spec.traffic_policy.is_none() {
+            spec.traffic_policy.clone_from(&later.rule.spec.traffic_policy);
+        }
+        self.from.extend(later.from.iter().cloned());
+    }
+}
+
+/// Adds a rule to those of its host: into every one that it fits, and on its own if the last that was looked at asks
+/// for it.
+pub(super) fn add(rules: &mut Vec<Merged>, rule: Merged, problems: &mut Vec<Problem>) {
+    let mut apart = true;
+    for known in rules.iter_mut() {
+        apart = rule.words != known.words;
+        if apart && (known.words.is_empty() || !rule.words.is_superset(&known.words)) {
+            continue;
+        }
+        if let (Some(a), Some(b)) = (rule.selector(), known.selector())
+            && a != b
+        {
+            apart = true;
+            continue;
+        }
+        known.absorb(&rule, problems);
+    }
+    if apart {
+        rules.push(rule);
+    }
+}
+
+/// A rule without a host applies to nothing.
+pub(super) fn no_host(object: &Config<DestinationRule>) -> Problem {
+    Problem {
+        severity: Severity::Error,
+        object: object.source.key.clone(),
+        field: "spec.host".to_owned(),
+        message: "the rule names no host and applies to nothing".to_owned(),
+        hint: "name a service, such as reviews.shop.svc.cluster.local".to_owned(),
+    }
+}
+
+fn repeated_subset(later: &Config<DestinationRule>, at: usize, name: &str, from: &[ObjectRef]) -> Problem {
+    let first = from.first().map(|f| f.key.to_string()).unwrap_or_default();
+    Problem {
+        severity: Severity::Warning,
+        object: later.source.key.clone(),
+        field: format!("spec.subsets[{at}]"),
+        message: format!("subset {name:?} is already defined by {first}, which wins"),
+        hint: "rename one of the two subsets".to_owned(),
+    }
+}

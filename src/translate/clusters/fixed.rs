@@ -1,0 +1,139 @@
+//! Clusters that every proxy has, whatever services there are.
+//!
+//! Source: `shared/spec/xds.md` 2.1, 2.4.
+
+use std::sync::Arc;
+
+use api::istio::{ClientTlsMode, ClientTlsSettings};
+use api::mesh_config::OutboundMode;
+use envoy::config::cluster::v3::Cluster;
+use envoy::config::cluster::v3::cluster::{DiscoveryType, LbPolicy};
+use envoy::config::core::v3::UpstreamHttpProtocolOptions;
+use envoy::extensions::common::dynamic_forward_proxy::v3::DnsCacheConfig;
+use envoy::google::protobuf::Duration;
+use model::mesh::Settings;
+use model::{ProxyKind, Ref};
+
+use super::draft::Draft;
+use super::outbound::Client;
+use super::{ClusterKey, discovery, pool};
+use crate::context::Context;
+use crate::key::Key;
+use crate::output::Built;
+use crate::tls::sds;
+use crate::tls::upstream::{self, Verify};
+
+/// The cluster that drops everything.
+pub const BLACK_HOLE: &str = "BlackHoleCluster";
+/// The cluster of addresses that no service has.
+pub const PASSTHROUGH: &str = "PassthroughCluster";
+/// The cluster of hosts that no service has.
+pub const ALLOW_ANY_DYNAMIC_DNS: &str = "AllowAnyDynamicDNSCluster";
+/// Its DNS cache; the HTTP filter names the same.
+pub(crate) const ALLOW_ANY_CACHE: &str = "allow_any_dfp_dns_cache";
+/// Most hosts in that cache.
+const ALLOW_ANY_HOSTS: u32 = 1024;
+/// How long an idle connection of a passthrough cluster lives.
+const PASSTHROUGH_IDLE: Duration = Duration::from_secs(300);
+
+/// All that the cluster of unknown hosts is built from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct DynamicDnsKey {
+    /// The client.
+    pub client: Ref<Client>,
+    /// Settings of the mesh.
+    pub settings: Ref<Settings>,
+}
+
+/// Plans the fixed clusters of the outbound side. Routers know no passthrough.
+pub(super) fn plan(context: &Context<'_>, client: &Ref<Client>) -> Vec<(Arc<str>, Key)> {
+    let settings = &context.mesh.settings;
+    let entry = |name: &str, key: ClusterKey| (Arc::from(name), Key::Cluster(Ref::new(key)));
+    let mut planned = vec![entry(BLACK_HOLE, ClusterKey::BlackHole(settings.clone()))];
+    if client.kind == ProxyKind::Sidecar {
+        planned.push(entry(PASSTHROUGH, ClusterKey::Passthrough(settings.clone())));
+        if settings.mesh.outbound_traffic_policy.mode == OutboundMode::AllowAnyDynamicDns {
+            let key = DynamicDnsKey { client: client.clone(), settings: settings.clone() };
+            planned.push(entry(ALLOW_ANY_DYNAMIC_DNS, ClusterKey::AllowAnyDynamicDns(key)));
+        }
+    }
+    planned
+}
+
+/// The cluster that drops everything.
+pub(super) fn black_hole(settings: &Settings) -> Cluster {
+    let mut draft = Draft::new(BLACK_HOLE, DiscoveryType::Static, settings.mesh.connect_timeout);
+    draft.cluster.circuit_breakers = None;
+    draft.cluster.set_lb_policy(LbPolicy::RoundRobin);
+    draft.finish().0
+}
+
+/// The cluster of addresses that no service has.
+pub(super) fn passthrough(settings: &Settings) -> Cluster {
+    passthrough_draft(PASSTHROUGH, settings).finish().0
+}
+
+/// A cluster of the address that the client asked for, with the limits of the mesh.
+pub(crate) fn passthrough_draft(name: &str, settings: &Settings) -> Draft {
+    let mesh = &settings.mesh;
+    let mut draft = Draft::new(name, DiscoveryType::OriginalDst, mesh.connect_timeout);
+    set_passthrough_http(&mut draft);
+    let pool = mesh.default_traffic_policy.as_ref().and_then(|p| p.connection_pool.as_ref());
+    let (tcp, http) = (pool.and_then(|p| p.tcp.as_ref()), pool.and_then(|p| p.http.as_ref()));
+    pool::apply_limits(&mut draft, tcp, http, mesh);
+    draft
+}
+
+/// HTTP as the client speaks it.
+fn set_passthrough_http(draft: &mut Draft) {
+    draft.common_http().idle_timeout = Some(PASSTHROUGH_IDLE);
+    draft.use_downstream_protocol();
+}
+
+/// The cluster of hosts that no service has.
+pub(super) fn allow_any_dynamic_dns(key: &DynamicDnsKey) -> Built<Cluster> {
+    let mesh = &key.settings.mesh;
+    let mut draft = Draft::new(ALLOW_ANY_DYNAMIC_DNS, DiscoveryType::Static, mesh.connect_timeout);
+    let tls = mesh.outbound_traffic_policy.tls.as_ref().filter(|t| t.mode != ClientTlsMode::Disable);
+    let family = discovery::lookup_family(key.client.families, key.settings.features.dual_stack);
+    let cache = DnsCacheConfig {
+        name: ALLOW_ANY_CACHE.to_owned(),
+        dns_lookup_family: family.into(),
+        max_hosts: Some(ALLOW_ANY_HOSTS.into()),
+        ..DnsCacheConfig::default()
+    };
+    discovery::set_dynamic(&mut draft.cluster, cache, tls.is_none());
+    match tls {
+        Some(tls) => set_tls(&mut draft, tls, &key.settings),
+        None => set_passthrough_http(&mut draft),
+    }
+    Built::new(draft.finish().0, Vec::new())
+}
+
+/// TLS towards unknown hosts: their own names are asked for.
+fn set_tls(draft: &mut Draft, tls: &ClientTlsSettings, settings: &Settings) {
+    let skip = tls.insecure_skip_verify == Some(true);
+    if tls.sni.is_empty() {
+        draft.http().upstream_http_protocol_options = Some(UpstreamHttpProtocolOptions {
+            auto_sni: true,
+            auto_san_validation: tls.subject_alt_names.is_empty() && !skip,
+            ..UpstreamHttpProtocolOptions::default()
+        });
+    }
+    let roots = if tls.ca_certificates.is_empty() { "system" } else { &tls.ca_certificates };
+    let mutual = tls.mode == ClientTlsMode::Mutual;
+    let verify = if skip {
+        Verify::Nothing
+    } else {
+        let names = tls.subject_alt_names.clone();
+        Verify::Roots { roots: sds::root_file(roots), names, crl: tls.ca_crl.clone() }
+    };
+    let context = upstream::context(upstream::Settings {
+        certificate: mutual.then(|| sds::certificate_files(&tls.client_certificate, &tls.private_key)),
+        verify,
+        sni: tls.sni.clone(),
+        parameters: upstream::default_parameters(&settings.mesh),
+        alpn: Vec::new(),
+    });
+    draft.cluster.transport_socket = Some(upstream::socket(&context));
+}

@@ -1,0 +1,241 @@
+//! TLS towards endpoints: what the rule asks for, or the mesh's own where both sides have it.
+//!
+//! Source: Istio `pilot/pkg/networking/core/cluster_tls.go`; `shared/spec/xds.md` 2.7, `observed.md` 21, 22, 45-48, 78.
+
+use api::istio::{ClientTlsMode, ClientTlsSettings, ProxyProtocolVersion};
+use envoy::config::cluster::v3::cluster::TransportSocketMatch;
+use envoy::config::core::v3::{ProxyProtocolConfig, TransportSocket, UpstreamHttpProtocolOptions};
+use envoy::extensions::transport_sockets::proxy_protocol::v3::ProxyProtocolUpstreamTransport;
+use envoy::extensions::transport_sockets::raw_buffer::v3::RawBuffer;
+use envoy::extensions::transport_sockets::tls::v3::UpstreamTlsContext;
+use envoy::google::protobuf::{Struct, Value};
+use model::ProxyKind;
+
+use super::draft::Draft;
+use super::names;
+use super::outbound::OutboundKey;
+use super::policy::Policy;
+use crate::tls::sds;
+use crate::tls::upstream::{self, Settings, Verify};
+
+/// How the reference names the plain socket inside that of the PROXY protocol.
+const INNER_RAW: &str = "raw_buffer";
+const PROXY_PROTOCOL: &str = "envoy.transport_sockets.upstream_proxy_protocol";
+/// The roots of trust of the operating system.
+const SYSTEM_ROOTS: &str = "system";
+
+/// Sets the transport sockets of a service's cluster.
+pub(super) fn apply(draft: &mut Draft, key: &OutboundKey, policy: &Policy<'_>) {
+    match policy.tls {
+        Some(tls) => apply_rule(draft, key, tls),
+        None if key.auto_mtls => apply_auto(draft, key),
+        None => {}
+    }
+}
+
+fn apply_rule(draft: &mut Draft, key: &OutboundKey, tls: &ClientTlsSettings) {
+    let own_files = !key.client.tls_client.is_empty();
+    match tls.mode {
+        ClientTlsMode::Disable => {}
+        ClientTlsMode::Simple => {
+            set_auto_sni(draft, tls);
+            let context = user_context(draft, key, tls);
+            set(draft, context);
+        }
+        ClientTlsMode::Mutual | ClientTlsMode::IstioMutual if own_files && !key.service.mesh_external => {
+            let context = file_context(draft, key, tls.subject_alt_names.clone(), tls.sni.clone());
+            set(draft, Some(context));
+        }
+        ClientTlsMode::Mutual => {
+            set_auto_sni(draft, tls);
+            let context = user_context(draft, key, tls);
+            set(draft, context);
+        }
+        ClientTlsMode::IstioMutual => {
+            let names = if tls.subject_alt_names.is_empty() {
+                identities(key)
+            } else {
+                tls.subject_alt_names.clone()
+            };
+            let sni = if tls.sni.is_empty() { own_sni(key) } else { tls.sni.clone() };
+            let http2 = draft.explicit_http2().is_some();
+            set(draft, Some(upstream::mesh(names, sni, http2)));
+        }
+    }
+}
+
+/// Mesh mTLS where the endpoint takes it, plain text where it does not.
+fn apply_auto(draft: &mut Draft, key: &OutboundKey) {
+    if !key.client.tls_client.is_empty() {
+        let context = file_context(draft, key, identities(key), own_sni(key));
+        set(draft, Some(context));
+        return;
+    }
+    let http2 = draft.explicit_http2().is_some();
+    let context = upstream::mesh(identities(key), own_sni(key), http2);
+    if draft.is_original_dst() {
+        set(draft, Some(context));
+        return;
+    }
+    let matching = |name: &str, fields: Struct, socket: TransportSocket| TransportSocketMatch {
+        name: name.to_owned(),
+        r#match: Some(fields),
+        transport_socket: Some(socket),
+    };
+    draft.cluster.transport_socket_matches = vec![
+        matching(
+            "tlsMode-istio",
+            Struct::from([("tlsMode", Value::from("istio"))]),
+            upstream::socket(&context),
+        ),
+        matching("tlsMode-disabled", Struct::default(), upstream::raw_socket()),
+    ];
+}
+
+fn set(draft: &mut Draft, context: Option<UpstreamTlsContext>) {
+    draft.cluster.transport_socket = context.map(|c| upstream::socket(&c));
+}
+
+/// Who may answer: the identities of the service's endpoints, in the trust domain and its aliases.
+fn identities(key: &OutboundKey) -> Vec<String> {
+    let seen = key.identities.iter().flat_map(|i| i.iter());
+    let all = seen.chain(&key.service.subject_alt_names);
+    upstream::with_aliases(all, &key.settings.mesh.trust_domain_aliases)
+}
+
+fn own_sni(key: &OutboundKey) -> String {
+    names::sni(key.port, &key.subset, &key.service.host)
+}
+
+/// The context of a proxy that has its certificates in files.
+fn file_context(draft: &mut Draft, key: &OutboundKey, names: Vec<String>, sni: String) -> UpstreamTlsContext {
+    let files = &key.client.tls_client;
+    let tls = ClientTlsSettings {
+        mode: ClientTlsMode::Mutual,
+        client_certificate: files.chain.clone(),
+        private_key: files.key.clone(),
+        ca_certificates: files.root.clone(),
+        ..ClientTlsSettings::default()
+    };
+    let verify = Verify::Roots { roots: roots(&tls), names, crl: String::new() };
+    let certificate = Some(sds::certificate_files(&tls.client_certificate, &tls.private_key));
+    upstream::context(Settings {
+        certificate,
+        verify,
+        sni,
+        parameters: upstream::default_parameters(&key.settings.mesh),
+        alpn: http2_alpn(draft),
+    })
+}
+
+/// The context that a rule asks for (SIMPLE, MUTUAL); none if it cannot be had: the reference then sends plain text,
+/// which the owner is told.
+fn user_context(draft: &mut Draft, key: &OutboundKey, tls: &ClientTlsSettings) -> Option<UpstreamTlsContext> {
+    let mutual = tls.mode == ClientTlsMode::Mutual;
+    let by_credential = !tls.credential_name.is_empty();
+    if by_credential && !may_use_credential(key, &tls.credential_name) {
+        note(
+            draft,
+            key,
+            "spec.trafficPolicy.tls.credentialName",
+            "a sidecar takes a credential only from a rule with a workloadSelector: traffic is plain text",
+            "add spec.workloadSelector, or name files",
+        );
+        return None;
+    }
+    let certificate = match (mutual, by_credential) {
+        (false, _) => None,
+        (true, true) => Some(sds::credential(&tls.credential_name)),
+        (true, false) if tls.client_certificate.is_empty() || tls.private_key.is_empty() => {
+            note(
+                draft,
+                key,
+                "spec.trafficPolicy.tls",
+                "MUTUAL needs clientCertificate and privateKey: traffic is plain text",
+                "name both files, or a credentialName",
+            );
+            return None;
+        }
+        (true, false) => Some(sds::certificate_files(&tls.client_certificate, &tls.private_key)),
+    };
+    let verify = if tls.insecure_skip_verify == Some(true) {
+        Verify::Nothing
+    } else {
+        let names = if tls.subject_alt_names.is_empty() {
+            key.service.subject_alt_names.iter().map(ToString::to_string).collect()
+        } else {
+            tls.subject_alt_names.clone()
+        };
+        Verify::Roots { roots: roots(tls), names, crl: tls.ca_crl.clone() }
+    };
+    Some(upstream::context(Settings {
+        certificate,
+        verify,
+        sni: tls.sni.clone(),
+        parameters: upstream::default_parameters(&key.settings.mesh),
+        alpn: http2_alpn(draft),
+    }))
+}
+
+fn roots(tls: &ClientTlsSettings) -> envoy::extensions::transport_sockets::tls::v3::SdsSecretConfig {
+    if !tls.credential_name.is_empty() {
+        return sds::credential_roots(&tls.credential_name);
+    }
+    sds::root_file(if tls.ca_certificates.is_empty() { SYSTEM_ROOTS } else { &tls.ca_certificates })
+}
+
+/// Gateways use credentials; sidecars only those that a rule gives to chosen workloads, or that are no secret.
+fn may_use_credential(key: &OutboundKey, name: &str) -> bool {
+    key.client.kind == ProxyKind::Router
+        || sds::is_config_map(name)
+        || key.rule.as_ref().is_some_and(|r| r.selector().is_some())
+}
+
+fn http2_alpn(draft: &mut Draft) -> Vec<String> {
+    draft.explicit_http2().map(|_| "h2".to_owned()).into_iter().collect()
+}
+
+/// Without a server name of its own the request's host is asked for and looked for in the certificate.
+pub(super) fn set_auto_sni(draft: &mut Draft, tls: &ClientTlsSettings) {
+    if !tls.sni.is_empty() {
+        return;
+    }
+    let names =
+        draft.http().upstream_http_protocol_options.get_or_insert_with(UpstreamHttpProtocolOptions::default);
+    names.auto_sni = true;
+    names.auto_san_validation = tls.subject_alt_names.is_empty() && tls.insecure_skip_verify != Some(true);
+}
+
+fn note(draft: &mut Draft, key: &OutboundKey, field: &str, message: &str, hint: &str) {
+    if let Some(rule) = &key.rule {
+        draft.problem(&rule.rule.source.key, field, message.to_owned(), hint);
+    }
+}
+
+/// Begins every connection with a PROXY protocol header.
+pub(super) fn apply_proxy_protocol(draft: &mut Draft, policy: &Policy<'_>) {
+    let Some(proxy_protocol) = policy.proxy_protocol else { return };
+    let version = match proxy_protocol.version {
+        ProxyProtocolVersion::V1 => 0,
+        ProxyProtocolVersion::V2 => 1,
+    };
+    let wrap = |inner: TransportSocket| {
+        let config = ProxyProtocolConfig { version, ..ProxyProtocolConfig::default() };
+        let outer = ProxyProtocolUpstreamTransport {
+            config: Some(config),
+            transport_socket: Some(inner),
+            ..ProxyProtocolUpstreamTransport::default()
+        };
+        upstream::typed(PROXY_PROTOCOL, &outer)
+    };
+    let cluster = &mut draft.cluster;
+    if cluster.transport_socket_matches.is_empty() {
+        let inner =
+            cluster.transport_socket.take().unwrap_or_else(|| upstream::typed(INNER_RAW, &RawBuffer {}));
+        cluster.transport_socket = Some(wrap(inner));
+        return;
+    }
+    for socket_match in &mut cluster.transport_socket_matches {
+        socket_match.transport_socket = socket_match.transport_socket.take().map(wrap);
+    }
+}

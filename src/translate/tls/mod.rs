@@ -1,0 +1,7 @@
+//! TLS: where secrets come from, and the contexts of connections to endpoints.
+//!
+//! Source: Istio `pilot/pkg/security/model/authentication.go`, `pilot/pkg/networking/core/cluster_tls.go`;
+//! `shared/spec/xds.md` 2.7.
+
+pub mod sds;
+pub mod upstream;

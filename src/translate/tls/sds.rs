@@ -1,0 +1,124 @@
+//! Secrets by name: from the agent beside the proxy, from files through it, from the control plane over ADS.
+//!
+//! Source: Istio `pilot/pkg/security/model/authentication.go`; `shared/spec/xds.md` 2.7 (SDS config).
+
+use envoy::config::core::v3::api_config_source::ApiType;
+use envoy::config::core::v3::config_source::ConfigSourceSpecifier;
+use envoy::config::core::v3::grpc_service::{EnvoyGrpc, TargetSpecifier};
+use envoy::config::core::v3::{
+    AggregatedConfigSource, ApiConfigSource, ApiVersion, ConfigSource, GrpcService,
+};
+use envoy::extensions::transport_sockets::tls::v3::SdsSecretConfig;
+use envoy::google::protobuf::Duration;
+
+/// The workload's own certificate.
+pub const WORKLOAD: &str = "default";
+/// The mesh's roots of trust.
+pub const ROOT: &str = "ROOTCA";
+/// The bootstrap's cluster of the agent's secret service.
+const AGENT_CLUSTER: &str = "sds-grpc";
+const KUBERNETES: &str = "kubernetes://";
+const CONFIG_MAP: &str = "configmap://";
+const CA_SUFFIX: &str = "-cacert";
+
+/// The workload's own certificate, from the agent; the proxy waits for it without limit.
+pub fn workload() -> SdsSecretConfig {
+    awaited(WORKLOAD)
+}
+
+/// The mesh's roots of trust, from the agent; the proxy waits for them without limit.
+pub fn root() -> SdsSecretConfig {
+    awaited(ROOT)
+}
+
+/// A certificate and its key in files that the agent watches.
+pub fn certificate_files(chain: &str, key: &str) -> SdsSecretConfig {
+    agent(format!("file-cert:{chain}~{key}"), None)
+}
+
+/// Roots of trust in a file that the agent watches; `system` stands for those of the operating system.
+pub fn root_file(path: &str) -> SdsSecretConfig {
+    agent(format!("file-root:{path}"), None)
+}
+
+/// A certificate and its key in a Secret, over ADS.
+pub fn credential(name: &str) -> SdsSecretConfig {
+    over_ads(resource_name(name))
+}
+
+/// The roots of trust of a Secret, over ADS.
+pub fn credential_roots(name: &str) -> SdsSecretConfig {
+    let mut resource = resource_name(name);
+    if !resource.ends_with(CA_SUFFIX) {
+        resource.push_str(CA_SUFFIX);
+    }
+    over_ads(resource)
+}
+
+/// Whether a credential names a ConfigMap, which holds nothing secret.
+pub fn is_config_map(name: &str) -> bool {
+    name.starts_with(CONFIG_MAP)
+}
+
+fn resource_name(name: &str) -> String {
+    if name.contains("://") { name.to_owned() } else { format!("{KUBERNETES}{name}") }
+}
+
+fn awaited(name: &str) -> SdsSecretConfig {
+    agent(name.to_owned(), Some(Duration::from_secs(0)))
+}
+
+fn agent(name: String, initial_fetch_timeout: Option<Duration>) -> SdsSecretConfig {
+    let grpc = EnvoyGrpc { cluster_name: AGENT_CLUSTER.to_owned(), ..EnvoyGrpc::default() };
+    let service =
+        GrpcService { target_specifier: Some(TargetSpecifier::EnvoyGrpc(grpc)), ..GrpcService::default() };
+    let api = ApiConfigSource {
+        api_type: ApiType::Grpc.into(),
+        transport_api_version: ApiVersion::V3.into(),
+        grpc_services: vec![service],
+        set_node_on_first_message_only: true,
+        ..ApiConfigSource::default()
+    };
+    config(name, initial_fetch_timeout, ConfigSourceSpecifier::ApiConfigSource(api))
+}
+
+fn over_ads(name: String) -> SdsSecretConfig {
+    config(name, None, ConfigSourceSpecifier::Ads(AggregatedConfigSource {}))
+}
+
+fn config(
+    name: String,
+    initial_fetch_timeout: Option<Duration>,
+    specifier: ConfigSourceSpecifier,
+) -> SdsSecretConfig {
+    let source = ConfigSource {
+        initial_fetch_timeout,
+        resource_api_version: ApiVersion::V3.into(),
+        config_source_specifier: Some(specifier),
+        ..ConfigSource::default()
+    };
+    SdsSecretConfig { name, sds_config: Some(source) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_meshs_own_secrets_are_awaited_without_limit() {
+        let limit = |s: SdsSecretConfig| s.sds_config.and_then(|c| c.initial_fetch_timeout);
+        assert_eq!(limit(workload()), Some(Duration::from_secs(0)));
+        assert_eq!(limit(root()), Some(Duration::from_secs(0)));
+        assert_eq!(limit(root_file("system")), None);
+        assert_eq!(limit(credential("x")), None);
+    }
+
+    #[test]
+    fn credentials_are_named_by_their_kind() {
+        assert_eq!(credential("x").name, "kubernetes://x");
+        assert_eq!(credential_roots("x").name, "kubernetes://x-cacert");
+        assert_eq!(credential_roots("x-cacert").name, "kubernetes://x-cacert");
+        assert_eq!(credential_roots("configmap://x").name, "configmap://x-cacert");
+        assert_eq!(certificate_files("a", "b").name, "file-cert:a~b");
+    }
+}
