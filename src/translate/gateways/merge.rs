@@ -1,0 +1,145 @@
+//! The servers of several Gateways put together: which share a listener, which routes they share, which clash.
+//!
+//! A server that clashes with an older one is left out whole and its owner is told. Servers on different addresses
+//! never clash. Source: `shared/spec/xds.md` 4.8.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use api::Problem;
+use model::protocol::Protocol;
+
+use super::hosts::ServedHost;
+use super::select::Selected;
+use super::server::{Carries, Server};
+
+/// One listener's servers.
+#[derive(Clone, Debug)]
+pub(crate) struct Listening<'a> {
+    /// The port.
+    pub(crate) port: u16,
+    /// The address; empty for all.
+    pub(crate) bind: &'a str,
+    /// The servers: those of one protocol together, the protocols in the order of their first server.
+    pub(crate) servers: Vec<Arc<Server<'a>>>,
+}
+
+/// The servers of a router.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Merged<'a> {
+    /// By listener, in the order of the first server.
+    pub(crate) listeners: Vec<Listening<'a>>,
+    /// By the name of their routes.
+    pub(crate) routes: BTreeMap<String, Vec<Arc<Server<'a>>>>,
+    /// Servers that were left out.
+    pub(crate) problems: Vec<Problem>,
+}
+
+/// Puts the servers of Gateways together, oldest Gateway first.
+pub(super) fn merge<'a>(gateways: &[Selected<'a>]) -> Merged<'a> {
+    let mut merger = Merger::default();
+    for selected in gateways {
+        let gateway = selected.gateway;
+        let gateway_name: Arc<str> = format!("{}/{}", gateway.namespace(), gateway.name()).into();
+        for (index, spec) in gateway.spec.servers.iter().enumerate() {
+            let port = spec.port.as_ref();
+            let number = port.and_then(|p| u16::try_from(p.number).ok());
+            let hosts = spec.hosts.iter().map(|h| ServedHost::parse(h, gateway.namespace())).collect();
+            let mut server = Server {
+                gateway,
+                gateway_name: Arc::clone(&gateway_name),
+                index,
+                spec,
+                port_name: port.map_or("", |p| p.name.as_str()),
+                number: number.unwrap_or_default(),
+                listening: 0,
+                protocol: Protocol::of_declared(port.map_or("", |p| p.protocol.as_str())),
+                hosts,
+            };
+            if number.is_none() {
+                let message = "the server has no valid port and is left out".to_owned();
+                merger.merged.problems.push(server.problem(".port", message, "set port.number to 1-65535"));
+                continue;
+            }
+            for listening in selected.listening(server.number) {
+                server.listening = listening;
+                merger.add(server.clone());
+            }
+        }
+    }
+    merger.merged
+}
+
+#[derive(Default)]
+struct Merger<'a> {
+    merged: Merged<'a>,
+    /// Where the servers of a port and address are among the listeners.
+    places: BTreeMap<(u16, &'a str), usize>,
+    /// Hosts that are taken by servers with TLS settings.
+    taken: BTreeSet<(u16, &'a str, ServedHost)>,
+}
+
+impl<'a> Merger<'a> {
+    fn add(&mut self, server: Server<'a>) {
+        if let Some(problem) = self.clash(&server) {
+            self.merged.problems.push(problem);
+            return;
+        }
+        let (port, bind) = (server.listening, server.spec.bind.as_str());
+        if server.tls().is_some() {
+            self.taken.extend(server.hosts.iter().map(|h| (port, bind, h.clone())));
+        }
+        let server = Arc::new(server);
+        if let Some(name) = server.route_name() {
+            self.merged.routes.entry(name).or_default().push(Arc::clone(&server));
+        }
+        let listeners = &mut self.merged.listeners;
+        let place = *self.places.entry((port, bind)).or_insert_with(|| {
+            listeners.push(Listening { port, bind, servers: Vec::new() });
+            listeners.len().saturating_sub(1)
+        });
+        if let Some(listener) = listeners.get_mut(place) {
+            let last = listener.servers.iter().rposition(|s| s.protocol == server.protocol);
+            let at = last.map_or(listener.servers.len(), |at| at.saturating_add(1));
+            listener.servers.insert(at, server);
+        }
+    }
+
+    /// Why a server cannot be opened beside those that are there.
+    fn clash(&self, server: &Server<'a>) -> Option<Problem> {
+        let (port, bind) = (server.listening, server.spec.bind.as_str());
+        if server.tls().is_some() {
+            let taken = |h: &&ServedHost| self.taken.contains(&(port, bind, (*h).clone()));
+            if let Some(host) = server.hosts.iter().find(taken) {
+                let message = format!(
+                    "host {:?} on port {port} belongs to an older server with TLS; the whole server is left out",
+                    host.host
+                );
+                return Some(server.problem(".hosts", message, "remove the host from one of the servers"));
+            }
+        }
+        let first = self.servers(port, bind).first()?;
+        let together = match (first.carries(), server.carries()) {
+            (Carries::Http, new) => new == Carries::Http,
+            (Carries::Tcp, _) | (_, Carries::Http | Carries::Tcp) => false,
+            _ => true,
+        };
+        if !together {
+            let message = format!(
+                "port {port} is already open for another protocol (server {} of {}); the server is left out",
+                first.index, first.gateway_name
+            );
+            return Some(server.problem(".port", message, "use another port or another bind address"));
+        }
+        let name = server.route_name().filter(|_| server.carries() == Carries::Https)?;
+        self.merged.routes.contains_key(&name).then(|| {
+            let message = format!("an HTTPS server named {:?} exists on the port", server.port_name);
+            server.problem(".port.name", message, "give each HTTPS server of a Gateway a port name of its own")
+        })
+    }
+
+    fn servers(&self, port: u16, bind: &str) -> &[Arc<Server<'a>>] {
+        let place = self.places.get(&(port, bind)).and_then(|at| self.merged.listeners.get(*at));
+        place.map_or(&[], |listener| &listener.servers)
+    }
+}

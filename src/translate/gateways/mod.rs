@@ -1,0 +1,25 @@
+//! Gateways: which servers a router opens, put together from all Gateway resources that apply to it, and the
+//! VirtualServices bound to them.
+//!
+//! Source: Istio `pilot/pkg/model/gateway.go`, `pilot/pkg/networking/core/gateway.go`; `shared/spec/xds.md` 4.8, 5.4.
+
+pub(crate) mod hosts;
+pub(crate) mod merge;
+mod ports;
+pub(crate) mod routes;
+pub(crate) mod rules;
+mod select;
+pub(crate) mod server;
+
+#[cfg(test)]
+mod tests;
+
+use crate::class::OwnView;
+use crate::context::Context;
+use merge::Merged;
+
+/// The servers of a router, those that clash with older ones left out.
+pub(crate) fn merged<'a>(context: &Context<'a>, view: &OwnView) -> Merged<'a> {
+    let targets = ports::targets(context, view);
+    merge::merge(&select::select(context, view, &targets))
+}
