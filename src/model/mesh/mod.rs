@@ -3,6 +3,7 @@
 //! No locks, lazy fields, clients or clocks inside. A section that a change does not touch stays the same
 //! allocation from one snapshot to the next, so that "unchanged" is one pointer comparison.
 
+mod contested;
 mod destination_rules;
 mod endpoints;
 mod interest;

@@ -1,8 +1,9 @@
 //! The services section: all services, and the ways in which they are looked up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::contested;
 use crate::content::Ref;
 use crate::service::{Registry, Service};
 
@@ -12,6 +13,7 @@ pub struct Services {
     all: Vec<Ref<Service>>,
     by_host: BTreeMap<Arc<str>, Vec<Ref<Service>>>,
     by_namespace: BTreeMap<Arc<str>, Ref<Vec<Ref<Service>>>>,
+    contested: BTreeSet<Arc<str>>,
 }
 
 impl Services {
@@ -25,7 +27,13 @@ impl Services {
             by_namespace.entry(Arc::clone(&service.namespace)).or_default().push(service.clone());
         }
         let by_namespace = by_namespace.into_iter().map(|(ns, list)| (ns, Ref::new(list))).collect();
-        Self { all: services, by_host, by_namespace }
+        let contested = contested::of(&services, &by_host);
+        Self { all: services, by_host, by_namespace, contested }
+    }
+
+    /// The hosts of services that may have a domain in common with another service; usually none.
+    pub fn contested(&self) -> &BTreeSet<Arc<str>> {
+        &self.contested
     }
 
     /// All services, oldest first.

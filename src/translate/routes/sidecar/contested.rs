@@ -1,0 +1,109 @@
+//! Domains that several virtual hosts of a configuration would have: Envoy refuses the whole configuration, so the
+//! first keeps the domain and the others lose it.
+//!
+//! Only hosts that may be contested are looked at; which services those are the mesh's index tells.
+//! Source: Istio `pilot/pkg/networking/core/httproute.go` (`dedupeDomains`); `shared/spec/xds.md` 5.2, trap 76.
+
+use std::collections::HashSet;
+use std::net::IpAddr;
+
+use model::mesh::Services;
+use model::service::Service;
+
+use super::configuration::Planned;
+use crate::routes::domains::ServiceHost;
+use crate::routes::virtual_host::{Host, NamedHost};
+
+/// Takes domains from hosts that come later, and drops hosts without any domain left or with a name that is taken.
+pub(super) fn settle(services: &Services, planned: &mut Vec<Planned<'_>>) {
+    let names = Names::of(planned);
+    if names.is_empty() && services.contested().is_empty() {
+        return;
+    }
+    let suspect = |service: &Service| services.contested().contains(&service.host) || names.reach(service);
+    let full = planned.iter().filter_map(|p| match &p.hosted.host {
+        Host::Service(s) if suspect(&s.service) => Some(s.service.host.to_string()),
+        _ => None,
+    });
+    let mut given = Given { full: full.collect(), ..Given::default() };
+    planned.retain_mut(|p| match &mut p.hosted.host {
+        Host::Service(host) if suspect(&host.service) => given.to_service(host),
+        Host::Service(_) | Host::Alone(..) => true,
+        Host::Named(host) => given.to_named(host),
+    });
+}
+
+/// What has been given away, by domain in lower case and port: configurations for several ports put the port into
+/// their domains.
+#[derive(Default)]
+struct Given {
+    hosts: HashSet<(String, u16)>,
+    domains: HashSet<(String, u16)>,
+    /// Full names of services: no shortened name of another may stand for them.
+    full: HashSet<String>,
+}
+
+impl Given {
+    /// Whether the host has a domain left.
+    fn to_service(&mut self, host: &mut ServiceHost) -> bool {
+        if !self.hosts.insert((host.service.host.to_string(), host.port)) {
+            return false;
+        }
+        let all = host.all();
+        let count = all.len();
+        for domain in all {
+            let known = domain.short && self.full.contains(&domain.text);
+            if known || !self.domains.insert((domain.text.to_ascii_lowercase(), host.port)) {
+                host.taken.push(domain.text);
+            }
+        }
+        host.taken.len() < count
+    }
+
+    /// Whether the host has a domain left. `*` belongs to the catch-all.
+    fn to_named(&mut self, host: &mut NamedHost) -> bool {
+        let port = host.port;
+        self.hosts.insert((host.host.to_string(), port)) && {
+            host.domains.retain(|d| &**d != "*" && self.domains.insert((d.to_ascii_lowercase(), port)));
+            !host.domains.is_empty()
+        }
+    }
+}
+
+/// Hosts that stand for no service, without what makes `*.x` and `x.` of `x`: a service that is called so for short
+/// competes with them.
+struct Names {
+    texts: HashSet<String>,
+    addresses: bool,
+}
+
+impl Names {
+    fn of(planned: &[Planned<'_>]) -> Self {
+        let mut texts = HashSet::new();
+        for planned in planned {
+            if let Host::Named(host) = &planned.hosted.host {
+                let text = host.host.strip_prefix("*.").unwrap_or(&host.host);
+                texts.insert(text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase());
+            }
+        }
+        let addresses = texts.iter().any(|t| t.parse::<IpAddr>().is_ok() || t.contains('/'));
+        Self { texts, addresses }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.texts.is_empty()
+    }
+
+    fn reach(&self, service: &Service) -> bool {
+        if self.is_empty() {
+            return false;
+        }
+        let host = &*service.host;
+        let own = host.split_once(".svc.").map_or(host, |(own, _)| own);
+        let label = own.split('.').next().unwrap_or(own);
+        let dotted = host.get(..own.len().saturating_add(".svc".len())).unwrap_or(host);
+        let addresses = || service.addresses.iter().chain(&service.auto_addresses);
+        [host, own, dotted, label].iter().any(|form| self.texts.contains(*form))
+            || (self.addresses && addresses().any(|a| self.texts.contains(&**a)))
+    }
+}

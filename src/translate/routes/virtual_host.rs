@@ -1,0 +1,118 @@
+//! Virtual hosts: a name, domains, and the routes of requests for them.
+
+use std::sync::Arc;
+
+use api::ObjectRef;
+use envoy::config::route::v3::VirtualHost;
+use envoy::config::route::v3::virtual_host::TlsRequirementType;
+use model::Ref;
+use model::service::Service;
+
+use super::catch_all::{self, CatchAll};
+use super::default_route::{self, DefaultRoute};
+use super::domains::{self, PortForm, ServiceHost};
+use crate::output::Built;
+
+/// All that a virtual host is built from. Each is encoded once, whatever configurations hold it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum VirtualHostKey {
+    /// Of a host that somebody defines.
+    Hosted(Hosted),
+    /// Of all other hosts.
+    CatchAll(CatchAll),
+}
+
+/// A host and its routes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Hosted {
+    /// The host.
+    pub host: Host,
+    /// Its routes.
+    pub routes: Routes,
+    /// Whether requests tell how often they were tried.
+    pub attempt_count: bool,
+    /// Whether plain HTTP is redirected to HTTPS.
+    pub https_only: bool,
+}
+
+/// What gives a virtual host its name and its domains.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Host {
+    /// A service.
+    Service(ServiceHost),
+    /// A service that has the configuration for itself: its domain is `*`.
+    Alone(Ref<Service>, u16),
+    /// A name.
+    Named(NamedHost),
+}
+
+/// A host that no service stands for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct NamedHost {
+    /// The host; with the port it is the name of the virtual host.
+    pub host: Arc<str>,
+    /// The port of the listener.
+    pub port: u16,
+    /// The domains.
+    pub domains: Vec<Arc<str>>,
+    /// Whether domains carry the port.
+    pub form: PortForm,
+}
+
+/// The routes of a virtual host.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Routes {
+    /// One, to the service.
+    Default(DefaultRoute),
+}
+
+/// Builds one virtual host.
+pub fn build(key: &VirtualHostKey) -> Built<VirtualHost> {
+    match key {
+        VirtualHostKey::Hosted(hosted) => build_hosted(hosted),
+        VirtualHostKey::CatchAll(catch_all) => catch_all::build(catch_all),
+    }
+}
+
+fn build_hosted(key: &Hosted) -> Built<VirtualHost> {
+    let mut sources: Vec<ObjectRef> = Vec::new();
+    let (name, domains) = match &key.host {
+        Host::Service(host) => {
+            sources.push(host.service.source.clone());
+            (format!("{}:{}", host.service.host, host.port), host.domains())
+        }
+        Host::Alone(service, port) => {
+            sources.push(service.source.clone());
+            (format!("{}:{port}", service.host), vec!["*".to_owned()])
+        }
+        Host::Named(host) => {
+            let domains = host
+                .domains
+                .iter()
+                .flat_map(|d| domains::with_port(domains::bracketed(d), host.port, host.form));
+            (format!("{}:{}", host.host, host.port), domains.collect())
+        }
+    };
+    let routes = match &key.routes {
+        Routes::Default(route) => {
+            sources.extend(hashing_sources(route.hashing.as_ref()));
+            vec![default_route::build(route)]
+        }
+    };
+    let require_tls = if key.https_only { TlsRequirementType::All } else { TlsRequirementType::None };
+    let message = VirtualHost {
+        name,
+        domains,
+        routes,
+        require_tls: require_tls.into(),
+        include_request_attempt_count: key.attempt_count,
+        ..VirtualHost::default()
+    };
+    Built::new(message, sources)
+}
+
+fn hashing_sources(
+    hashing: Option<&Ref<super::hash_policy::Hashing>>,
+) -> impl Iterator<Item = ObjectRef> + '_ {
+    hashing.into_iter().flat_map(|h| h.from.iter().cloned())
+}
