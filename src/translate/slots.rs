@@ -3,7 +3,7 @@
 //!
 //! The texts of the placeholders are those of `xds::slot`; a test of the binary holds the two together.
 
-use model::{Mesh, Proxy, canonical};
+use model::{Mesh, Proxy};
 
 /// Canonical service of the workload.
 pub const CANONICAL_SERVICE: u16 = 0;
@@ -24,9 +24,11 @@ pub fn placeholder(index: u16) -> String {
 /// A proxy's values, by slot.
 pub fn values(mesh: &Mesh, proxy: &Proxy) -> Vec<String> {
     let labels = crate::class::labels(mesh, proxy);
+    // Unlike endpoints, spans are told by these labels alone, which the injector sets.
+    let label = |key: &str, absent: &str| or(labels.get(key).map_or("", String::as_str), absent);
     vec![
-        canonical::service(&labels, "unknown").to_owned(),
-        canonical::revision(&labels).to_owned(),
+        label("service.istio.io/canonical-name", "unknown"),
+        label("service.istio.io/canonical-revision", "latest"),
         or(&proxy.metadata.mesh_id, "unknown"),
         or(&proxy.metadata.cluster_id, "unknown"),
         or(&proxy.namespace, "default"),

@@ -15,17 +15,39 @@ use envoy::config::listener::v3::Listener;
 
 use crate::class::SharedView;
 use crate::output::Built;
+use http::HttpDefaults;
+use outbound::{OutboundKey, VirtualOutboundKey};
 
 /// The idle timeout that a proxy's metadata ask for; one that cannot be read counts as not given.
 pub fn idle_timeout(view: &SharedView) -> Option<Duration> {
     view.idle_timeout.parse().ok()
 }
 
+/// The buffer of a connection in bytes, if the proxy's configuration sets it.
+pub fn buffer_limit(http: &HttpDefaults) -> Option<u32> {
+    let asked = http.connection()?.listener_per_connection_buffer_limit_bytes?;
+    u32::try_from(asked).ok()
+}
+
+/// The application protocols under which an inspector reports plaintext HTTP.
+pub fn http_protocols(http10: bool) -> Vec<String> {
+    let known = ["http/1.0", "http/1.1", "h2c"];
+    known.into_iter().skip(usize::from(!http10)).map(str::to_owned).collect()
+}
+
 /// All that a listener is built from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum ListenerKey {}
+pub enum ListenerKey {
+    /// An outbound listener of a sidecar.
+    Outbound(OutboundKey),
+    /// Where a sidecar's outbound traffic is redirected to.
+    VirtualOutbound(VirtualOutboundKey),
+}
 
 /// Builds a listener from its key.
 pub fn build(key: &ListenerKey) -> Built<Listener> {
-    match *key {}
+    match key {
+        ListenerKey::Outbound(key) => key.build(),
+        ListenerKey::VirtualOutbound(key) => key.build(),
+    }
 }

@@ -31,6 +31,16 @@ pub struct DnsCache {
 }
 
 impl DnsCache {
+    /// The cache for hosts that nothing is known of (mesh mode ALLOW_ANY_DYNAMIC_DNS).
+    pub fn allow_any(families: IpFamilies) -> Self {
+        Self { name: "allow_any_dfp_dns_cache".to_owned(), families, max_hosts: Some(1024) }
+    }
+
+    /// The cache of a wildcard host that is resolved by the name of each request.
+    pub fn of_host(host: &str, families: IpFamilies) -> Self {
+        Self { name: format!("{host}_dfp_dns_cache"), families, max_hosts: None }
+    }
+
     /// The cache as both filter and cluster configure it.
     pub fn config(&self) -> DnsCacheConfig {
         let family = if self.families.v4() { DnsLookupFamily::V4Only } else { DnsLookupFamily::V6Only };

@@ -69,11 +69,6 @@ impl HttpDefaults {
         }
     }
 
-    /// Whether HTTP/1.0 requests are accepted; listeners then look for it when they inspect connections.
-    pub fn http10(&self) -> bool {
-        self.http10
-    }
-
     /// The limits that the proxy's configuration sets, those of its profile filled in.
     pub fn connection(&self) -> Option<&ConnectionSettings> {
         self.connection.as_ref()

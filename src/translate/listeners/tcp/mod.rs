@@ -5,17 +5,22 @@
 use api::Duration;
 use envoy::config::listener::v3::Filter;
 use envoy::extensions::filters::network::mongo_proxy::v3::MongoProxy;
+use envoy::extensions::filters::network::redis_proxy::v3::{RedisProxy, redis_proxy};
 use envoy::extensions::filters::network::tcp_proxy::v3::TcpProxy;
 use envoy::extensions::filters::network::tcp_proxy::v3::tcp_proxy::weighted_cluster::ClusterWeight;
 use envoy::extensions::filters::network::tcp_proxy::v3::tcp_proxy::{
     ClusterSpecifier, TunnelingConfig, WeightedCluster,
 };
 use envoy::r#type::v3::{HashPolicy, hash_policy};
-
 use model::Ref;
+use model::mesh::Features;
+use model::protocol::Protocol;
 
 use super::access_log::AccessLogs;
 use super::shape::{duration, network_filter};
+
+/// Time for one operation of Redis.
+const REDIS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Where a tunnel ends and how it is asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -37,6 +42,29 @@ pub enum Target {
     Weighted(Vec<(String, u32)>),
 }
 
+/// What looks into the protocol that is carried.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Inspection {
+    /// Nothing.
+    #[default]
+    None,
+    /// Statistics of MongoDB.
+    Mongo,
+    /// Redis, which then routes by key.
+    Redis,
+}
+
+impl Inspection {
+    /// What the flags of the control plane have for a protocol.
+    pub fn of(protocol: Protocol, features: &Features) -> Self {
+        match protocol {
+            Protocol::Mongo if features.mongo_filter => Self::Mongo,
+            Protocol::Redis if features.redis_filter => Self::Redis,
+            _ => Self::None,
+        }
+    }
+}
+
 /// All that a TCP proxy is built from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Forward {
@@ -50,8 +78,8 @@ pub struct Forward {
     pub hash_source_ip: bool,
     /// Connections go through a tunnel.
     pub tunnel: Option<Tunnel>,
-    /// MongoDB is looked into for statistics.
-    pub mongo: bool,
+    /// What looks into the protocol.
+    pub inspection: Inspection,
     /// What is logged.
     pub access_logs: Ref<AccessLogs>,
 }
@@ -65,18 +93,44 @@ impl Forward {
             idle_timeout,
             hash_source_ip: false,
             tunnel: None,
-            mongo: false,
+            inspection: Inspection::None,
             access_logs: access_logs.clone(),
         }
     }
 
-    /// The filters: those that look into the protocol, then the proxy.
+    /// The filters: those that look into the protocol, then the proxy. Redis needs no proxy behind it.
     pub fn filters(&self) -> Vec<Filter> {
-        let mongo = self.mongo.then(|| {
-            let config = MongoProxy { stat_prefix: self.stat_prefix.clone(), ..MongoProxy::default() };
-            network_filter("envoy.filters.network.mongo_proxy", &config)
-        });
-        mongo.into_iter().chain([network_filter("envoy.filters.network.tcp_proxy", &self.proxy())]).collect()
+        let proxy = || network_filter("envoy.filters.network.tcp_proxy", &self.proxy());
+        match self.inspection {
+            Inspection::None => vec![proxy()],
+            Inspection::Mongo => {
+                let config = MongoProxy { stat_prefix: self.stat_prefix.clone(), ..MongoProxy::default() };
+                vec![network_filter("envoy.filters.network.mongo_proxy", &config), proxy()]
+            }
+            Inspection::Redis => vec![network_filter("envoy.filters.network.redis_proxy", &self.redis())],
+        }
+    }
+
+    /// A Redis proxy that sends all keys to one cluster: the first, where there are several.
+    fn redis(&self) -> RedisProxy {
+        let cluster = match &self.target {
+            Target::Cluster(name) => name.clone(),
+            Target::Weighted(clusters) => clusters.first().map(|(name, _)| name.clone()).unwrap_or_default(),
+        };
+        let route = redis_proxy::prefix_routes::Route { cluster, ..Default::default() };
+        RedisProxy {
+            stat_prefix: self.stat_prefix.clone(),
+            latency_in_micros: true,
+            settings: Some(redis_proxy::ConnPoolSettings {
+                op_timeout: Some(duration(REDIS_TIMEOUT)),
+                ..redis_proxy::ConnPoolSettings::default()
+            }),
+            prefix_routes: Some(redis_proxy::PrefixRoutes {
+                catch_all_route: Some(route),
+                ..redis_proxy::PrefixRoutes::default()
+            }),
+            ..RedisProxy::default()
+        }
     }
 
     fn proxy(&self) -> TcpProxy {

@@ -1,0 +1,122 @@
+//! Where listeners bind: wildcard and local addresses of a proxy, addresses of services, ports that are taken.
+
+use std::sync::{Arc, LazyLock};
+
+use api::mesh_config::MeshConfig;
+use model::protocol::Protocol;
+use model::proxy::IpFamilies;
+use model::service::{Registry, Resolution, Service};
+
+use crate::class::SharedView;
+
+/// The unspecified and the loopback addresses of a proxy, by its families.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Wildcard {
+    /// The unspecified address.
+    pub any: Arc<str>,
+    /// The same of the other family, for proxies of both.
+    pub any_extra: Vec<Arc<str>>,
+    /// The loopback address.
+    pub local: Arc<str>,
+    /// The same of the other family.
+    pub local_extra: Vec<Arc<str>>,
+}
+
+static V4: LazyLock<Wildcard> = LazyLock::new(|| Wildcard::new("0.0.0.0", &[], "127.0.0.1", &[]));
+static V6: LazyLock<Wildcard> = LazyLock::new(|| Wildcard::new("::", &[], "::1", &[]));
+static DUAL: LazyLock<Wildcard> = LazyLock::new(|| Wildcard::new("0.0.0.0", &["::"], "127.0.0.1", &["::1"]));
+
+impl Wildcard {
+    fn new(any: &str, any_extra: &[&str], local: &str, local_extra: &[&str]) -> Self {
+        let list = |extra: &[&str]| extra.iter().copied().map(Arc::from).collect();
+        Self {
+            any: any.into(),
+            any_extra: list(any_extra),
+            local: local.into(),
+            local_extra: list(local_extra),
+        }
+    }
+
+    /// Those of a proxy's families.
+    pub fn of(families: IpFamilies) -> &'static Self {
+        match families {
+            IpFamilies::V4 => &V4,
+            IpFamilies::V6 => &V6,
+            IpFamilies::Dual => &DUAL,
+        }
+    }
+}
+
+/// An address and further ones of one listener. The first one names it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Bind {
+    /// The address, or `unix://PATH`.
+    pub address: Arc<str>,
+    /// Further addresses.
+    pub extra: Vec<Arc<str>>,
+}
+
+impl Bind {
+    /// One address alone.
+    pub(super) fn to(address: Arc<str>) -> Self {
+        Self { address, extra: Vec::new() }
+    }
+
+    /// The unspecified address.
+    pub(super) fn any(wildcard: &Wildcard) -> Self {
+        Self { address: Arc::clone(&wildcard.any), extra: wildcard.any_extra.clone() }
+    }
+
+    /// The loopback address.
+    pub(super) fn local(wildcard: &Wildcard) -> Self {
+        Self { address: Arc::clone(&wildcard.local), extra: wildcard.local_extra.clone() }
+    }
+}
+
+/// The addresses under which clients reach a service, each of which stands for itself; none if it has no
+/// address of its own.
+///
+/// Of the addresses of a Kubernetes Service a client takes the first of its families (both with dual stack);
+/// the addresses of a ServiceEntry are each a service of its own.
+pub(super) fn addresses(service: &Service, view: &SharedView, dual_stack: bool) -> Vec<Bind> {
+    let specified = |a: &&Arc<str>| ***a != *Service::UNSPECIFIED && ***a != *"::";
+    let own: Vec<&Arc<str>> = service.addresses.iter().filter(specified).collect();
+    let fits = |a: &&Arc<str>| if a.contains(':') { view.families.v6() } else { view.families.v4() };
+    let Some(first) = own.first().copied() else {
+        let automatic = || service.auto_addresses.iter().find(fits).map(|a| Bind::to(Arc::clone(a)));
+        return if view.dns_capture { automatic().into_iter().collect() } else { Vec::new() };
+    };
+    if service.registry == Registry::External {
+        return own.into_iter().map(|a| Bind::to(Arc::clone(a))).collect();
+    }
+    let mut fitting = own.iter().copied().filter(fits).cloned();
+    let address = fitting.next().unwrap_or_else(|| Arc::clone(first));
+    let extra = if dual_stack { fitting.collect() } else { Vec::new() };
+    vec![Bind { address, extra }]
+}
+
+/// Whether a service is reached at the addresses of its endpoints: headless, or a ServiceEntry of resolution NONE.
+pub(super) fn is_headless(service: &Service) -> bool {
+    service.resolution == Resolution::Passthrough
+}
+
+/// Whether a listener may take a port: none that binds where the proxy itself listens, and no privileged port
+/// of a pod that has no right to it.
+pub(super) fn allowed(
+    view: &SharedView,
+    mesh: &MeshConfig,
+    bind: Option<&str>,
+    bound: bool,
+    port: u16,
+    protocol: Protocol,
+) -> bool {
+    if bound && view.unprivileged && (1..1024).contains(&port) {
+        return false;
+    }
+    let on_any = match bind {
+        Some(bind) => *bind == *Wildcard::of(view.families).any,
+        None => protocol.is_http(),
+    };
+    let own = [mesh.proxy_listen_port, mesh.proxy_inbound_listen_port];
+    !on_any || !(own.contains(&i32::from(port)) || view.reserved_ports.contains(&port))
+}

@@ -1,0 +1,203 @@
+//! Walks the egress listeners of a scope and enters what each service wants.
+
+use std::sync::Arc;
+
+use api::istio::{CaptureMode, IstioEgressListener};
+use model::Ref;
+use model::endpoint::Address;
+use model::protocol::{Class, Protocol};
+use model::proxy::Interception;
+use model::service::{Registry, Resolution, Service, ServicePort};
+
+use super::bind::{self, Bind, Wildcard};
+use super::entry::{Entries, Wish};
+use super::routes::{Listen, Routes};
+use super::{Chain, HttpChain, OutboundDefaults, OutboundKey, Unknown};
+use crate::context::Context;
+use crate::listeners::http::DnsCache;
+use crate::scope::{EgressListener, ScopedService};
+
+/// The listeners that the services of a scope want.
+pub(super) fn all(
+    context: &Context<'_>,
+    defaults: &Ref<OutboundDefaults>,
+    unknown: &Unknown,
+) -> Vec<OutboundKey> {
+    let mut entries = Entries::default();
+    for egress in &context.scope.egress {
+        let sidecar = context.scope.sidecar.as_ref();
+        let declared = egress.index.and_then(|at| sidecar?.spec.egress.get(at));
+        let mut collector = Collector::new(context, unknown, egress, declared, &mut entries);
+        match declared.and_then(|d| d.port.as_ref()) {
+            Some(port) => {
+                let number = u16::try_from(port.number).unwrap_or_default();
+                collector.port(number, Protocol::of_declared(&port.protocol));
+            }
+            None => collector.every_port(),
+        }
+    }
+    let fallback: Arc<str> = unknown.cluster().into();
+    let key =
+        |e: super::entry::Entry| OutboundKey::new(e.bind, e.port, e.bound, e.chains, &fallback, defaults);
+    entries.into_vec().into_iter().map(key).collect()
+}
+
+/// Collects for one egress listener.
+struct Collector<'a, 'e> {
+    context: &'a Context<'a>,
+    unknown: &'a Unknown,
+    egress: &'a EgressListener,
+    /// VirtualServices for TCP and TLS.
+    routes: Routes<'a>,
+    wildcard: &'static Wildcard,
+    /// The address that the egress listener names.
+    bind: Option<Bind>,
+    /// Whether its listeners really bind.
+    bound: bool,
+    entries: &'e mut Entries,
+}
+
+impl<'a, 'e> Collector<'a, 'e> {
+    fn new(
+        context: &'a Context<'a>,
+        unknown: &'a Unknown,
+        egress: &'a EgressListener,
+        declared: Option<&IstioEgressListener>,
+        entries: &'e mut Entries,
+    ) -> Self {
+        let named = declared.map(|d| d.bind.as_str()).filter(|b| !b.is_empty());
+        let unix = named.is_some_and(|b| b.starts_with("unix://"));
+        let captured = declared.is_none_or(|d| d.capture_mode != CaptureMode::None);
+        let bound = context.view.interception == Interception::None || !captured || unix;
+        let wildcard = Wildcard::of(context.view.families);
+        let bind = match named {
+            Some(address) => Some(Bind::to(address.into())),
+            None => bound.then(|| Bind::local(wildcard)),
+        };
+        let routes = Routes::of(context, egress);
+        Self { context, unknown, egress, routes, wildcard, bind, bound, entries }
+    }
+
+    fn allowed(&self, bind: Option<&Bind>, port: u16, protocol: Protocol) -> bool {
+        let (view, mesh) = (self.context.view, &self.context.settings().mesh);
+        bind::allowed(view, mesh, bind.map(|b| &*b.address), self.bound, port, protocol)
+    }
+
+    /// One port, whatever ports the services have.
+    fn port(&mut self, number: u16, protocol: Protocol) {
+        let bind = self.bind.clone().unwrap_or_else(|| Bind::any(self.wildcard));
+        if !self.allowed(Some(&bind), number, protocol) {
+            return;
+        }
+        for scoped in &self.egress.services {
+            self.enter(scoped, Listen { port: number, protocol }, bind.clone(), Vec::new());
+        }
+    }
+
+    /// Every port of every service that no listener before has claimed.
+    fn every_port(&mut self) {
+        self.entries.lock();
+        for scoped in &self.egress.services {
+            for port in scoped.ports() {
+                if self.allowed(self.bind.as_ref(), port.number, port.protocol) {
+                    self.service_port(scoped, port);
+                }
+            }
+        }
+    }
+
+    fn service_port(&mut self, scoped: &ScopedService, port: &ServicePort) {
+        let listen = Listen { port: port.number, protocol: port.protocol };
+        if let Some(bind) = self.bind.clone() {
+            return self.enter(scoped, listen, bind, Vec::new());
+        }
+        if port.protocol.class() == Class::Http {
+            return self.enter(scoped, listen, Bind::any(self.wildcard), Vec::new());
+        }
+        let service = &scoped.service;
+        let dual_stack = self.context.settings().features.dual_stack;
+        let addresses = bind::addresses(service, self.context.view, dual_stack);
+        if addresses.is_empty() {
+            if bind::is_headless(service) {
+                return self.headless(scoped, port, listen);
+            }
+            let any = Bind::to(Arc::clone(&self.wildcard.any));
+            return self.enter(scoped, listen, any, Vec::new());
+        }
+        for bind in addresses {
+            if bind.address.contains('/') {
+                self.enter(scoped, listen, Bind::any(self.wildcard), vec![bind.address.to_string()]);
+            } else {
+                self.enter(scoped, listen, bind, Vec::new());
+            }
+        }
+    }
+
+    /// Listeners on the addresses of the endpoints. A ServiceEntry that can have none gets the unspecified
+    /// address; any other service without endpoints gets nothing.
+    fn headless(&mut self, scoped: &ScopedService, port: &ServicePort, listen: Listen) {
+        let service = &scoped.service;
+        let endpoints = self.context.endpoints(service).map(|e| e.endpoints.clone());
+        let of_port = || endpoints.iter().flat_map(|e| e.iter()).filter(|e| e.port_name == port.name);
+        let open = service.registry == Registry::External && service.selector.is_none();
+        if open && of_port().next().is_none() {
+            let any = Bind::to(Arc::clone(&self.wildcard.any));
+            return self.enter(scoped, listen, any, Vec::new());
+        }
+        for endpoint in of_port() {
+            if let Address::Ip(address) = &endpoint.address {
+                let bind = Bind { address: Arc::clone(address), extra: endpoint.additional.clone() };
+                self.enter(scoped, listen, bind, Vec::new());
+            }
+        }
+    }
+
+    fn enter(&mut self, scoped: &ScopedService, listen: Listen, bind: Bind, ranges: Vec<String>) {
+        if scoped.service.resolution == Resolution::Alias {
+            return;
+        }
+        let class = listen.protocol.class();
+        if class == Class::None {
+            return;
+        }
+        let on_any = bind.address == self.wildcard.any;
+        let wish = Wish { bind, port: listen.port, bound: self.bound, protocol: listen.protocol };
+        let (routes, unknown, view) = (&self.routes, self.unknown, self.context.view);
+        let http = || {
+            let dns_cache = dns_cache(&scoped.service, view.families, unknown);
+            Chain::Http(http_chain(&scoped.service, listen.protocol, on_any, dns_cache))
+        };
+        self.entries.enter(wish, on_any, || match class {
+            Class::Http => vec![http()],
+            Class::Auto => {
+                let mut chains = routes.chains(scoped, listen, on_any, &ranges);
+                chains.push(http());
+                chains
+            }
+            Class::Tcp | Class::None => routes.chains(scoped, listen, on_any, &ranges),
+        });
+    }
+}
+
+/// The chain of an HTTP port. On the unspecified address, and where the protocol is not declared, HTTP is told
+/// from the rest.
+fn http_chain(service: &Service, protocol: Protocol, on_any: bool, dns_cache: Option<DnsCache>) -> HttpChain {
+    let auto = protocol == Protocol::Auto;
+    HttpChain {
+        host: (auto && !on_any).then(|| Arc::clone(&service.host)),
+        sniffed: on_any || auto,
+        plaintext: on_any || auto,
+        grpc_web: protocol == Protocol::GrpcWeb,
+        absolute_url: protocol == Protocol::HttpProxy,
+        dns_cache,
+        source: Some(service.source.clone()),
+    }
+}
+
+/// The cache of names, where requests are sent to the host that they name.
+fn dns_cache(service: &Service, families: model::proxy::IpFamilies, unknown: &Unknown) -> Option<DnsCache> {
+    if service.resolution == Resolution::DynamicDns && model::hostname::is_wildcard(&service.host) {
+        return Some(DnsCache::of_host(&service.host, families));
+    }
+    (*unknown == Unknown::PassByName).then(|| DnsCache::allow_any(families))
+}
