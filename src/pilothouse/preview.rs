@@ -55,7 +55,7 @@ pub fn run(flags: &Preview) -> Result<()> {
                 let name = kind.type_url().trim_start_matches("type.googleapis.com/");
                 let resource =
                     api::json::to_json_bytes(name, &bytes).unwrap_or_else(|e| json!(e.to_string()));
-                let sources: Vec<String> = entry.sources().iter().map(|s| s.key.to_string()).collect();
+                let sources: Vec<String> = entry.sources().map(|s| s.key.to_string()).collect();
                 json!({"name": &**entry.name(), "sources": sources, "resource": resource})
             })
             .collect();

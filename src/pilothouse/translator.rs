@@ -113,7 +113,10 @@ impl Generate for Translator {
     }
 
     fn sources(&self, key: &Key) -> Vec<ObjectRef> {
-        key.sources()
+        match key {
+            Key::Route(key) => key.virtual_hosts.iter().flat_map(|v| v.sources()).collect(),
+            _ => Vec::new(),
+        }
     }
 
     fn part_sources(&self, part: &Ref<VirtualHostKey>) -> Vec<ObjectRef> {
@@ -143,7 +146,9 @@ impl Generate for Translator {
     }
 
     fn part_substitute(&self, part: &Ref<VirtualHostKey>) -> Option<Bytes> {
-        Some(virtual_host_field(&routes::substitute(part)))
+        let message = format!("{} cannot be built", part.name());
+        tracing::error!(message);
+        None
     }
 }
 

@@ -66,6 +66,27 @@ pub enum Routes {
     Default(DefaultRoute),
 }
 
+impl VirtualHostKey {
+    /// The name of the virtual host.
+    pub fn name(&self) -> Arc<str> {
+        match self {
+            Self::Hosted(Hosted { host: Host::Service(h), .. }) => format!("{}:{}", h.service.host, h.port).into(),
+            Self::Hosted(Hosted { host: Host::Alone(service, port), .. }) => format!("{}:{port}", service.host).into(),
+            Self::Hosted(Hosted { host: Host::Named(h), .. }) => format!("{}:{}", h.host, h.port).into(),
+            Self::CatchAll(_) => Arc::from("*"),
+        }
+    }
+
+    /// The objects that its name and domains come from.
+    pub fn sources(&self) -> Vec<ObjectRef> {
+        match self {
+            Self::Hosted(Hosted { host: Host::Service(h), .. }) => vec![h.service.source.clone()],
+            Self::Hosted(Hosted { host: Host::Alone(service, _), .. }) => vec![service.source.clone()],
+            _ => Vec::new(),
+        }
+    }
+}
+
 /// Builds one virtual host.
 pub fn build(key: &VirtualHostKey) -> Built<VirtualHost> {
     match key {

@@ -96,6 +96,11 @@ impl Client {
         self.mailbox.close(status);
     }
 
+    /// Counts the streams of the process.
+    pub(super) const fn number(&self) -> u64 {
+        self.number
+    }
+
     /// The protocol's state; held for as long as one step of the stream takes.
     pub(super) fn stream(&self) -> MutexGuard<'_, Stream> {
         self.stream.lock().unwrap_or_else(PoisonError::into_inner)

@@ -3,15 +3,19 @@
 //! A client may have taken a changed cluster and lost its stream before the assignment came. The cluster then warms, and
 //! the client comes back saying that it holds the assignment, which is true and no help: it must be sent again.
 
-use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
+
+use crate::protocol::assignments;
+use crate::set::Diff;
+use crate::slot::Slots;
 
 /// How long a change counts as late: longer than Envoy's longest pause before it connects again (30 s).
 const LATELY: Duration = Duration::from_secs(60);
 
-/// A name that was noted is noted again after this time only: streams of a class all bring the same names.
-const FRESH: Duration = Duration::from_secs(5);
+/// So many differences are known by their address: streams of a class all bring the same one.
+const KNOWN: usize = 16;
 
 /// When the clusters of assignments last changed.
 #[derive(Default)]
@@ -20,24 +24,27 @@ pub(super) struct Recent(RwLock<Noted>);
 #[derive(Default)]
 struct Noted {
     at: HashMap<Arc<str>, Duration>,
+    known: VecDeque<Weak<Diff>>,
     /// The number of names at which old ones are thrown out.
     sweep_at: usize,
 }
 
 impl Recent {
-    /// Notes that clusters of these assignments changed.
-    pub(super) fn note(&self, assignments: impl Iterator<Item = Arc<str>>, now: Duration) {
-        let stale: Vec<_> = {
-            let noted = self.0.read().unwrap_or_else(PoisonError::into_inner);
-            let fresh =
-                |name: &Arc<str>| noted.at.get(name).is_some_and(|at| now.saturating_sub(*at) < FRESH);
-            assignments.filter(|name| !fresh(name)).collect()
-        };
-        if stale.is_empty() {
+    /// Notes a change of clusters.
+    pub(super) fn note(&self, clusters: &Arc<Diff>, slots: &Slots, now: Duration) {
+        let is_known =
+            |noted: &Noted| noted.known.iter().any(|known| known.as_ptr() == Arc::as_ptr(clusters));
+        if clusters.changed.is_empty() || is_known(&self.0.read().unwrap_or_else(PoisonError::into_inner)) {
             return;
         }
+        let names: Vec<_> = assignments(&clusters.changed, slots).collect();
         let mut noted = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        noted.at.extend(stale.into_iter().map(|name| (name, now)));
+        // The weak pointer keeps the address from being given to another difference.
+        noted.known.push_back(Arc::downgrade(clusters));
+        if noted.known.len() > KNOWN {
+            noted.known.pop_front();
+        }
+        noted.at.extend(names.into_iter().map(|name| (name, now)));
         if noted.at.len() > noted.sweep_at {
             noted.at.retain(|_, at| now.saturating_sub(*at) < LATELY);
             noted.sweep_at = (noted.at.len() * 2).max(1024);
@@ -57,15 +64,28 @@ mod tests {
     use std::time::Duration;
 
     use super::{LATELY, Recent};
+    use crate::encoded::Encoded;
+    use crate::kind::ResourceType::Cluster;
+    use crate::set::Diff;
+    use crate::slot::Slots;
+
+    /// A change of clusters of type EDS.
+    fn change(names: impl IntoIterator<Item = String>) -> Arc<Diff> {
+        let cluster = |name| Arc::new(Encoded::whole(Cluster, name, (&[0x10, 3][..]).into()));
+        Arc::new(Diff { changed: names.into_iter().map(cluster).collect(), removed: Vec::new() })
+    }
 
     #[test]
     fn a_change_is_remembered_for_a_while() {
-        let recent = Recent::default();
-        recent.note([Arc::from("a")].into_iter(), Duration::ZERO);
+        let (recent, slots) = (Recent::default(), Slots::default());
+        let first = change(["a".to_owned()]);
+        recent.note(&first, &slots, Duration::ZERO);
         assert!(recent.contains("a", LATELY / 2));
         assert!(!recent.contains("b", LATELY / 2));
+        // The same change, seen by another stream, is no newer; another change is.
+        recent.note(&first, &slots, LATELY / 2);
         assert!(!recent.contains("a", LATELY));
-        recent.note([Arc::from("a")].into_iter(), LATELY / 2);
+        recent.note(&change(["a".to_owned()]), &slots, LATELY / 2);
         assert!(recent.contains("a", LATELY));
     }
 
@@ -73,8 +93,8 @@ mod tests {
     fn old_names_are_thrown_out() {
         let recent = Recent::default();
         for round in 0..10 {
-            let names = (0..1000).map(|n| Arc::from(format!("{round}-{n}")));
-            recent.note(names, LATELY * round);
+            let names = (0..1000).map(|n| format!("{round}-{n}"));
+            recent.note(&change(names), &Slots::default(), LATELY * round);
         }
         assert!(recent.0.read().expect("lock").at.len() <= 2048);
     }

@@ -21,7 +21,7 @@ use crate::frame::{self, Writer};
 use crate::generate::{NodeInfo, Peer};
 use crate::kind::ResourceType;
 use crate::metrics::{label, send_error_label};
-use crate::protocol::{self, Event, Stream, Variant, assignments};
+use crate::protocol::{self, Event, Stream, Variant};
 use crate::server::backend::{Connected, Lease};
 use crate::server::clients::{Client, proxy_id};
 use crate::server::mailbox::{Mailbox, Notice};
@@ -31,6 +31,9 @@ use crate::server::status::Status;
 
 /// Requests read before the next response is looked for: a client that never stops asking is still answered.
 const REQUESTS: usize = 64;
+
+/// Unused lists of names are thrown out when one of so many streams ends.
+const SWEEP_EVERY: u64 = 64;
 
 /// What the stream has for the transport.
 pub(super) enum Progress {
@@ -213,8 +216,7 @@ impl Running {
         let clusters = sets.get(ResourceType::Cluster);
         let before = stream.sets().get(ResourceType::Cluster);
         if !clusters.is_same(before) {
-            let diff = clusters.diff(before);
-            self.shared.recent.note(assignments(&diff.changed, clusters.slots()), now);
+            self.shared.recent.note(&clusters.diff(before), clusters.slots(), now);
         }
         stream.update(sets, now);
     }
@@ -312,6 +314,9 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.shared.clients.remove(&self.client);
+        if self.client.number() % SWEEP_EVERY == 0 {
+            self.shared.names.sweep();
+        }
         let open = {
             let stream = self.client.stream();
             ResourceType::ALL.map(|kind| (kind, stream.doubtful(kind))).into()

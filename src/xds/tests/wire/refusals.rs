@@ -1,11 +1,15 @@
 //! Streams that end, and requests for what is not served.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use api::envoy::Message as _;
+use api::envoy::google::protobuf::Any;
 use api::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DiscoveryRequest};
 use bytes::Bytes;
 use testkit::ads::{Connection, Envoy, Kind, Request, Response, Variant};
-use xds::server::Config;
+use xds::generate::Peer;
+use xds::server::{Config, DebugAnswer, DebugTypes, Status};
 
 use crate::end_to_end::{Fixture, world};
 use crate::toy::node;
@@ -82,6 +86,48 @@ async fn a_secret_that_there_is_not_is_answered_with_nothing() {
     };
     assert_eq!(answer.resources.len(), 0);
     assert!(!answer.nonce.is_empty());
+}
+
+/// Says who asked, and refuses one name.
+struct Echo;
+
+impl DebugTypes for Echo {
+    fn answer(&self, type_url: &str, names: &[String], peer: &Peer) -> Result<DebugAnswer, Status> {
+        if names.contains(&"secret".to_owned()) {
+            return Err(Status { code: 7, message: "not yours".to_owned() });
+        }
+        assert!(peer.address.is_some());
+        let value = Bytes::from(format!("{names:?}"));
+        let any = Any { type_url: type_url.to_owned(), value };
+        Ok(DebugAnswer {
+            resources: vec![("page".to_owned(), any.encode_to_vec().into())],
+            version: "v1".to_owned(),
+        })
+    }
+}
+
+#[tokio::test]
+async fn debug_pages_are_answered_on_every_request() {
+    let fixture = Fixture::start_with(Config::default(), Some(Arc::new(Echo))).await;
+    fixture.update(&world());
+    let mut connection = Connection::open(fixture.address, Variant::Delta).await.expect("a stream");
+    for name in ["a", "a", "b"] {
+        let mut request = delta("istio.io/debug");
+        request.resource_names_subscribe = vec![name.to_owned()];
+        connection.send(&Request::Delta(request));
+        let Some(Response::Delta(answer)) = connection.receive().await.expect("a stream") else {
+            panic!("an answer")
+        };
+        let page = answer.resources[0].resource.as_ref().expect("a page");
+        assert_eq!((&*page.type_url, &*page.value), ("istio.io/debug", format!("[{name:?}]").as_bytes()));
+    }
+    let client = &fixture.server.clients().list()[0];
+    assert_eq!(client.status().stream.watches, [], "a page is not subscribed to");
+    let mut request = delta("istio.io/debug");
+    request.resource_names_subscribe = vec!["secret".to_owned()];
+    connection.send(&Request::Delta(request));
+    assert_eq!(connection.receive().await.expect("a stream"), None);
+    assert_eq!(connection.status(), Some((7, "not yours")));
 }
 
 #[tokio::test]
