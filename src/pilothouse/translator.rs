@@ -109,6 +109,7 @@ impl Generate for Translator {
             bytes: virtual_host_field(&built.message),
             sources: built.sources,
             problems: built.problems,
+            slotted: false,
         }
     }
 
