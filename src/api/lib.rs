@@ -2,10 +2,10 @@
 
 pub use envoy;
 
-pub mod json;
 pub mod content;
 pub mod decode;
 pub mod istio;
+pub mod json;
 pub mod kind;
 pub mod kubernetes;
 pub mod mesh_config;

@@ -70,8 +70,12 @@ impl VirtualHostKey {
     /// The name of the virtual host.
     pub fn name(&self) -> Arc<str> {
         match self {
-            Self::Hosted(Hosted { host: Host::Service(h), .. }) => format!("{}:{}", h.service.host, h.port).into(),
-            Self::Hosted(Hosted { host: Host::Alone(service, port), .. }) => format!("{}:{port}", service.host).into(),
+            Self::Hosted(Hosted { host: Host::Service(h), .. }) => {
+                format!("{}:{}", h.service.host, h.port).into()
+            }
+            Self::Hosted(Hosted { host: Host::Alone(service, port), .. }) => {
+                format!("{}:{port}", service.host).into()
+            }
             Self::Hosted(Hosted { host: Host::Named(h), .. }) => format!("{}:{}", h.host, h.port).into(),
             Self::CatchAll(_) => Arc::from("*"),
         }
