@@ -24,15 +24,25 @@ pub(crate) async fn not_found() -> Response {
     (StatusCode::NOT_FOUND, "404 page not found\n").into_response()
 }
 
-/// The answer where `proxyID` is missing.
-pub(crate) fn no_proxy_id() -> Response {
-    (StatusCode::BAD_REQUEST, "You must provide a proxyID in the query string\n").into_response()
+/// Why no proxy was found; the answer says it in the words that istioctl knows.
+pub(crate) enum NoProxy {
+    /// `proxyID` is missing.
+    Unnamed,
+    /// No connected proxy has that id.
+    NotConnected,
 }
 
-/// The answer where no proxy has that id.
-pub(crate) fn not_connected() -> Response {
-    let text = "Proxy not connected to this Pilot instance. It may be connected to another instance.\n";
-    (StatusCode::NOT_FOUND, text).into_response()
+impl IntoResponse for NoProxy {
+    fn into_response(self) -> Response {
+        let (status, text) = match self {
+            Self::Unnamed => (StatusCode::BAD_REQUEST, "You must provide a proxyID in the query string\n"),
+            Self::NotConnected => (
+                StatusCode::NOT_FOUND,
+                "Proxy not connected to this Pilot instance. It may be connected to another instance.\n",
+            ),
+        };
+        (status, text).into_response()
+    }
 }
 
 /// Sends clients that double a slash (istioctl asks for `//debug/syncz`) to the cleaned path.

@@ -15,7 +15,7 @@ use xds::kind::ResourceType;
 use xds::server::{Client, Clients};
 
 use crate::Surface;
-use crate::answer::{self, Query};
+use crate::answer::{self, NoProxy, Query};
 
 pub(crate) fn router(surface: &Surface) -> Router {
     Router::new()
@@ -26,15 +26,11 @@ pub(crate) fn router(surface: &Surface) -> Router {
 }
 
 /// The first client whose connection id contains `proxyID`.
-pub(crate) fn find(clients: &Clients, query: &Query) -> Result<Arc<Client>, Response> {
+pub(crate) fn find(clients: &Clients, query: &Query) -> Result<Arc<Client>, NoProxy> {
     let Some(id) = query.get("proxyID").filter(|id| !id.is_empty()) else {
-        return Err(answer::no_proxy_id());
+        return Err(NoProxy::Unnamed);
     };
-    clients
-        .list()
-        .into_iter()
-        .find(|c| c.connection_id().contains(id.as_str()))
-        .ok_or_else(answer::not_connected)
+    clients.list().into_iter().find(|c| c.connection_id().contains(id.as_str())).ok_or(NoProxy::NotConnected)
 }
 
 /// RFC 3339 with nanoseconds, as Go prints it.

@@ -4,7 +4,7 @@
 
 use axum::Router;
 use axum::extract::State;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use serde_json::{Value, json};
 use xds::kind::ResourceType;
@@ -25,7 +25,7 @@ pub(crate) fn router(surface: &Surface) -> Router {
 async fn config_dump(State(clients): State<Clients>, query: Query) -> Response {
     let client = match find(&clients, &query) {
         Ok(client) => client,
-        Err(refusal) => return refusal,
+        Err(refusal) => return refusal.into_response(),
     };
     if let Some(types) = query.get("types").filter(|t| !t.is_empty()) {
         let wanted = |k: &ResourceType| types.split(',').any(|t| t.eq_ignore_ascii_case(k.short_name()));
@@ -70,7 +70,7 @@ async fn edsz(State(clients): State<Clients>, query: Query) -> Response {
             );
             answer::json(&json!({"configs": [dump]}), &query)
         }
-        Err(refusal) => refusal,
+        Err(refusal) => refusal.into_response(),
     }
 }
 
@@ -113,7 +113,7 @@ fn listeners(client: &Client) -> Value {
 async fn sources(State(clients): State<Clients>, query: Query) -> Response {
     let client = match find(&clients, &query) {
         Ok(client) => client,
-        Err(refusal) => return refusal,
+        Err(refusal) => return refusal.into_response(),
     };
     let wanted = query.get("resource").cloned().unwrap_or_default();
     let sets = client.sets();

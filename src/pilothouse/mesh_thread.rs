@@ -56,7 +56,7 @@ impl<F: FnMut(Arc<Mesh>, Changes, Duration)> MeshThread<F> {
             }
             if batch.complete && !complete {
                 complete = true;
-                let Next { mesh, changes } = self.tables.next();
+                let Next { mesh, changes } = self.tables.next_mesh();
                 self.reports.problems(self.tables.problems());
                 (self.publish)(mesh, changes, pacing.taken(Pending::Configuration, start.elapsed()));
             }
@@ -65,7 +65,7 @@ impl<F: FnMut(Arc<Mesh>, Changes, Duration)> MeshThread<F> {
 
     fn make(&mut self, what: Pending, age: Duration) {
         let next = match what {
-            Pending::Configuration => self.tables.next(),
+            Pending::Configuration => self.tables.next_mesh(),
             Pending::Endpoints => self.tables.next_endpoints(),
         };
         if what == Pending::Configuration {

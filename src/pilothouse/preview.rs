@@ -39,7 +39,7 @@ pub fn run(flags: &Preview) -> Result<()> {
     for event in &batch.events {
         tables.apply(&event.key, event.object.as_deref());
     }
-    let mesh = tables.next().mesh;
+    let mesh = tables.next_mesh().mesh;
     tables.problems().values().flatten().for_each(|p| crate::logging::note(p));
 
     let mut engine = Engine::new(Arc::new(Translator), mesh, Duration::ZERO);

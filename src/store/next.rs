@@ -21,7 +21,7 @@ pub struct Next {
 
 impl Tables {
     /// The mesh after everything that was applied. If nothing differs, the last mesh comes back.
-    pub fn next(&mut self) -> Next {
+    pub fn next_mesh(&mut self) -> Next {
         let dirty = std::mem::take(&mut self.dirty);
         self.make(&dirty)
     }
@@ -84,13 +84,13 @@ impl Tables {
         let mut changed = false;
         if all || dirty.virtual_services {
             let built = virtual_services::build(self.virtual_services.values(), &mesh.settings);
-            self.report_kind(api::Kind::VirtualService, built.problems);
+            self.report_kind(Kind::VirtualService, built.problems);
             mesh.virtual_services = Arc::new(built.section);
             changed = true;
         }
         if all || dirty.destination_rules {
             let built = destination_rules::build(self.destination_rules.values(), &mesh.settings);
-            self.report_kind(api::Kind::DestinationRule, built.problems);
+            self.report_kind(Kind::DestinationRule, built.problems);
             mesh.destination_rules = Arc::new(built.section);
             changed = true;
         }

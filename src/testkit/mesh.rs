@@ -44,7 +44,7 @@ pub fn tables(options: Options, streams: &[&str]) -> Result<Tables> {
 /// # Errors
 /// As [`tables`].
 pub fn mesh(streams: &[&str]) -> Result<Arc<Mesh>> {
-    Ok(tables(Options::default(), streams)?.next().mesh)
+    Ok(tables(Options::default(), streams)?.next_mesh().mesh)
 }
 
 /// The plans of a proxy, lowest layer first.

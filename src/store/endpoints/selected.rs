@@ -27,7 +27,7 @@ impl Tables {
                 let named = |name: &Arc<str>| entry.spec.ports.get(&**name).copied();
                 let number = match &port.target {
                     TargetPort::Name(target) => named(target),
-                    TargetPort::Number(number) => named(&port.name).or(Some(u32::from(*number))),
+                    TargetPort::Number(number) => named(&port.name).or_else(|| Some(u32::from(*number))),
                 };
                 let number = number.and_then(|n| u16::try_from(n).ok());
                 if let Some(number) = number

@@ -18,7 +18,7 @@ const TABLE: &[(&str, Doors)] = &[
     ("model", Only(&["api"])),
     ("store", Only(&["api", "model"])),
     ("gateway_api", Only(&["api", "model"])),
-    ("translate", Only(&["api", "model"])),
+    ("translate", Only(&["api", "envoy", "model"])),
     ("xds", Only(&["api"])),
     ("sources", Only(&["api", "model"])),
     ("controllers", Only(&["api", "model"])),

@@ -126,7 +126,7 @@ fn set_tls(draft: &mut Draft, tls: &ClientTlsSettings, settings: &Settings) {
         Verify::Nothing
     } else {
         let names = tls.subject_alt_names.clone();
-        Verify::Roots { roots: sds::root_file(roots), names, crl: tls.ca_crl.clone() }
+        Verify::Roots { roots: Box::new(sds::root_file(roots)), names, crl: tls.ca_crl.clone() }
     };
     let context = upstream::context(upstream::Settings {
         certificate: mutual.then(|| sds::certificate_files(&tls.client_certificate, &tls.private_key)),

@@ -117,7 +117,7 @@ fn file_context(draft: &mut Draft, key: &OutboundKey, names: Vec<String>, sni: S
         ca_certificates: files.root.clone(),
         ..ClientTlsSettings::default()
     };
-    let verify = Verify::Roots { roots: roots(&tls), names, crl: String::new() };
+    let verify = Verify::Roots { roots: Box::new(roots(&tls)), names, crl: String::new() };
     let certificate = Some(sds::certificate_files(&tls.client_certificate, &tls.private_key));
     upstream::context(Settings {
         certificate,
@@ -166,7 +166,7 @@ fn user_context(draft: &mut Draft, key: &OutboundKey, tls: &ClientTlsSettings) -
         } else {
             tls.subject_alt_names.clone()
         };
-        Verify::Roots { roots: roots(tls), names, crl: tls.ca_crl.clone() }
+        Verify::Roots { roots: Box::new(roots(tls)), names, crl: tls.ca_crl.clone() }
     };
     Some(upstream::context(Settings {
         certificate,

@@ -120,5 +120,5 @@ fn touched_endpoints(context: &Context<'_>, old: Entries, changes: &Changes) -> 
             }
         }
     }
-    list.map_or(Arc::clone(&old), |list| keep(list.into(), Some(&old)))
+    list.map_or_else(|| Arc::clone(&old), |list| keep(list.into(), Some(&old)))
 }

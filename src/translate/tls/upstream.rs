@@ -38,7 +38,7 @@ pub(crate) enum Verify {
     /// The certificate must come from these roots and hold one of the names, if any are given.
     Roots {
         /// The roots.
-        roots: SdsSecretConfig,
+        roots: Box<SdsSecretConfig>,
         /// The names.
         names: Vec<String>,
         /// File of revoked certificates; empty for none.
@@ -91,7 +91,7 @@ pub(crate) fn mesh(names: Vec<String>, sni: String, http2: bool) -> UpstreamTlsC
     alpn.extend(http2.then(|| "h2".to_owned()));
     context(Settings {
         certificate: Some(sds::workload()),
-        verify: Verify::Roots { roots: sds::root(), names, crl: String::new() },
+        verify: Verify::Roots { roots: Box::new(sds::root()), names, crl: String::new() },
         sni,
         parameters: parameters(),
         alpn,
@@ -133,7 +133,7 @@ fn validation(verify: Verify) -> ValidationContextType {
             };
             ValidationContextType::CombinedValidationContext(CombinedCertificateValidationContext {
                 default_validation_context: Some(default),
-                validation_context_sds_secret_config: Some(roots),
+                validation_context_sds_secret_config: Some(*roots),
                 ..CombinedCertificateValidationContext::default()
             })
         }

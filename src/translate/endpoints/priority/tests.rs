@@ -46,7 +46,7 @@ fn shares_are_rounded_up_and_the_unnamed_get_none() {
     let mut groups: Vec<Group<'_>> =
         localities.iter().map(|l| Group { weight: Some(1), ..Group::new(l) }).collect();
     let entry = LocalityDistribute { from: "c/*".into(), to: [("a/*".to_owned(), 20)].into() };
-    distribute(&mut groups, &[entry.clone()], &locality("d"));
+    distribute(&mut groups, std::slice::from_ref(&entry), &locality("d"));
     assert_eq!(groups.iter().map(Group::weight).collect::<Vec<_>>(), [1, 1, 1, 1], "not for this client");
     distribute(&mut groups, &[entry], &locality("c/x"));
     assert_eq!(groups.iter().map(Group::weight).collect::<Vec<_>>(), [7, 7, 7, 1]);

@@ -27,9 +27,9 @@ pub(super) fn settle(services: &Services, planned: &mut Vec<Planned<'_>>) {
     });
     let mut given = Given { full: full.collect(), ..Given::default() };
     planned.retain_mut(|p| match &mut p.hosted.host {
-        Host::Service(host) if suspect(&host.service) => given.to_service(host),
+        Host::Service(host) if suspect(&host.service) => given.give_service(host),
         Host::Service(_) | Host::Alone(..) => true,
-        Host::Named(host) => given.to_named(host),
+        Host::Named(host) => given.give_named(host),
     });
 }
 
@@ -45,7 +45,7 @@ struct Given {
 
 impl Given {
     /// Whether the host has a domain left.
-    fn to_service(&mut self, host: &mut ServiceHost) -> bool {
+    fn give_service(&mut self, host: &mut ServiceHost) -> bool {
         if !self.hosts.insert((host.service.host.to_string(), host.port)) {
             return false;
         }
@@ -61,7 +61,7 @@ impl Given {
     }
 
     /// Whether the host has a domain left. `*` belongs to the catch-all.
-    fn to_named(&mut self, host: &mut NamedHost) -> bool {
+    fn give_named(&mut self, host: &mut NamedHost) -> bool {
         let port = host.port;
         self.hosts.insert((host.host.to_string(), port)) && {
             host.domains.retain(|d| &**d != "*" && self.domains.insert((d.to_ascii_lowercase(), port)));

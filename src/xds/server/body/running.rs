@@ -314,7 +314,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.shared.clients.remove(&self.client);
-        if self.client.number() % SWEEP_EVERY == 0 {
+        if self.client.number().is_multiple_of(SWEEP_EVERY) {
             self.shared.names.sweep();
         }
         let open = {
