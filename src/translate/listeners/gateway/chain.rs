@@ -1,0 +1,90 @@
+//! Filter chains of a gateway's listener.
+
+use std::sync::Arc;
+
+use api::ObjectRef;
+use envoy::config::listener::v3::{FilterChain, FilterChainMatch};
+
+use super::tls::ServerTls;
+use crate::listeners::http::{Manager, Route, Side};
+use crate::listeners::outbound::{OutboundDefaults, connect_timeout};
+use crate::listeners::tcp::Forward;
+use crate::output::Built;
+
+/// The application protocols of mesh mTLS.
+const MESH_PROTOCOLS: [&str; 5] =
+    ["istio", "istio-peer-exchange", "istio-http/1.0", "istio-http/1.1", "istio-h2"];
+
+/// A filter chain.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct GatewayChain {
+    /// Names in the SNI; empty for any.
+    pub server_names: Vec<String>,
+    /// Only connections of mesh mTLS come here.
+    pub mesh_only: bool,
+    /// How TLS ends here, if it does.
+    pub tls: Option<ServerTls>,
+    /// What becomes of connections.
+    pub content: Content,
+    /// The objects that it came from.
+    pub sources: Vec<ObjectRef>,
+}
+
+/// What becomes of connections.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Content {
+    /// They carry HTTP.
+    Http {
+        /// Name of the routes.
+        routes: Arc<str>,
+        /// Prefix of statistics; empty for that of the listener.
+        stat_prefix: String,
+        /// gRPC-Web is translated.
+        grpc_web: bool,
+    },
+    /// They are forwarded.
+    Tcp(Box<Forward>),
+}
+
+impl GatewayChain {
+    /// Whether the TLS inspector must run before chains are chosen.
+    pub(super) fn needs_tls_inspector(&self) -> bool {
+        !self.server_names.is_empty() || self.mesh_only || self.tls.is_some()
+    }
+
+    /// The chain of a listener with this name.
+    pub(super) fn build(&self, listener: &str, defaults: &OutboundDefaults) -> Built<FilterChain> {
+        let filters = match &self.content {
+            Content::Http { routes, stat_prefix, grpc_web } => {
+                let prefix = match stat_prefix.as_str() {
+                    "" => format!("outbound_{listener};"),
+                    own => own.to_owned(),
+                };
+                let route = Route::Rds(routes.to_string());
+                let mut manager = Manager::new(&defaults.http, Side::Gateway, prefix, route);
+                manager.grpc_web = *grpc_web;
+                vec![manager.filter()]
+            }
+            Content::Tcp(forward) => forward.filters(),
+        };
+        let tls = self.tls.as_ref().map(ServerTls::build);
+        let (transport_socket, problems) = tls.map_or((None, Vec::new()), |(s, p)| (Some(s), p));
+        let message = FilterChain {
+            filter_chain_match: self.filter_chain_match(),
+            filters,
+            transport_socket,
+            transport_socket_connect_timeout: connect_timeout(defaults),
+            ..FilterChain::default()
+        };
+        Built { message, sources: self.sources.clone(), problems }
+    }
+
+    fn filter_chain_match(&self) -> Option<FilterChainMatch> {
+        let protocols: &[&str] = if self.mesh_only { &MESH_PROTOCOLS } else { &[] };
+        (!self.server_names.is_empty() || self.mesh_only).then(|| FilterChainMatch {
+            server_names: self.server_names.clone(),
+            application_protocols: protocols.iter().map(|p| (*p).to_owned()).collect(),
+            ..FilterChainMatch::default()
+        })
+    }
+}

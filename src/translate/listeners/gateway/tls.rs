@@ -1,0 +1,270 @@
+//! TLS that ends at a gateway: certificates, whom of the clients to trust, versions and cipher suites.
+//!
+//! Source: Istio `pilot/pkg/networking/core/gateway.go`, `pilot/pkg/security/model/authentication.go`;
+//! `shared/spec/xds.md` 4.8.
+
+use api::istio::{ServerTlsMode, ServerTlsSettings, TlsProtocol};
+use api::mesh_config::{MeshTlsConfig, MeshTlsProtocol};
+use api::{ObjectKey, Problem, Severity};
+use envoy::config::core::v3::data_source::Specifier;
+use envoy::config::core::v3::{DataSource, TransportSocket};
+use envoy::extensions::transport_sockets::tls::v3::certificate_validation_context::TrustChainVerification;
+use envoy::extensions::transport_sockets::tls::v3::common_tls_context::{
+    CombinedCertificateValidationContext, ValidationContextType,
+};
+use envoy::extensions::transport_sockets::tls::v3::tls_parameters::TlsProtocol as EnvoyProtocol;
+use envoy::extensions::transport_sockets::tls::v3::{
+    CertificateValidationContext, CommonTlsContext, DownstreamTlsContext, SdsSecretConfig, TlsParameters,
+};
+use envoy::r#type::matcher::v3::StringMatcher;
+use envoy::r#type::matcher::v3::string_matcher::MatchPattern;
+use model::proxy::FileCertificates;
+
+use crate::tls::{sds, upstream};
+
+/// Cipher suites that Envoy knows.
+const CIPHER_SUITES: [&str; 21] = [
+    "[ECDHE-ECDSA-AES128-GCM-SHA256|ECDHE-ECDSA-CHACHA20-POLY1305]",
+    "[ECDHE-RSA-AES128-GCM-SHA256|ECDHE-RSA-CHACHA20-POLY1305]",
+    "AES128-GCM-SHA256",
+    "AES128-SHA",
+    "AES256-GCM-SHA384",
+    "AES256-SHA",
+    "DES-CBC3-SHA",
+    "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "ECDHE-ECDSA-AES128-SHA",
+    "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "ECDHE-ECDSA-AES256-SHA",
+    "ECDHE-ECDSA-CHACHA20-POLY1305",
+    "ECDHE-PSK-AES128-CBC-SHA",
+    "ECDHE-PSK-AES256-CBC-SHA",
+    "ECDHE-PSK-CHACHA20-POLY1305",
+    "ECDHE-RSA-AES128-GCM-SHA256",
+    "ECDHE-RSA-AES128-SHA",
+    "ECDHE-RSA-AES256-GCM-SHA384",
+    "ECDHE-RSA-AES256-SHA",
+    "ECDHE-RSA-CHACHA20-POLY1305",
+    "PSK-AES128-CBC-SHA",
+];
+
+/// All that the TLS context of a server is built from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ServerTls {
+    /// What the Gateway says.
+    pub settings: Box<ServerTlsSettings>,
+    /// What the mesh says where a server says nothing.
+    pub defaults: Option<MeshTlsConfig>,
+    /// Whether bytes are carried and not HTTP.
+    pub tcp: bool,
+    /// Files that stand for the workload's certificate.
+    pub workload: FileCertificates,
+    /// The Gateway, and the field of the server in it.
+    pub at: (ObjectKey, String),
+}
+
+impl ServerTls {
+    /// The transport socket, and what of the settings is not in effect.
+    pub(super) fn build(&self) -> (TransportSocket, Vec<Problem>) {
+        let mut problems = Vec::new();
+        let settings = &*self.settings;
+        let mesh = settings.mode == ServerTlsMode::IstioMutual;
+        let common = CommonTlsContext {
+            alpn_protocols: self.alpn(),
+            tls_params: if mesh { None } else { self.parameters(&mut problems) },
+            tls_certificate_sds_secret_configs: self.certificates(&mut problems),
+            validation_context_type: self.validation(&mut problems),
+            ..CommonTlsContext::default()
+        };
+        let required = matches!(settings.mode, ServerTlsMode::Mutual | ServerTlsMode::IstioMutual);
+        let context = DownstreamTlsContext {
+            common_tls_context: Some(common),
+            require_client_certificate: Some(required.into()),
+            ..DownstreamTlsContext::default()
+        };
+        (upstream::typed(upstream::TLS, &context), problems)
+    }
+
+    fn alpn(&self) -> Vec<String> {
+        let exchange = self.tcp && self.settings.mode == ServerTlsMode::IstioMutual;
+        let peer = exchange.then_some("istio-peer-exchange");
+        peer.into_iter().chain(["h2", "http/1.1"]).map(str::to_owned).collect()
+    }
+
+    fn certificates(&self, problems: &mut Vec<Problem>) -> Vec<SdsSecretConfig> {
+        let settings = &*self.settings;
+        if settings.mode == ServerTlsMode::IstioMutual {
+            let FileCertificates { chain, key, .. } = &self.workload;
+            return vec![files(chain, key).unwrap_or_else(sds::workload)];
+        }
+        if !settings.credential_names.is_empty() {
+            return settings.credential_names.iter().map(|name| sds::credential(name)).collect();
+        }
+        if !settings.credential_name.is_empty() {
+            return vec![sds::credential(&settings.credential_name)];
+        }
+        let listed = &settings.tls_certificates;
+        let several = listed.iter().filter_map(|c| files(&c.server_certificate, &c.private_key));
+        let mut found: Vec<_> = several.collect();
+        if found.is_empty() {
+            found.extend(files(&settings.server_certificate, &settings.private_key));
+        }
+        if found.is_empty() {
+            let message = "no certificate is named; the workload's own is shown".to_owned();
+            problems.push(self.problem("credentialName", message, "name a Secret or files"));
+            found.push(sds::workload());
+        }
+        found
+    }
+
+    /// Where clients' certificates are looked at, and how.
+    fn validation(&self, problems: &mut Vec<Problem>) -> Option<ValidationContextType> {
+        let settings = &*self.settings;
+        let names = exact(&settings.subject_alt_names);
+        if !validates(settings.mode) {
+            // Without roots only the names of a certificate that comes anyhow can be looked at.
+            return (by_credential(settings) && !names.is_empty())
+                .then(|| ValidationContextType::ValidationContext(matching(names)));
+        }
+        let mut default = matching(names);
+        let roots = if by_credential(settings) && settings.mode != ServerTlsMode::IstioMutual {
+            default.verify_certificate_spki = settings.verify_certificate_spki.clone();
+            default.verify_certificate_hash = settings.verify_certificate_hash.clone();
+            if settings.insecure_skip_verify == Some(true) {
+                default.trust_chain_verification = TrustChainVerification::AcceptUntrusted.into();
+            }
+            self.credential_roots()
+        } else {
+            if !settings.ca_crl.is_empty() {
+                let file = Specifier::Filename(settings.ca_crl.clone());
+                default.crl = Some(DataSource { specifier: Some(file), ..DataSource::default() });
+            }
+            for (field, list) in [
+                ("verifyCertificateSpki", &settings.verify_certificate_spki),
+                ("verifyCertificateHash", &settings.verify_certificate_hash),
+            ] {
+                if !list.is_empty() {
+                    let message = "it has no effect beside certificates from files".to_owned();
+                    problems.push(self.problem(field, message, "use credentialName"));
+                }
+            }
+            self.file_roots()
+        };
+        Some(ValidationContextType::CombinedValidationContext(CombinedCertificateValidationContext {
+            default_validation_context: Some(default),
+            validation_context_sds_secret_config: Some(roots),
+            ..CombinedCertificateValidationContext::default()
+        }))
+    }
+
+    fn credential_roots(&self) -> SdsSecretConfig {
+        let settings = &*self.settings;
+        if !settings.ca_cert_credential_name.is_empty() {
+            return sds::credential(&settings.ca_cert_credential_name);
+        }
+        let first = settings.credential_names.first().unwrap_or(&settings.credential_name);
+        sds::credential_roots(first)
+    }
+
+    fn file_roots(&self) -> SdsSecretConfig {
+        let settings = &*self.settings;
+        let listed = || settings.tls_certificates.iter().map(|c| c.ca_certificates.as_str());
+        let path = match settings.mode {
+            ServerTlsMode::IstioMutual => self.workload.root.as_str(),
+            _ => std::iter::once(settings.ca_certificates.as_str())
+                .chain(listed())
+                .find(|path| !path.is_empty())
+                .unwrap_or_default(),
+        };
+        if path.is_empty() { sds::root() } else { sds::root_file(path) }
+    }
+
+    /// Versions, cipher suites and curves: the server's over the mesh's; none if nobody says anything.
+    fn parameters(&self, problems: &mut Vec<Problem>) -> Option<TlsParameters> {
+        let mut parameters = TlsParameters::default();
+        if let Some(defaults) = &self.defaults {
+            parameters.ecdh_curves = defaults.ecdh_curves.clone();
+            parameters.cipher_suites = defaults.cipher_suites.clone();
+            let minimum = match defaults.min_protocol_version {
+                MeshTlsProtocol::Auto => EnvoyProtocol::TlsAuto,
+                MeshTlsProtocol::V1_2 => EnvoyProtocol::TlSv12,
+                MeshTlsProtocol::V1_3 => EnvoyProtocol::TlSv13,
+            };
+            parameters.tls_minimum_protocol_version = minimum.into();
+        }
+        let settings = &*self.settings;
+        if let Some(version) = version(settings.min_protocol_version) {
+            parameters.tls_minimum_protocol_version = version.into();
+        }
+        if let Some(version) = version(settings.max_protocol_version) {
+            parameters.tls_maximum_protocol_version = version.into();
+        }
+        let suites = self.cipher_suites(problems);
+        if !suites.is_empty() {
+            parameters.cipher_suites = suites;
+        }
+        (parameters != TlsParameters::default()).then_some(parameters)
+    }
+
+    fn cipher_suites(&self, problems: &mut Vec<Problem>) -> Vec<String> {
+        let mut known: Vec<String> = Vec::new();
+        for suite in &self.settings.cipher_suites {
+            if !CIPHER_SUITES.contains(&suite.as_str()) {
+                let message = format!("cipher suite {suite:?} is unknown and left out");
+                problems.push(self.problem("cipherSuites", message, "use a name that Envoy knows"));
+            } else if !known.contains(suite) {
+                known.push(suite.clone());
+            }
+        }
+        known
+    }
+
+    fn problem(&self, field: &str, message: String, hint: &str) -> Problem {
+        Problem {
+            severity: Severity::Warning,
+            object: self.at.0.clone(),
+            field: format!("{}.tls.{field}", self.at.1),
+            message,
+            hint: hint.to_owned(),
+        }
+    }
+}
+
+/// Whether clients' certificates are checked, if they show any.
+fn validates(mode: ServerTlsMode) -> bool {
+    matches!(mode, ServerTlsMode::Mutual | ServerTlsMode::IstioMutual | ServerTlsMode::OptionalMutual)
+}
+
+fn by_credential(settings: &ServerTlsSettings) -> bool {
+    !settings.credential_name.is_empty() || !settings.credential_names.is_empty()
+}
+
+fn files(chain: &str, key: &str) -> Option<SdsSecretConfig> {
+    (!chain.is_empty() && !key.is_empty()).then(|| sds::certificate_files(chain, key))
+}
+
+// The older, untyped form of the names: EnvoyFilters of users name it.
+#[allow(deprecated, reason = "what the reference sends and users patch")]
+fn matching(names: Vec<StringMatcher>) -> CertificateValidationContext {
+    CertificateValidationContext {
+        match_subject_alt_names: names,
+        ..CertificateValidationContext::default()
+    }
+}
+
+fn exact(names: &[String]) -> Vec<StringMatcher> {
+    let exact = |name: &String| StringMatcher {
+        match_pattern: Some(MatchPattern::Exact(name.clone())),
+        ..StringMatcher::default()
+    };
+    names.iter().map(exact).collect()
+}
+
+fn version(asked: TlsProtocol) -> Option<EnvoyProtocol> {
+    Some(match asked {
+        TlsProtocol::Auto => return None,
+        TlsProtocol::V1_0 => EnvoyProtocol::TlSv10,
+        TlsProtocol::V1_1 => EnvoyProtocol::TlSv11,
+        TlsProtocol::V1_2 => EnvoyProtocol::TlSv12,
+        TlsProtocol::V1_3 => EnvoyProtocol::TlSv13,
+    })
+}
