@@ -138,13 +138,11 @@ impl Chain {
             Self::Http(chain) => (vec![chain.filter(listener, bind, port, defaults)], None),
             Self::Tcp(chain) => (chain.filters(defaults), chain.config.as_ref().map(config_metadata)),
         };
-        let timeout = defaults.connect_timeout_ms;
         FilterChain {
             filter_chain_match: self.filter_chain_match(defaults.http10),
             filters,
             metadata,
-            transport_socket_connect_timeout: (timeout > 0)
-                .then(|| crate::listeners::shape::duration(Duration::from_millis(timeout))),
+            transport_socket_connect_timeout: defaults.connect_timeout(),
             ..FilterChain::default()
         }
     }

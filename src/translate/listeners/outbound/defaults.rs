@@ -6,7 +6,7 @@ use model::Ref;
 use crate::context::Context;
 use crate::listeners::access_log::AccessLogs;
 use crate::listeners::http::HttpDefaults;
-use crate::listeners::{self};
+use crate::listeners::{self, shape};
 
 /// The shared part of the keys of outbound listeners.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -48,5 +48,11 @@ impl OutboundDefaults {
             http: Ref::new(http),
             access_logs,
         }
+    }
+
+    /// The time that the transport socket of a chain has to connect, if it is limited.
+    pub(in crate::listeners) fn connect_timeout(&self) -> Option<envoy::google::protobuf::Duration> {
+        let limit = self.connect_timeout_ms;
+        (limit > 0).then(|| shape::duration(Duration::from_millis(limit)))
     }
 }

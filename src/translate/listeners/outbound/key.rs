@@ -106,11 +106,7 @@ impl OutboundKey {
     fn listener_filters(&self) -> (Vec<ListenerFilter>, envoy::google::protobuf::Duration) {
         let mut filters = Vec::new();
         if self.chains.iter().any(Chain::needs_tls_inspector) {
-            let config = TlsInspector {
-                initial_read_buffer_size: Some(TLS_INSPECTOR_BUFFER.into()),
-                ..TlsInspector::default()
-            };
-            filters.push(listener_filter("envoy.filters.listener.tls_inspector", &config));
+            filters.push(tls_inspector());
         }
         let mut timeout = api::Duration::ZERO;
         if self.chains.iter().any(Chain::needs_http_inspector) {
@@ -121,13 +117,22 @@ impl OutboundKey {
     }
 }
 
+/// The filter that reads names and protocols from the beginning of TLS.
+pub(in crate::listeners) fn tls_inspector() -> ListenerFilter {
+    let config = TlsInspector {
+        initial_read_buffer_size: Some(TLS_INSPECTOR_BUFFER.into()),
+        ..TlsInspector::default()
+    };
+    listener_filter("envoy.filters.listener.tls_inspector", &config)
+}
+
 /// The filter that tells HTTP from the rest.
 pub(super) fn http_inspector() -> ListenerFilter {
     listener_filter("envoy.filters.listener.http_inspector", &HttpInspector::default())
 }
 
 /// How many connections a listener takes at a time, if it really binds.
-pub(super) fn accepts(
+pub(in crate::listeners) fn accepts(
     bound: bool,
     defaults: &OutboundDefaults,
 ) -> Option<envoy::google::protobuf::UInt32Value> {
@@ -135,7 +140,8 @@ pub(super) fn accepts(
     (bound && limit > 0).then(|| limit.into())
 }
 
-fn exact_balance() -> listener::ConnectionBalanceConfig {
+/// Connections are spread exactly over the worker threads.
+pub(in crate::listeners) fn exact_balance() -> listener::ConnectionBalanceConfig {
     use listener::connection_balance_config::{BalanceType, ExactBalance};
     listener::ConnectionBalanceConfig {
         balance_type: Some(BalanceType::ExactBalance(ExactBalance::default())),

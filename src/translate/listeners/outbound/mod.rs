@@ -26,6 +26,7 @@ pub use chain::{Chain, Destination, HttpChain, TcpChain};
 pub use defaults::OutboundDefaults;
 pub use hidden::hidden;
 pub use key::OutboundKey;
+pub(super) use key::{accepts, exact_balance, tls_inspector};
 pub use unknown::Unknown;
 pub use virtual_outbound::VirtualOutboundKey;
 

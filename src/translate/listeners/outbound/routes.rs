@@ -6,23 +6,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use api::Duration;
-use api::istio::{
-    DestinationRule, L4MatchAttributes, RouteDestination, TlsMatchAttributes, TrafficPolicy, TunnelSettings,
-    VirtualService,
-};
+use api::istio::{L4MatchAttributes, RouteDestination, TlsMatchAttributes, VirtualService};
 use model::config::selects;
 use model::hostname;
 use model::mesh::{MergedRule, VirtualServiceEntry};
 use model::protocol::Protocol;
-use model::service::{Registry, Resolution, Service};
+use model::service::{Resolution, Service};
 use model::{Config, Ref};
 
 use super::bind::{self, Wildcard};
 use super::chain::{Chain, Destination, TcpChain};
 use crate::context::Context;
 use crate::listeners::http::DnsCache;
-use crate::listeners::tcp::{Inspection, Tunnel};
+use crate::listeners::tcp::{Inspection, policy};
 use crate::scope::{EgressListener, ScopedService};
 
 /// The gateway name that stands for all sidecars.
@@ -213,9 +209,9 @@ impl Place<'_> {
             clusters,
             weighted: false,
             stat_prefix: String::new(),
-            idle_timeout: spec.and_then(idle_timeout),
-            hash_source_ip: spec.is_some_and(|s| hashes_source_ip(s, subset)),
-            tunnel: spec.and_then(|s| tunnel(s, subset)),
+            idle_timeout: spec.and_then(policy::idle_timeout),
+            hash_source_ip: spec.is_some_and(|s| policy::hashes_source_ip(s, subset)),
+            tunnel: spec.and_then(|s| policy::tunnel(s, subset)),
             inspection: Inspection::of(self.listen.protocol, features),
             sni_proxy: None,
             sources,
@@ -224,7 +220,11 @@ impl Place<'_> {
 
     fn stat_prefix(&self, service: &Service, to: &Destination) -> String {
         let pattern = &self.context.settings().mesh.outbound_cluster_stat_name;
-        if pattern.is_empty() { String::new() } else { stat_name(pattern, service, to) }
+        if pattern.is_empty() {
+            return String::new();
+        }
+        // The reference does not know the port's name here.
+        policy::stat_name(pattern, service, to.port, "", &to.subset)
     }
 
     fn is_dynamic(&self) -> bool {
@@ -277,49 +277,6 @@ fn short_forms(host: &str, dns_domain: &str) -> Vec<String> {
         forms.insert(0, name.to_owned());
     }
     forms
-}
-
-/// The name in statistics that a pattern gives. The reference does not know the port's name here.
-fn stat_name(pattern: &str, service: &Service, to: &Destination) -> String {
-    let short = match service.registry {
-        Registry::Kubernetes => format!("{}.{}", service.name, service.namespace),
-        Registry::External => service.host.to_string(),
-    };
-    pattern
-        .replace("%SERVICE%", &short)
-        .replace("%SERVICE_NAME%", &service.name)
-        .replace("%SERVICE_FQDN%", &service.host)
-        .replace("%SERVICE_PORT%", &to.port.to_string())
-        .replace("%SERVICE_PORT_NAME%", "")
-        .replace("%SUBSET_NAME%", &to.subset)
-        .replace("%TARGET_PORT%", "0")
-}
-
-fn idle_timeout(rule: &DestinationRule) -> Option<Duration> {
-    rule.traffic_policy.as_ref()?.connection_pool.as_ref()?.tcp.as_ref()?.idle_timeout
-}
-
-fn policy_of<'a>(rule: &'a DestinationRule, subset: &str) -> Option<&'a TrafficPolicy> {
-    rule.subsets.iter().find(|s| !subset.is_empty() && s.name == subset)?.traffic_policy.as_ref()
-}
-
-/// Whether the client's address decides; a subset that has a load balancer of its own decides for itself.
-fn hashes_source_ip(rule: &DestinationRule, subset: &str) -> bool {
-    let balancer = |policy: &TrafficPolicy| policy.load_balancer.clone();
-    let own = policy_of(rule, subset).and_then(balancer);
-    let found = own.or_else(|| rule.traffic_policy.as_ref().and_then(balancer));
-    found.and_then(|lb| lb.consistent_hash).and_then(|hash| hash.use_source_ip) == Some(true)
-}
-
-fn tunnel(rule: &DestinationRule, subset: &str) -> Option<Tunnel> {
-    let asked = |policy: &TrafficPolicy| policy.tunnel.clone();
-    let own = policy_of(rule, subset).and_then(asked);
-    let settings: TunnelSettings = own.or_else(|| rule.traffic_policy.as_ref().and_then(asked))?;
-    Some(Tunnel {
-        host: settings.target_host,
-        port: settings.target_port,
-        post: settings.protocol.eq_ignore_ascii_case("POST"),
-    })
 }
 
 fn same_set(a: &[String], b: &[String]) -> bool {

@@ -2,6 +2,8 @@
 //!
 //! Source: Istio `pilot/pkg/networking/core/networkfilter.go`; `shared/spec/xds.md` 4.4, 4.7.
 
+pub(crate) mod policy;
+
 use api::Duration;
 use envoy::config::listener::v3::Filter;
 use envoy::extensions::filters::network::mongo_proxy::v3::MongoProxy;

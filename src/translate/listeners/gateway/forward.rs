@@ -1,0 +1,112 @@
+//! TCP proxies of a gateway: to the destinations of a route of a VirtualService, or to the service that a name spells.
+
+use std::sync::Arc;
+
+use api::ObjectRef;
+use api::istio::{RouteDestination, VirtualService};
+use model::mesh::MergedRule;
+use model::service::Service;
+use model::{Config, Ref};
+
+use crate::clusters::names;
+use crate::context::Context;
+use crate::gateways::server::Server;
+use crate::listeners::outbound::OutboundDefaults;
+use crate::listeners::tcp::{Forward, Inspection, Target, policy};
+
+/// A TCP proxy and the objects that it came from.
+pub(super) struct Forwarding {
+    pub(super) forward: Forward,
+    pub(super) sources: Vec<ObjectRef>,
+}
+
+/// Makes the TCP proxies of one server.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Forwarder<'a> {
+    pub(super) context: &'a Context<'a>,
+    pub(super) server: &'a Server<'a>,
+    pub(super) defaults: &'a OutboundDefaults,
+}
+
+impl Forwarder<'_> {
+    /// To the destinations of a route, by weight if there are several; none if there are none.
+    pub(super) fn routed(
+        &self,
+        config: &Config<VirtualService>,
+        route: &[RouteDestination],
+    ) -> Option<Forwarding> {
+        let first = &route.first()?.destination;
+        let service = self.service(&first.host);
+        let rule = service.and_then(|s| self.context.rule(s));
+        let (target, stat_prefix, subset) = if let [only] = route {
+            let name = self.cluster(only);
+            let prefix = service.and_then(|s| self.stat_prefix(s, &first.subset));
+            (Target::Cluster(name.clone()), prefix.unwrap_or(name), first.subset.as_str())
+        } else {
+            let weight = |r: &RouteDestination| u32::try_from(r.weight).unwrap_or_default();
+            let weighted = route.iter().filter(|r| weight(r) > 0).map(|r| (self.cluster(r), weight(r)));
+            let prefix = format!("{}.{}", config.name(), config.namespace());
+            (Target::Weighted(weighted.collect()), prefix, "")
+        };
+        let mut forwarding = self.forwarding(target, stat_prefix, rule, subset);
+        forwarding.sources.push(config.source.clone());
+        forwarding.sources.extend(service.map(|s| s.source.clone()));
+        Some(forwarding)
+    }
+
+    /// To the cluster that mesh mTLS of another network asks for by its name.
+    pub(super) fn spelt(
+        &self,
+        service: &Ref<Service>,
+        port: u16,
+        subset: &Arc<str>,
+        rule: Option<&Ref<MergedRule>>,
+    ) -> (String, Forwarding) {
+        let name = names::sni(port, subset, &service.host);
+        let mut forwarding = self.forwarding(Target::Cluster(name.clone()), name.clone(), rule, subset);
+        forwarding.sources.push(service.source.clone());
+        (name, forwarding)
+    }
+
+    fn forwarding(
+        &self,
+        target: Target,
+        stat_prefix: String,
+        rule: Option<&Ref<MergedRule>>,
+        subset: &str,
+    ) -> Forwarding {
+        let spec = rule.map(|r| &r.rule.spec);
+        let forward = Forward {
+            stat_prefix,
+            target,
+            idle_timeout: spec.and_then(policy::idle_timeout).or(self.defaults.idle_timeout),
+            hash_source_ip: spec.is_some_and(|s| policy::hashes_source_ip(s, subset)),
+            tunnel: spec.and_then(|s| policy::tunnel(s, subset)),
+            inspection: Inspection::of(self.server.protocol, &self.context.settings().features),
+            access_logs: self.defaults.access_logs.clone(),
+        };
+        Forwarding { forward, sources: rule.into_iter().flat_map(|r| r.from.iter().cloned()).collect() }
+    }
+
+    fn service(&self, host: &str) -> Option<&Ref<Service>> {
+        self.context.mesh.services.visible(host, &self.context.view.namespace)
+    }
+
+    /// The cluster of a destination: a port that is not named is the only one of the service, else the server's.
+    fn cluster(&self, route: &RouteDestination) -> String {
+        let to = &route.destination;
+        let only = || match self.service(&to.host).map(|s| s.ports.as_slice()) {
+            Some([only]) => only.number,
+            _ => self.server.number,
+        };
+        let port = to.port.as_ref().map_or_else(|| u32::from(only()), |p| p.number);
+        format!("outbound|{port}|{}|{}", to.subset, to.host)
+    }
+
+    fn stat_prefix(&self, service: &Service, subset: &str) -> Option<String> {
+        let pattern = &self.context.settings().mesh.outbound_cluster_stat_name;
+        let Server { number, port_name, .. } = self.server;
+        (!pattern.is_empty())
+            .then(|| policy::stat_name(pattern, service, u32::from(*number), port_name, subset))
+    }
+}

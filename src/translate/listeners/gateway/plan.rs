@@ -1,0 +1,279 @@
+//! Plans the listeners of a gateway: the chains of each server in order.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use api::Problem;
+use api::istio::ServerTlsSettings;
+use model::protocol::Protocol;
+use model::{Ref, hostname};
+
+use super::Planned;
+use super::chain::{Content, GatewayChain};
+use super::forward::{Forwarder, Forwarding};
+use super::key::GatewayKey;
+use super::tls::ServerTls;
+use crate::class::OwnView;
+use crate::clusters::outbound::subsets;
+use crate::context::Context;
+use crate::gateways::merge::{Listening, Merged};
+use crate::gateways::server::{Carries, Server};
+use crate::gateways::{hosts, rules};
+use crate::key::Key;
+use crate::listeners::ListenerKey;
+use crate::listeners::outbound::{OutboundDefaults, Wildcard};
+
+/// Plans the listeners. What is wrong with servers is told by the listener of their port, else by the first one.
+pub(super) fn listeners(context: &Context<'_>, view: &OwnView, merged: &Merged<'_>) -> Planned {
+    let defaults = Ref::new(OutboundDefaults::of(context));
+    let opened: Vec<&Listening<'_>> =
+        merged.listeners.iter().filter(|l| !view.shared.unprivileged || l.port >= 1024).collect();
+    let mut keys = Vec::new();
+    let mut problems = merged.problems.clone();
+    for listening in opened {
+        let mut planner = Planner {
+            context,
+            view,
+            listening,
+            defaults: &defaults,
+            names: BTreeSet::new(),
+            takes_all: false,
+            chains: Vec::new(),
+            problems: Vec::new(),
+        };
+        for server in &listening.servers {
+            planner.server(server);
+        }
+        if planner.chains.is_empty() {
+            problems.append(&mut planner.problems);
+        } else {
+            keys.push(planner.key());
+        }
+    }
+    if let Some(first) = keys.first_mut() {
+        first.problems.append(&mut problems);
+    }
+    keys.into_iter()
+        .map(|key| {
+            let name: Arc<str> = key.name().into();
+            (name, Key::Listener(Ref::new(ListenerKey::Gateway(key))))
+        })
+        .collect()
+}
+
+/// The chains of one listener.
+struct Planner<'a> {
+    context: &'a Context<'a>,
+    view: &'a OwnView,
+    listening: &'a Listening<'a>,
+    defaults: &'a Ref<OutboundDefaults>,
+    /// Names that some chain takes.
+    names: BTreeSet<String>,
+    /// Whether some chain takes all other names.
+    takes_all: bool,
+    chains: Vec<GatewayChain>,
+    problems: Vec<Problem>,
+}
+
+impl<'a> Planner<'a> {
+    fn server(&mut self, server: &'a Server<'a>) {
+        match server.carries() {
+            // All plain HTTP servers of a listener share one chain and its routes.
+            Carries::Http if self.chains.is_empty() => self.http(server),
+            Carries::Http => self.also_from(server),
+            Carries::Https => self.http(server),
+            Carries::Tcp | Carries::Tls => self.tcp(server),
+            Carries::Passthrough => self.passthrough(server),
+            Carries::AutoPassthrough => self.auto_passthrough(server),
+        }
+    }
+
+    fn http(&mut self, server: &Server<'_>) {
+        let Some(name) = server.route_name() else { return };
+        let https = server.carries() == Carries::Https;
+        let content = Content::Http {
+            routes: name.into(),
+            stat_prefix: if https { server.spec.name.clone() } else { String::new() },
+            grpc_web: server.protocol == Protocol::GrpcWeb,
+        };
+        self.terminated(server, content, vec![server.gateway.source.clone()]);
+    }
+
+    /// The first route for TCP of the VirtualServices whose hosts meet the server's; none leaves the server closed.
+    fn tcp(&mut self, server: &Server<'_>) {
+        let forwarder = self.forwarder(server);
+        for rule in rules::of_gateway(self.context, &server.gateway_name) {
+            let spec = &rule.config.spec;
+            if !hosts::meets(&server.hosts, &spec.hosts, rule.config.namespace()) {
+                continue;
+            }
+            let matching = spec.tcp.iter().find(|tcp| {
+                let holds = |port, gateways: &[String]| fits(server, port, gateways);
+                tcp.r#match.is_empty() || tcp.r#match.iter().any(|m| holds(m.port, &m.gateways))
+            });
+            if let Some(tcp) = matching {
+                let Some(Forwarding { forward, mut sources }) = forwarder.routed(&rule.config, &tcp.route)
+                else {
+                    break;
+                };
+                sources.push(server.gateway.source.clone());
+                self.terminated(server, Content::Tcp(Box::new(forward)), sources);
+                return;
+            }
+        }
+        let message = format!("no TCP route of a VirtualService fits port {}; it is not opened", server.number);
+        self.problems.push(server.problem("", message, "bind a VirtualService with a tcp route to the Gateway"));
+    }
+
+    /// A chain for the hosts of a server, where TLS ends if the server has any.
+    fn terminated(&mut self, server: &Server<'_>, content: Content, sources: Vec<api::ObjectRef>) {
+        let carries = server.carries();
+        let ends = matches!(carries, Carries::Https | Carries::Tls);
+        let settings = server.tls().filter(|_| ends);
+        let names = if ends { hosts::server_names(&server.hosts) } else { Vec::new() };
+        if let Some(server_names) = self.claim(server, names) {
+            let tls = settings.map(|settings| self.tls(server, settings));
+            self.chains.push(GatewayChain { server_names, mesh_only: false, tls, content, sources });
+        }
+    }
+
+    fn tls(&self, server: &Server<'_>, settings: &ServerTlsSettings) -> ServerTls {
+        ServerTls {
+            settings: Box::new(settings.clone()),
+            defaults: self.context.settings().mesh.tls_defaults.clone(),
+            tcp: server.carries() == Carries::Tls,
+            workload: self.view.tls_server.clone(),
+            at: (server.gateway.source.key.clone(), format!("spec.servers[{}]", server.index)),
+        }
+    }
+
+    /// A chain for each match of the TLS routes whose names are still free.
+    fn passthrough(&mut self, server: &Server<'_>) {
+        let forwarder = self.forwarder(server);
+        for rule in rules::of_gateway(self.context, &server.gateway_name) {
+            let spec = &rule.config.spec;
+            if !hosts::meets(&server.hosts, &spec.hosts, rule.config.namespace()) {
+                continue;
+            }
+            for tls in &spec.tls {
+                for matched in tls.r#match.iter().filter(|m| fits(server, m.port, &m.gateways)) {
+                    if let Some(taken) = matched.sni_hosts.iter().find(|name| self.names.contains(*name)) {
+                        let message = format!(
+                            "SNI host {taken:?} of VirtualService {}/{} is taken on port {}; the match is left out",
+                            rule.config.namespace(),
+                            rule.config.name(),
+                            self.listening.port
+                        );
+                        self.problems.push(server.problem(".hosts", message, "name each SNI host once"));
+                        continue;
+                    }
+                    let Some(Forwarding { forward, mut sources }) =
+                        forwarder.routed(&rule.config, &tls.route)
+                    else {
+                        continue;
+                    };
+                    let any = matched.sni_hosts.iter().any(|name| name == "*");
+                    let names = if any { Vec::new() } else { matched.sni_hosts.clone() };
+                    let Some(server_names) = self.claim(server, names) else { continue };
+                    sources.push(server.gateway.source.clone());
+                    let content = Content::Tcp(Box::new(forward));
+                    self.chains.push(GatewayChain {
+                        server_names,
+                        mesh_only: false,
+                        tls: None,
+                        content,
+                        sources,
+                    });
+                }
+            }
+        }
+    }
+
+    /// A chain for each port, and each subset of it, of the services of the mesh that the server's hosts cover.
+    ///
+    /// Only mesh mTLS comes in: what is behind is known to ask for certificates.
+    fn auto_passthrough(&mut self, server: &Server<'_>) {
+        let forwarder = self.forwarder(server);
+        let covers = |host: &str| server.hosts.iter().any(|h| hostname::subset_of(host, &h.host));
+        let services = self.context.scope.services.iter();
+        for scoped in services.filter(|s| !s.service.mesh_external && covers(&s.service.host)) {
+            let service = &scoped.service;
+            let rule = self.context.rule(service);
+            for port in scoped.ports().filter(|p| p.protocol != Protocol::Udp) {
+                for subset in std::iter::once("").chain(subsets(rule)) {
+                    let (name, Forwarding { forward, mut sources }) =
+                        forwarder.spelt(service, port.number, &Arc::from(subset), rule);
+                    let Some(server_names) = self.claim(server, vec![name]) else { continue };
+                    sources.push(server.gateway.source.clone());
+                    self.chains.push(GatewayChain {
+                        server_names,
+                        mesh_only: true,
+                        tls: None,
+                        content: Content::Tcp(Box::new(forward)),
+                        sources,
+                    });
+                }
+            }
+        }
+    }
+
+    /// The names that are still free, for one more chain; `None` if there are none. Envoy refuses a listener of which
+    /// two chains match alike.
+    fn claim(&mut self, server: &Server<'_>, names: Vec<String>) -> Option<Vec<String>> {
+        if names.is_empty() {
+            if self.takes_all {
+                let message = "another chain takes all connections already; the server is left out".to_owned();
+                self.problems.push(server.problem(".hosts", message, "name hosts in place of *"));
+                return None;
+            }
+            self.takes_all = true;
+            return Some(names);
+        }
+        let free: Vec<String> = names.into_iter().filter(|name| self.names.insert(name.clone())).collect();
+        if free.is_empty() {
+            let message = "its names belong to other servers of the port; the server is left out".to_owned();
+            self.problems.push(server.problem(".hosts", message, "name each host once"));
+            return None;
+        }
+        Some(free)
+    }
+
+    /// Notes that the shared chain came from this server too.
+    fn also_from(&mut self, server: &Server<'_>) {
+        if let Some(chain) = self.chains.first_mut() {
+            chain.sources.push(server.gateway.source.clone());
+        }
+    }
+
+    fn forwarder<'s>(&self, server: &'s Server<'s>) -> Forwarder<'s>
+    where
+        'a: 's,
+    {
+        Forwarder { context: self.context, server, defaults: self.defaults }
+    }
+
+    fn key(self) -> GatewayKey {
+        let wildcard = Wildcard::of(self.view.shared.families);
+        let dual = self.context.settings().features.dual_stack;
+        let (address, additional) = match self.listening.bind {
+            "" => (Arc::clone(&wildcard.any), if dual { wildcard.any_extra.clone() } else { Vec::new() }),
+            bind => (Arc::from(bind), Vec::new()),
+        };
+        let topology = self.view.shared.proxy_config.gateway_topology.as_ref();
+        GatewayKey {
+            address,
+            additional,
+            port: self.listening.port,
+            chains: self.chains,
+            proxy_protocol: topology.is_some_and(|t| t.proxy_protocol.is_some()),
+            defaults: self.defaults.clone(),
+            problems: self.problems,
+        }
+    }
+}
+
+/// Whether the parts of a match hold that the server decides.
+fn fits(server: &Server<'_>, port: u32, gateways: &[String]) -> bool {
+    (port == 0 || port == u32::from(server.number))
+        && (gateways.is_empty() || gateways.iter().any(|name| *name == *server.gateway_name))
+}
