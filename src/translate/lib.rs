@@ -8,6 +8,7 @@ pub mod class;
 pub mod clusters;
 pub mod context;
 pub mod endpoints;
+pub mod gateways;
 pub mod key;
 pub mod listeners;
 pub mod output;

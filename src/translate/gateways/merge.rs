@@ -36,7 +36,7 @@ pub(crate) struct Merged<'a> {
 }
 
 /// Puts the servers of Gateways together, oldest Gateway first.
-pub(super) fn merge<'a>(gateways: &[Selected<'a>]) -> Merged<'a> {
+pub(super) fn merge<'a>(gateways: &[Selected<'a, '_>]) -> Merged<'a> {
     let mut merger = Merger::default();
     for selected in gateways {
         let gateway = selected.gateway;
@@ -134,7 +134,11 @@ impl<'a> Merger<'a> {
         let name = server.route_name().filter(|_| server.carries() == Carries::Https)?;
         self.merged.routes.contains_key(&name).then(|| {
             let message = format!("an HTTPS server named {:?} exists on the port", server.port_name);
-            server.problem(".port.name", message, "give each HTTPS server of a Gateway a port name of its own")
+            server.problem(
+                ".port.name",
+                message,
+                "give each HTTPS server of a Gateway a port name of its own",
+            )
         })
     }
 

@@ -3,6 +3,7 @@
 //!
 //! Source: Istio `pilot/pkg/model/gateway.go`, `pilot/pkg/networking/core/gateway.go`; `shared/spec/xds.md` 4.8, 5.4.
 
+mod bound;
 pub(crate) mod hosts;
 pub(crate) mod merge;
 mod ports;
@@ -10,9 +11,9 @@ pub(crate) mod routes;
 pub(crate) mod rules;
 mod select;
 pub(crate) mod server;
+mod virtual_host;
 
-#[cfg(test)]
-mod tests;
+pub use virtual_host::GatewayHost;
 
 use crate::class::OwnView;
 use crate::context::Context;

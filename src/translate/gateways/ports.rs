@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use model::Ref;
-use model::service::Service;
+use model::config::selects;
+use model::protocol::Protocol;
+use model::service::{Service, TargetPort};
 
 use crate::class::OwnView;
 use crate::context::Context;
@@ -24,10 +26,29 @@ const NOT_TRANSLATED: &str = "experimental.istio.io/disable-gateway-port-transla
 
 /// The ports of all Services that the router is behind, those of the oldest Service first.
 pub(super) fn targets(context: &Context<'_>, view: &OwnView) -> Vec<Target> {
-    crate::workload::targets(context.mesh, view)
-        .iter()
-        .map(|t| Target { service: t.service.clone(), port: t.port.number, target: t.target })
-        .collect()
+    let services = context.mesh.services.of_namespace(&view.shared.namespace);
+    let behind = |s: &&Ref<Service>| s.selector.as_ref().is_some_and(|want| selects(want, &view.labels));
+    let mut targets = Vec::new();
+    for service in services.into_iter().flat_map(|list| list.iter()).filter(behind) {
+        for port in service.ports.iter().filter(|p| p.protocol != Protocol::Udp) {
+            if let Some(target) = resolve(&port.target, context, view) {
+                targets.push(Target { service: service.clone(), port: port.number, target });
+            }
+        }
+    }
+    targets
+}
+
+/// The number of a target port: a name is that of a container port, of the pod or as the router's metadata give it.
+fn resolve(target: &TargetPort, context: &Context<'_>, view: &OwnView) -> Option<u16> {
+    let name = match target {
+        TargetPort::Number(number) => return Some(*number),
+        TargetPort::Name(name) => name,
+    };
+    match context.mesh.workloads.pod(&view.shared.namespace, &view.pod) {
+        Some(pod) => pod.ports.iter().find(|p| p.name == *name).map(|p| p.number),
+        None => view.pod_ports.iter().find(|(n, _)| **n == **name).map(|(_, number)| *number),
+    }
 }
 
 /// Where a Gateway that selects its routers by label listens for `number`: on the target port of the first Service

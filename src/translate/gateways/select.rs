@@ -15,16 +15,16 @@ const SERVICES: &str = "internal.istio.io/gateway-service";
 
 /// A Gateway that applies, and the ports that it can listen on.
 #[derive(Clone, Debug)]
-pub(super) struct Selected<'a> {
+pub(super) struct Selected<'a, 't> {
     /// The Gateway.
     pub(super) gateway: &'a Ref<Config<Gateway>>,
     /// Ports of the Services that the router is behind.
-    targets: &'a [Target],
+    targets: &'t [Target],
     /// The Services that the Gateway names; `None` if it selects by label.
     services: Option<Vec<Arc<str>>>,
 }
 
-impl Selected<'_> {
+impl Selected<'_, '_> {
     /// The ports on which the router listens for a port of the Gateway.
     pub(super) fn listening(&self, number: u16) -> Vec<u16> {
         match &self.services {
@@ -35,11 +35,11 @@ impl Selected<'_> {
 }
 
 /// The Gateways that apply, oldest first.
-pub(super) fn select<'s, 'a: 's>(
+pub(super) fn select<'a, 't>(
     context: &Context<'a>,
     view: &OwnView,
-    targets: &'s [Target],
-) -> Vec<Selected<'s>> {
+    targets: &'t [Target],
+) -> Vec<Selected<'a, 't>> {
     let namespace = &view.shared.namespace;
     let own_only = context.settings().features.scope_gateway_to_namespace;
     let mut gateways: Vec<&'a Ref<Config<Gateway>>> =
@@ -48,11 +48,11 @@ pub(super) fn select<'s, 'a: 's>(
     gateways.into_iter().filter_map(|gateway| applies(gateway, view, targets)).collect()
 }
 
-fn applies<'s>(
-    gateway: &'s Ref<Config<Gateway>>,
+fn applies<'a, 't>(
+    gateway: &'a Ref<Config<Gateway>>,
     view: &OwnView,
-    targets: &'s [Target],
-) -> Option<Selected<'s>> {
+    targets: &'t [Target],
+) -> Option<Selected<'a, 't>> {
     let Some(named) = gateway.annotations.get(SERVICES) else {
         let selected = selects(&gateway.spec.selector, &view.labels);
         return selected.then_some(Selected { gateway, targets, services: None });

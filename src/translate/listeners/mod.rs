@@ -15,6 +15,7 @@ use envoy::config::listener::v3::Listener;
 
 use crate::class::SharedView;
 use crate::output::Built;
+use gateway::GatewayKey;
 use http::HttpDefaults;
 use outbound::{OutboundKey, VirtualOutboundKey};
 
@@ -42,6 +43,8 @@ pub enum ListenerKey {
     Outbound(OutboundKey),
     /// Where a sidecar's outbound traffic is redirected to.
     VirtualOutbound(VirtualOutboundKey),
+    /// A listener of a gateway.
+    Gateway(GatewayKey),
 }
 
 /// Builds a listener from its key.
@@ -49,5 +52,6 @@ pub fn build(key: &ListenerKey) -> Built<Listener> {
     match key {
         ListenerKey::Outbound(key) => key.build(),
         ListenerKey::VirtualOutbound(key) => key.build(),
+        ListenerKey::Gateway(key) => key.build(),
     }
 }

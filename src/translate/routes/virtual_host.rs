@@ -11,6 +11,7 @@ use model::service::Service;
 use super::catch_all::{self, CatchAll};
 use super::default_route::{self, DefaultRoute};
 use super::domains::{self, PortForm, ServiceHost};
+use crate::gateways::GatewayHost;
 use crate::output::Built;
 
 /// All that a virtual host is built from. Each is encoded once, whatever configurations hold it.
@@ -20,6 +21,8 @@ pub enum VirtualHostKey {
     Hosted(Hosted),
     /// Of all other hosts.
     CatchAll(CatchAll),
+    /// Of hosts of a gateway.
+    Gateway(GatewayHost),
 }
 
 /// A host and its routes.
@@ -78,6 +81,7 @@ impl VirtualHostKey {
             }
             Self::Hosted(Hosted { host: Host::Named(h), .. }) => format!("{}:{}", h.host, h.port).into(),
             Self::CatchAll(_) => Arc::from("*"),
+            Self::Gateway(host) => host.name(),
         }
     }
 
@@ -86,6 +90,7 @@ impl VirtualHostKey {
         match self {
             Self::Hosted(Hosted { host: Host::Service(h), .. }) => vec![h.service.source.clone()],
             Self::Hosted(Hosted { host: Host::Alone(service, _), .. }) => vec![service.source.clone()],
+            Self::Gateway(host) => host.sources(),
             _ => Vec::new(),
         }
     }
@@ -96,6 +101,7 @@ pub fn build(key: &VirtualHostKey) -> Built<VirtualHost> {
     match key {
         VirtualHostKey::Hosted(hosted) => build_hosted(hosted),
         VirtualHostKey::CatchAll(catch_all) => catch_all::build(catch_all),
+        VirtualHostKey::Gateway(host) => host.build(),
     }
 }
 

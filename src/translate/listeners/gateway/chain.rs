@@ -7,7 +7,7 @@ use envoy::config::listener::v3::{FilterChain, FilterChainMatch};
 
 use super::tls::ServerTls;
 use crate::listeners::http::{Manager, Route, Side};
-use crate::listeners::outbound::{OutboundDefaults, connect_timeout};
+use crate::listeners::outbound::OutboundDefaults;
 use crate::listeners::tcp::Forward;
 use crate::output::Built;
 
@@ -73,7 +73,7 @@ impl GatewayChain {
             filter_chain_match: self.filter_chain_match(),
             filters,
             transport_socket,
-            transport_socket_connect_timeout: connect_timeout(defaults),
+            transport_socket_connect_timeout: defaults.connect_timeout(),
             ..FilterChain::default()
         };
         Built { message, sources: self.sources.clone(), problems }

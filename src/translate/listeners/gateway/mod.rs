@@ -25,5 +25,5 @@ type Planned = Vec<(Arc<str>, Key)>;
 /// Plans the listeners and the route configurations of a router.
 pub fn plan(context: &Context<'_>, view: &OwnView) -> (Planned, Planned) {
     let merged = gateways::merged(context, view);
-    (plan::listeners(context, view, &merged), gateways::routes::plan(context, view, &merged))
+    (plan::listeners(context, view, &merged), gateways::routes::plan(context, &merged))
 }

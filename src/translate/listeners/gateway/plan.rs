@@ -121,8 +121,13 @@ impl<'a> Planner<'a> {
                 return;
             }
         }
-        let message = format!("no TCP route of a VirtualService fits port {}; it is not opened", server.number);
-        self.problems.push(server.problem("", message, "bind a VirtualService with a tcp route to the Gateway"));
+        let message =
+            format!("no TCP route of a VirtualService fits port {}; it is not opened", server.number);
+        self.problems.push(server.problem(
+            "",
+            message,
+            "bind a VirtualService with a tcp route to the Gateway",
+        ));
     }
 
     /// A chain for the hosts of a server, where TLS ends if the server has any.
@@ -222,7 +227,8 @@ impl<'a> Planner<'a> {
     fn claim(&mut self, server: &Server<'_>, names: Vec<String>) -> Option<Vec<String>> {
         if names.is_empty() {
             if self.takes_all {
-                let message = "another chain takes all connections already; the server is left out".to_owned();
+                let message =
+                    "another chain takes all connections already; the server is left out".to_owned();
                 self.problems.push(server.problem(".hosts", message, "name hosts in place of *"));
                 return None;
             }

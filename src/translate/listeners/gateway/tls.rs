@@ -245,10 +245,7 @@ fn files(chain: &str, key: &str) -> Option<SdsSecretConfig> {
 // The older, untyped form of the names: EnvoyFilters of users name it.
 #[allow(deprecated, reason = "what the reference sends and users patch")]
 fn matching(names: Vec<StringMatcher>) -> CertificateValidationContext {
-    CertificateValidationContext {
-        match_subject_alt_names: names,
-        ..CertificateValidationContext::default()
-    }
+    CertificateValidationContext { match_subject_alt_names: names, ..CertificateValidationContext::default() }
 }
 
 fn exact(names: &[String]) -> Vec<StringMatcher> {

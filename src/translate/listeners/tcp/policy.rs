@@ -7,7 +7,13 @@ use model::service::{Registry, Service};
 use super::Tunnel;
 
 /// The name in statistics that a pattern gives.
-pub(crate) fn stat_name(pattern: &str, service: &Service, port: u32, port_name: &str, subset: &str) -> String {
+pub(crate) fn stat_name(
+    pattern: &str,
+    service: &Service,
+    port: u32,
+    port_name: &str,
+    subset: &str,
+) -> String {
     let short = match service.registry {
         Registry::Kubernetes => format!("{}.{}", service.name, service.namespace),
         Registry::External => service.host.to_string(),

@@ -1,0 +1,58 @@
+//! A virtual host of a gateway: hosts that have the same routes.
+//!
+//! Source: Istio `pilot/pkg/networking/core/gateway.go` (`buildGatewayHTTPRouteConfig`); `shared/spec/xds.md` 5.4.
+
+use std::sync::Arc;
+
+use api::ObjectRef;
+use envoy::config::route::v3::VirtualHost;
+use envoy::config::route::v3::virtual_host::TlsRequirementType;
+
+use model::Ref;
+use model::mesh::VirtualServiceEntry;
+
+use crate::output::Built;
+
+/// All that a virtual host of a gateway is built from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct GatewayHost {
+    /// The host that names it, or `blackhole`.
+    pub host: Arc<str>,
+    /// The port that the Gateway names.
+    pub port: u16,
+    /// The hosts, lower case.
+    pub domains: Vec<String>,
+    /// What VirtualServices say of its requests, in order.
+    pub rules: Vec<Ref<VirtualServiceEntry>>,
+    /// Whether plain HTTP is sent to HTTPS.
+    pub https_only: bool,
+    /// Whether requests tell how often they were tried.
+    pub attempt_count: bool,
+    /// The Gateways that let it in.
+    pub gateways: Vec<ObjectRef>,
+}
+
+impl GatewayHost {
+    /// Its name.
+    pub(crate) fn name(&self) -> Arc<str> {
+        format!("{}:{}", self.host, self.port).into()
+    }
+
+    /// The objects that its name and domains come from.
+    pub(crate) fn sources(&self) -> Vec<ObjectRef> {
+        self.gateways.clone()
+    }
+
+    /// Builds it.
+    pub(crate) fn build(&self) -> Built<VirtualHost> {
+        let require_tls = if self.https_only { TlsRequirementType::All } else { TlsRequirementType::None };
+        let message = VirtualHost {
+            name: self.name().to_string(),
+            domains: self.domains.clone(),
+            require_tls: require_tls.into(),
+            include_request_attempt_count: self.attempt_count,
+            ..VirtualHost::default()
+        };
+        Built::new(message, self.sources())
+    }
+}
