@@ -3,6 +3,7 @@
 //! Source: Istio `pkg/config/host/name.go`; `shared/spec/xds.md` 2.6 and 6.
 
 use std::cmp::Ordering;
+use std::net::IpAddr;
 
 /// Whether the name is a wildcard: `*` or `*.suffix`.
 pub fn is_wildcard(host: &str) -> bool {
@@ -39,12 +40,12 @@ pub fn by_specificity(a: &str, b: &str) -> Ordering {
 }
 
 /// The full name of a host named in a resource of `namespace`: a name without a dot gets
-/// `.<namespace>.svc.<domain>`; everything else is taken as it stands (lower case).
+/// `.<namespace>.svc.<domain>`; everything else, addresses too, is taken as it stands. All in lower case.
 pub fn resolve_short(host: &str, namespace: &str, domain: &str) -> String {
-    if host.contains('.') || host == "*" || host.is_empty() {
-        return host.to_owned();
+    if host.contains('.') || host == "*" || host.is_empty() || host.parse::<IpAddr>().is_ok() {
+        return host.to_ascii_lowercase();
     }
-    format!("{host}.{namespace}.svc.{domain}")
+    format!("{host}.{namespace}.svc.{domain}").to_ascii_lowercase()
 }
 
 /// The full name of a Kubernetes Service.
@@ -78,5 +79,7 @@ mod tests {
         assert_eq!(resolve_short("price", "shop", "cluster.local"), "price.shop.svc.cluster.local");
         assert_eq!(resolve_short("price.south", "shop", "cluster.local"), "price.south");
         assert_eq!(resolve_short("*", "shop", "cluster.local"), "*");
+        assert_eq!(resolve_short("2001:db8::1", "shop", "cluster.local"), "2001:db8::1");
+        assert_eq!(resolve_short("WWW.Example.com", "shop", "cluster.local"), "www.example.com");
     }
 }

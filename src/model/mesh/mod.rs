@@ -22,7 +22,7 @@ pub use interest::Interest;
 pub use policies::{Gateways, PeerAuthentications, Sidecars};
 pub use services::Services;
 pub use settings::{Features, Settings};
-pub use virtual_services::{Entry as VirtualServiceEntry, VirtualServices};
+pub use virtual_services::{Entry as VirtualServiceEntry, MESH, Origin as RuleOrigin, VirtualServices};
 pub use workloads::{ContainerPort, Pod, Workloads};
 
 use crate::content::Ref;

@@ -2,9 +2,12 @@
 //!
 //! Source: Istio `pilot/pkg/model/virtualservice.go`; `shared/spec/xds.md` 5.7, 6.
 
+mod delegates;
+mod matches;
+mod names;
+
 use api::Problem;
-use api::istio::{Destination, HttpRoute, VirtualService};
-use model::hostname;
+use api::istio::VirtualService;
 use model::mesh::{Settings, VirtualServiceEntry, VirtualServices};
 use model::visibility::ExportTo;
 use model::{Config, Ref};
@@ -23,36 +26,33 @@ pub fn build<'a>(
     objects: impl Iterator<Item = &'a Ref<Config<VirtualService>>>,
     settings: &Settings,
 ) -> Built {
-    let entries =
-        objects.filter(|o| !o.spec.hosts.is_empty()).map(|o| Ref::new(resolve(o, settings))).collect();
-    Built { section: VirtualServices::new(entries), problems: Vec::new() }
-}
-
-fn resolve(object: &Config<VirtualService>, settings: &Settings) -> VirtualServiceEntry {
-    let mut config = object.clone();
-    let namespace = std::sync::Arc::clone(object.namespace());
-    let full = |host: &str| hostname::resolve_short(host, &namespace, &settings.domain);
-    config.spec.hosts.iter_mut().for_each(|h| *h = full(h));
-    for destination in destinations(&mut config.spec) {
-        destination.host = full(&destination.host);
-    }
-    let http = &config.spec.http;
-    let source_dependent = http
-        .iter()
-        .flat_map(|r| &r.r#match)
-        .any(|m| !m.source_labels.is_empty() || !m.source_namespace.is_empty());
-    let export_to =
-        ExportTo::parse(&object.spec.export_to, &namespace, &settings.mesh.default_virtual_service_export_to);
-    VirtualServiceEntry { config: Ref::new(config), export_to, source_dependent }
-}
-
-/// All destinations of a rule, wherever they stand.
-fn destinations(spec: &mut VirtualService) -> impl Iterator<Item = &mut Destination> {
-    let http = spec.http.iter_mut().flat_map(|HttpRoute { route, mirror, mirrors, .. }| {
-        let routes = route.iter_mut().map(|r| &mut r.destination);
-        routes.chain(mirror.iter_mut()).chain(mirrors.iter_mut().map(|m| &mut m.destination))
+    // An object without hosts is a delegate and never stands for itself.
+    let (delegates, roots): (Vec<_>, Vec<_>) =
+        objects.map(|o| resolved(o, settings)).partition(|(c, _)| c.spec.hosts.is_empty());
+    let delegates = delegates::Delegates::new(delegates);
+    let mut problems = Vec::new();
+    let entries = roots.into_iter().map(|(mut config, export_to)| {
+        let origins = delegates.merge_into(&mut config, &mut problems);
+        let source_dependent = config
+            .spec
+            .http
+            .iter()
+            .flat_map(|r| &r.r#match)
+            .any(|m| !m.source_labels.is_empty() || !m.source_namespace.is_empty());
+        Ref::new(VirtualServiceEntry { config: Ref::new(config), export_to, source_dependent, origins })
     });
-    let tcp = spec.tcp.iter_mut().flat_map(|r| &mut r.route).map(|r| &mut r.destination);
-    let tls = spec.tls.iter_mut().flat_map(|r| &mut r.route).map(|r| &mut r.destination);
-    http.chain(tcp).chain(tls)
+    let section = VirtualServices::new(entries.collect());
+    Built { section, problems }
 }
+
+/// The object with full names, and who sees it.
+fn resolved(object: &Config<VirtualService>, settings: &Settings) -> (Config<VirtualService>, ExportTo) {
+    let mut config = object.clone();
+    names::resolve(&mut config, &settings.domain);
+    let default = &settings.mesh.default_virtual_service_export_to;
+    let export_to = ExportTo::parse(&object.spec.export_to, object.namespace(), default);
+    (config, export_to)
+}
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@ pub mod catch_all;
 pub mod default_route;
 pub mod domains;
 pub mod hash_policy;
+pub mod http;
 pub mod inbound;
 pub mod retry;
 pub mod sidecar;

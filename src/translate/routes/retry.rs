@@ -38,8 +38,10 @@ pub fn policy(retries: Option<&HttpRetry>, sticky: bool) -> Option<RetryPolicy> 
     if retries.retry_remote_localities == Some(true) {
         policy.retry_priority = Some(previous_priorities());
     }
+    // Envoy refuses an interval of zero.
+    let base = retries.backoff.filter(|b| !b.is_zero());
     policy.retry_back_off =
-        retries.backoff.map(|base| RetryBackOff { base_interval: Some(duration(base)), max_interval: None });
+        base.map(|base| RetryBackOff { base_interval: Some(duration(base)), max_interval: None });
     Some(policy)
 }
 

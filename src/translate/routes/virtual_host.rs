@@ -11,6 +11,7 @@ use model::service::Service;
 use super::catch_all::{self, CatchAll};
 use super::default_route::{self, DefaultRoute};
 use super::domains::{self, PortForm, ServiceHost};
+use super::http::{self, RuleSet};
 use crate::gateways::GatewayHost;
 use crate::output::Built;
 
@@ -67,6 +68,8 @@ pub struct NamedHost {
 pub enum Routes {
     /// One, to the service.
     Default(DefaultRoute),
+    /// Those of a VirtualService.
+    Rules(Ref<RuleSet>),
 }
 
 impl VirtualHostKey {
@@ -126,24 +129,20 @@ fn build_hosted(key: &Hosted) -> Built<VirtualHost> {
     };
     let routes = match &key.routes {
         Routes::Default(route) => {
-            sources.extend(hashing_sources(route.hashing.as_ref()));
-            vec![default_route::build(route)]
+            let hashing = route.hashing.iter().flat_map(|h| h.from.iter().cloned());
+            Built::new(vec![default_route::build(route)], hashing.collect())
         }
+        Routes::Rules(rules) => http::build(rules),
     };
+    sources.extend(routes.sources);
     let require_tls = if key.https_only { TlsRequirementType::All } else { TlsRequirementType::None };
     let message = VirtualHost {
         name,
         domains,
-        routes,
+        routes: routes.message,
         require_tls: require_tls.into(),
         include_request_attempt_count: key.attempt_count,
         ..VirtualHost::default()
     };
-    Built::new(message, sources)
-}
-
-fn hashing_sources(
-    hashing: Option<&Ref<super::hash_policy::Hashing>>,
-) -> impl Iterator<Item = ObjectRef> + '_ {
-    hashing.into_iter().flat_map(|h| h.from.iter().cloned())
+    Built { message, sources, problems: routes.problems }
 }

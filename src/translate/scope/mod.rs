@@ -67,13 +67,7 @@ pub fn plan(mesh: &Mesh, view: &SharedView) -> Scope {
         .filter(|s| s.export_to.visible_to(&view.namespace))
         .map(|s| ScopedService { service: s.clone(), ports: None })
         .collect();
-    let virtual_services = mesh
-        .virtual_services
-        .all()
-        .iter()
-        .filter(|v| v.export_to.visible_to(&view.namespace))
-        .cloned()
-        .collect();
+    let virtual_services = mesh.virtual_services.visible_to(&view.namespace);
     let egress = vec![EgressListener { index: None, services: services.clone(), virtual_services }];
     Scope { sidecar: select(mesh, view), egress, services }
 }

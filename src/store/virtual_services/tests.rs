@@ -1,0 +1,115 @@
+//! Names, visibility, delegates.
+
+use api::istio::{Delegate, HttpMatchRequest, HttpRoute, HttpRouteDestination, StringMatch, VirtualService};
+use api::{Kind, ObjectKey, ObjectRef};
+use model::mesh::Settings;
+use model::{Config, Ref};
+
+use super::build;
+
+fn object(namespace: &str, name: &str, spec: VirtualService) -> Ref<Config<VirtualService>> {
+    let key = ObjectKey { kind: Kind::VirtualService, namespace: namespace.into(), name: name.into() };
+    Ref::new(Config {
+        source: ObjectRef { key, generation: 1 },
+        creation: None,
+        labels: Default::default(),
+        annotations: Default::default(),
+        spec,
+    })
+}
+
+fn to(host: &str) -> HttpRouteDestination {
+    let mut route = HttpRouteDestination::default();
+    route.destination.host = host.to_owned();
+    route
+}
+
+fn prefix(path: &str) -> HttpMatchRequest {
+    let uri = StringMatch { prefix: Some(path.to_owned()), ..StringMatch::default() };
+    HttpMatchRequest { uri: Some(uri), ..HttpMatchRequest::default() }
+}
+
+fn regex(path: &str) -> HttpMatchRequest {
+    let uri = StringMatch { regex: Some(path.to_owned()), ..StringMatch::default() };
+    HttpMatchRequest { uri: Some(uri), ..HttpMatchRequest::default() }
+}
+
+fn root(delegate: &str, namespace: &str) -> VirtualService {
+    let delegated = HttpRoute {
+        name: "shop".to_owned(),
+        r#match: vec![prefix("/shop")],
+        delegate: Some(Delegate { name: delegate.to_owned(), namespace: namespace.to_owned() }),
+        timeout: Some(api::Duration::from_secs(3)),
+        ..HttpRoute::default()
+    };
+    let rest = HttpRoute { route: vec![to("web")], ..HttpRoute::default() };
+    VirtualService { hosts: vec!["web".to_owned()], http: vec![delegated, rest], ..VirtualService::default() }
+}
+
+fn delegate(matches: Vec<HttpMatchRequest>) -> VirtualService {
+    let rule = HttpRoute {
+        name: "cart".to_owned(),
+        r#match: matches,
+        route: vec![to("cart")],
+        ..HttpRoute::default()
+    };
+    VirtualService { http: vec![rule], ..VirtualService::default() }
+}
+
+#[test]
+fn a_delegates_rule_is_narrowed_and_inherits() {
+    let objects = [
+        object("edge", "root", root("parts", "shop")),
+        object("shop", "parts", delegate(vec![prefix("/shop/cart"), prefix("/shop/c")])),
+    ];
+    let built = build(objects.iter(), &Settings::default());
+    let [entry] = built.section.all() else { panic!("a delegate never stands for itself") };
+    let [first, rest] = entry.config.spec.http.as_slice() else { panic!("two rules") };
+    assert_eq!(first.name, "shop-cart");
+    assert_eq!(first.timeout, Some(api::Duration::from_secs(3)));
+    assert_eq!(first.r#match, vec![prefix("/shop/cart"), prefix("/shop/c")]);
+    let hosts: Vec<_> =
+        [first, rest].iter().flat_map(|r| &r.route).map(|r| r.destination.host.clone()).collect();
+    assert_eq!(hosts, ["cart.shop.svc.cluster.local", "web.edge.svc.cluster.local"]);
+    assert_eq!(entry.origin(0), (&objects[1].source, 0));
+    assert_eq!(entry.origin(1), (&objects[0].source, 1));
+    assert_eq!(entry.sources().count(), 2);
+    assert_eq!(built.problems, []);
+}
+
+#[test]
+fn a_delegates_rule_that_leaves_the_roots_match_is_left_out_whole() {
+    let objects = [
+        object("edge", "root", root("parts", "shop")),
+        object("shop", "parts", delegate(vec![prefix("/shop/cart"), regex("/shop/.*")])),
+    ];
+    let built = build(objects.iter(), &Settings::default());
+    assert_eq!(built.section.all()[0].config.spec.http.len(), 1);
+    assert_eq!(built.problems[0].field, "spec.http[0].match");
+}
+
+#[test]
+fn a_delegate_that_is_not_there_or_not_shown_takes_its_rule_only() {
+    let hidden = VirtualService { export_to: vec![".".to_owned()], ..delegate(Vec::new()) };
+    for delegates in [Vec::new(), vec![object("shop", "parts", hidden)]] {
+        let mut objects = vec![object("edge", "root", root("parts", "shop"))];
+        objects.extend(delegates);
+        let built = build(objects.iter(), &Settings::default());
+        assert_eq!(built.section.all()[0].config.spec.http.len(), 1);
+        assert_eq!(built.problems[0].field, "spec.http[0].delegate");
+    }
+}
+
+#[test]
+fn a_clients_own_private_rules_come_before_public_ones() {
+    let web = || VirtualService { hosts: vec!["web.edge".to_owned()], ..VirtualService::default() };
+    let public = object("edge", "a", web());
+    let private = object("shop", "b", VirtualService { export_to: vec![".".to_owned()], ..web() });
+    let named = object("edge", "c", VirtualService { export_to: vec!["shop".to_owned()], ..web() });
+    let built = build([public, private, named].iter(), &Settings::default());
+    let names = |namespace: &str| -> Vec<String> {
+        built.section.visible_to(namespace).iter().map(|v| v.config.name().to_string()).collect()
+    };
+    assert_eq!(names("shop"), ["b", "c", "a"]);
+    assert_eq!(names("edge"), ["a"]);
+}

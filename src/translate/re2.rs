@@ -1,0 +1,300 @@
+//! Whether RE2, Envoy's engine for regular expressions, accepts an expression. Envoy refuses a whole listener or route
+//! configuration for one wrong expression, so wrong ones are found here.
+//!
+//! Source: RE2's syntax page (<https://github.com/google/re2/wiki/Syntax>). Names of Unicode classes are not checked.
+
+/// The greatest count that a repetition may have.
+const MAX_REPEAT: u32 = 1000;
+/// Deeper groups are refused, as RE2 does.
+const MAX_DEPTH: usize = 1000;
+
+/// Checks an expression.
+///
+/// # Errors
+/// What is wrong with it, in words for its author.
+pub fn check(expression: &str) -> Result<(), String> {
+    let mut parser = Parser { rest: expression, depth: 0, repeatable: false, repeated: false };
+    while let Some(c) = parser.next() {
+        parser.step(c)?;
+    }
+    if parser.depth > 0 { Err("a `(` is not closed".to_owned()) } else { Ok(()) }
+}
+
+/// The text with which everything that matches the whole expression begins: what precedes its first operator.
+pub fn literal_prefix(expression: &str) -> &str {
+    let unanchored = expression.strip_prefix('^').unwrap_or(expression);
+    if unanchored.contains('|') {
+        return "";
+    }
+    let end = unanchored.find(|c| r"\.+*?()|[]{}^$".contains(c)).unwrap_or(unanchored.len());
+    let (prefix, rest) = unanchored.split_at_checked(end).unwrap_or((unanchored, ""));
+    // The last character may be optional.
+    match (rest.starts_with(['?', '*', '{']), prefix.char_indices().last()) {
+        (true, Some((at, _))) => prefix.get(..at).unwrap_or_default(),
+        _ => prefix,
+    }
+}
+
+struct Parser<'a> {
+    rest: &'a str,
+    depth: usize,
+    /// Whether there is something before that a repetition may apply to.
+    repeatable: bool,
+    /// Whether that is a repetition itself, which must not be repeated.
+    repeated: bool,
+}
+
+impl Parser<'_> {
+    fn next(&mut self) -> Option<char> {
+        let c = self.rest.chars().next()?;
+        self.rest = self.rest.get(c.len_utf8()..).unwrap_or_default();
+        Some(c)
+    }
+
+    fn eat(&mut self, text: &str) -> bool {
+        let Some(rest) = self.rest.strip_prefix(text) else { return false };
+        self.rest = rest;
+        true
+    }
+
+    /// Takes the text up to `end`, and `end`.
+    fn until(&mut self, end: char) -> Option<&str> {
+        let (taken, rest) = self.rest.split_once(end)?;
+        self.rest = rest;
+        Some(taken)
+    }
+
+    fn step(&mut self, c: char) -> Result<(), String> {
+        match c {
+            '(' => self.open()?,
+            ')' => {
+                self.depth = self.depth.checked_sub(1).ok_or("a `)` closes nothing")?;
+                self.atom();
+            }
+            '|' => (self.repeatable, self.repeated) = (false, false),
+            '[' => self.class()?,
+            '\\' => self.escape(false)?,
+            '*' | '+' | '?' => self.repeat(c.to_string().as_str())?,
+            '{' => match self.count()? {
+                Some(text) => self.repeat(&text)?,
+                None => self.atom(),
+            },
+            _ => self.atom(),
+        }
+        Ok(())
+    }
+
+    fn atom(&mut self) {
+        (self.repeatable, self.repeated) = (true, false);
+    }
+
+    fn repeat(&mut self, operator: &str) -> Result<(), String> {
+        if !self.repeatable {
+            return Err(format!("`{operator}` repeats nothing"));
+        }
+        if self.repeated {
+            return Err(format!("`{operator}` repeats a repetition"));
+        }
+        self.eat("?");
+        self.repeated = true;
+        Ok(())
+    }
+
+    /// What follows `{` if it is a count; else the brace stands for itself.
+    fn count(&mut self) -> Result<Option<String>, String> {
+        let Some((inside, rest)) = self.rest.split_once('}') else { return Ok(None) };
+        let (least, most) = inside.split_once(',').unwrap_or((inside, inside));
+        let digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
+        if !digits(least) || !(most.is_empty() || digits(most)) {
+            return Ok(None);
+        }
+        let text = format!("{{{inside}}}");
+        let number = |s: &str| s.parse::<u32>().ok().filter(|n| *n <= MAX_REPEAT);
+        let least = number(least).ok_or_else(|| format!("the count `{text}` is over {MAX_REPEAT}"))?;
+        if !most.is_empty() {
+            let most = number(most).ok_or_else(|| format!("the count `{text}` is over {MAX_REPEAT}"))?;
+            if most < least {
+                return Err(format!("the count `{text}` ends below its start"));
+            }
+        }
+        self.rest = rest;
+        Ok(Some(text))
+    }
+
+    fn open(&mut self) -> Result<(), String> {
+        self.depth = self.depth.saturating_add(1);
+        if self.depth > MAX_DEPTH {
+            return Err("groups are too deep".to_owned());
+        }
+        (self.repeatable, self.repeated) = (false, false);
+        if !self.eat("?") {
+            return Ok(());
+        }
+        if self.eat("P<") || (!self.rest.starts_with("<=") && !self.rest.starts_with("<!") && self.eat("<")) {
+            let name = self.until('>').ok_or("a group's name is not closed")?;
+            let word = |c: char| c == '_' || c.is_alphanumeric();
+            return if name.is_empty() || !name.chars().all(word) {
+                Err(format!("`{name}` is no name for a group"))
+            } else {
+                Ok(())
+            };
+        }
+        let end = self.rest.find([':', ')']).ok_or("a `(?` is not closed")?;
+        let (flags, rest) = self.rest.split_at_checked(end).unwrap_or_default();
+        let (on, off) = flags.split_once('-').unwrap_or((flags, "i"));
+        if off.is_empty() || !on.chars().chain(off.chars()).all(|c| "imsU".contains(c)) {
+            return Err(format!("`(?{flags}` is not known to RE2, which has no look-around"));
+        }
+        self.rest = rest;
+        if self.eat(":") {
+            return Ok(());
+        }
+        self.depth = self.depth.saturating_sub(1);
+        self.eat(")");
+        Ok(())
+    }
+
+    fn escape(&mut self, in_class: bool) -> Result<(), String> {
+        let c = self.next().ok_or("it ends with a `\\`")?;
+        self.atom();
+        match c {
+            'Q' if !in_class => {
+                self.rest = self.rest.split_once("\\E").map_or("", |(_, rest)| rest);
+                Ok(())
+            }
+            'p' | 'P' => {
+                if self.eat("{") {
+                    self.until('}').ok_or("a `\\p{` is not closed")?;
+                    return Ok(());
+                }
+                self.next().map(drop).ok_or_else(|| "it ends with `\\p`".to_owned())
+            }
+            'x' => self.hexadecimal(),
+            'A' | 'z' | 'b' | 'B' | 'C' if in_class => Err(format!("`\\{c}` cannot stand in a class")),
+            'd' | 'D' | 's' | 'S' | 'w' | 'W' | 'A' | 'z' | 'b' | 'B' | 'C' => Ok(()),
+            'a' | 'f' | 'n' | 'r' | 't' | 'v' | '0' => Ok(()),
+            // An octal number; with one digit it would refer back to a group, which RE2 cannot.
+            '1'..='7' if self.rest.starts_with(|c: char| ('0'..='7').contains(&c)) => Ok(()),
+            c if c.is_ascii() && !c.is_ascii_alphanumeric() => Ok(()),
+            c => Err(format!("`\\{c}` is not known to RE2")),
+        }
+    }
+
+    fn hexadecimal(&mut self) -> Result<(), String> {
+        let digits = if self.eat("{") {
+            self.until('}').ok_or("a `\\x{` is not closed")?.to_owned()
+        } else {
+            let two: String = self.rest.chars().take(2).collect();
+            self.rest = self.rest.get(two.len()..).unwrap_or_default();
+            if two.len() == 2 { two } else { String::new() }
+        };
+        match u32::from_str_radix(&digits, 16) {
+            Ok(code) if code <= 0x10_ffff => Ok(()),
+            _ => Err("`\\x` is followed by no character's number".to_owned()),
+        }
+    }
+
+    fn class(&mut self) -> Result<(), String> {
+        self.eat("^");
+        let mut first = true;
+        let mut last: Option<char> = None;
+        loop {
+            let c = self.next().ok_or("a `[` is not closed")?;
+            match c {
+                ']' if !first => break,
+                '[' if self.eat(":") => {
+                    self.rest = self.rest.split_once(":]").map(|(_, r)| r).ok_or("a `[:` is not closed")?;
+                    last = None;
+                }
+                '\\' => {
+                    self.escape(true)?;
+                    last = None;
+                }
+                '-' if !first && last.is_some() && !self.rest.starts_with(']') => {
+                    let low = last.take();
+                    let high = self.next().ok_or("a `[` is not closed")?;
+                    if high == '\\' {
+                        self.escape(true)?;
+                    } else if low.is_some_and(|low| low > high) {
+                        return Err("a range in a class ends below its start".to_owned());
+                    }
+                }
+                c => last = Some(c),
+            }
+            first = false;
+        }
+        self.atom();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_envoy_takes_passes() {
+        for good in [
+            "",
+            ".*",
+            "/users/[0-9]+/(in|out)",
+            "^2[0-9]{3}.*",
+            "(?i)abc",
+            "(?:a|b)*?",
+            "(?P<n>x)",
+            "[]a]",
+            "[^]a-]",
+            r"a\.b\/c\-d",
+            "a{",
+            "a{,5}",
+            "a{2,}",
+            "x{foo}",
+            r"\pL\p{Greek}",
+            "[[:alpha:]_]",
+            r"[\w-]+",
+            r"\x41\x{263a}",
+            r"\Qa(b\E",
+            "(|a)",
+            "a||b",
+            r"\012",
+            "(?<name>x)",
+        ] {
+            assert_eq!(check(good), Ok(()), "{good}");
+        }
+    }
+
+    #[test]
+    fn what_envoy_refuses_is_named() {
+        for bad in [
+            "(",
+            "a)",
+            "[a",
+            "*a",
+            "a**",
+            "a{2}{3}",
+            "(?=x)",
+            "(?!x)",
+            "(?<=x)",
+            r"\1",
+            "a\\",
+            "[z-a]",
+            "a{1001}",
+            "a{3,2}",
+            r"\y",
+            "(?P<n>",
+            "(?z)",
+            r"\x{110000}",
+            "(|*)",
+            "[[:alpha:]",
+        ] {
+            assert!(check(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn literal_prefixes_hold_for_all_that_matches() {
+        assert_eq!(literal_prefix("/users/[0-9+"), "/users/");
+        assert_eq!(literal_prefix("^/ab?c("), "/a");
+        assert_eq!(literal_prefix("/a|/b("), "");
+    }
+}
