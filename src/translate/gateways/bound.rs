@@ -1,52 +1,75 @@
 //! What VirtualServices say of requests to the Gateways that they are bound to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use api::istio::VirtualService;
-use model::mesh::VirtualServiceEntry;
+use api::istio::{HttpRetry, VirtualService};
 use model::{Config, Ref};
 
 use super::rules;
 use super::server::Server;
 use crate::context::Context;
+use crate::routes::hash_policy;
+use crate::routes::http::{self, Listener, RuleSet};
 
 /// The routes of a VirtualService at a Gateway. Those of another Gateway are others, even if they say the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Rules {
     gateway: Arc<str>,
-    entry: Ref<VirtualServiceEntry>,
+    set: Ref<RuleSet>,
 }
 
 impl Rules {
-    pub(super) fn into_shared(self) -> Ref<VirtualServiceEntry> {
-        self.entry
+    pub(super) fn into_shared(self) -> Ref<RuleSet> {
+        self.set
     }
 }
 
-type Listed<'a> = Vec<(&'a Ref<Config<VirtualService>>, Rules)>;
+/// VirtualServices and what they say, in the order in which they count.
+pub(super) type Listed<'a> = Vec<(&'a Ref<Config<VirtualService>>, Rules)>;
 
 /// The routes of one configuration by Gateway: made once for each, with the port of its first server.
 pub(super) struct Bound<'a> {
     context: &'a Context<'a>,
+    retries: Option<Ref<HttpRetry>>,
+    hashing: bool,
     by_gateway: BTreeMap<Arc<str>, Listed<'a>>,
 }
 
 impl<'a> Bound<'a> {
     pub(super) fn new(context: &'a Context<'a>) -> Self {
-        Self { context, by_gateway: BTreeMap::new() }
+        Self {
+            context,
+            retries: context.settings().mesh.default_http_retry_policy.clone().map(Ref::new),
+            hashing: context.mesh.destination_rules.all().any(|r| hash_policy::hashes(&r.rule.spec)),
+            by_gateway: BTreeMap::new(),
+        }
     }
 
-    /// The VirtualServices of a server's Gateway that have HTTP routes, in order.
+    /// The VirtualServices of a server's Gateway that have routes for it.
     pub(super) fn to(&mut self, server: &Server<'_>) -> &Listed<'a> {
+        let Self { context, retries, hashing, by_gateway } = self;
+        let context = *context;
         let name = &server.gateway_name;
-        let context = self.context;
-        self.by_gateway.entry(Arc::clone(name)).or_insert_with(|| {
+        by_gateway.entry(Arc::clone(name)).or_insert_with(|| {
+            let gateways = BTreeSet::from([Arc::clone(name)]);
+            let service = |host: &str, namespace: &str| rules::service(context, host, namespace);
+            let listener = Listener {
+                context,
+                port: server.number,
+                gateways: &gateways,
+                tls: server.tls().is_some(),
+                service: &service,
+                only_port: true,
+                hashing: *hashing,
+                retries: retries.as_ref(),
+            };
             let entries = rules::of_gateway(context, name).into_iter();
-            entries
-                .filter(|e| !e.config.spec.http.is_empty())
-                .map(|e| (&e.config, Rules { gateway: Arc::clone(name), entry: e.clone() }))
-                .collect()
+            let planned = entries.filter_map(|entry| {
+                let set = Ref::new(http::plan(listener, entry)?);
+                Some((&entry.config, Rules { gateway: Arc::clone(name), set }))
+            });
+            planned.collect()
         })
     }
 }

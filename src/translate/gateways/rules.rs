@@ -2,6 +2,7 @@
 
 use model::Ref;
 use model::mesh::VirtualServiceEntry;
+use model::service::Service;
 use model::visibility::ExportTo;
 
 use crate::context::Context;
@@ -21,4 +22,13 @@ pub(crate) fn of_gateway<'a>(context: &Context<'a>, gateway: &str) -> Vec<&'a Re
         _ => 1,
     });
     bound
+}
+
+/// The service that a VirtualService of `namespace` means by a host when a router applies it: that of the
+/// VirtualService's own namespace, if the router sees it.
+pub(crate) fn service<'a>(context: &Context<'a>, host: &str, namespace: &str) -> Option<&'a Ref<Service>> {
+    let services = &context.mesh.services;
+    let router = &*context.view.namespace;
+    let own = |s: &&Ref<Service>| *s.namespace == *namespace && s.export_to.visible_to(router);
+    services.of_host(host).iter().find(own).or_else(|| services.visible(host, router))
 }

@@ -9,9 +9,9 @@ use envoy::config::route::v3::VirtualHost;
 use envoy::config::route::v3::virtual_host::TlsRequirementType;
 
 use model::Ref;
-use model::mesh::VirtualServiceEntry;
 
 use crate::output::Built;
+use crate::routes::http::{self, RuleSet};
 
 /// All that a virtual host of a gateway is built from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -23,7 +23,7 @@ pub struct GatewayHost {
     /// The hosts, lower case.
     pub domains: Vec<String>,
     /// What VirtualServices say of its requests, in order.
-    pub rules: Vec<Ref<VirtualServiceEntry>>,
+    pub rules: Vec<Ref<RuleSet>>,
     /// Whether plain HTTP is sent to HTTPS.
     pub https_only: bool,
     /// Whether requests tell how often they were tried.
@@ -46,13 +46,15 @@ impl GatewayHost {
     /// Builds it.
     pub(crate) fn build(&self) -> Built<VirtualHost> {
         let require_tls = if self.https_only { TlsRequirementType::All } else { TlsRequirementType::None };
-        let message = VirtualHost {
+        let mut built = http::all(&self.rules).map(|routes| VirtualHost {
             name: self.name().to_string(),
             domains: self.domains.clone(),
+            routes,
             require_tls: require_tls.into(),
             include_request_attempt_count: self.attempt_count,
             ..VirtualHost::default()
-        };
-        Built::new(message, self.sources())
+        });
+        built.sources.extend(self.sources());
+        built
     }
 }
