@@ -2,8 +2,10 @@
 
 mod folder;
 mod proxy;
+mod sync;
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
@@ -11,7 +13,7 @@ use http::Method;
 use serde_json::Value;
 
 use crate::client::{Answer, Call, Caller};
-use crate::netns::Netns;
+use crate::netns::{BRIDGE_ADDRESS, Netns};
 use crate::objects::{self, PodFacts};
 use crate::pod::{Pod, PodBuilder};
 use crate::process::Process;
@@ -21,10 +23,10 @@ use crate::wait::wait_while;
 use crate::world::World;
 
 use folder::Folder;
-pub(crate) use proxy::start as start_proxy;
+pub(crate) use proxy::{ProxyOptions, start as start_proxy};
 
-/// Where proxies find the control plane: plaintext ADS at the bridge's address.
-pub(crate) const DISCOVERY: &str = "10.77.0.1:15010";
+/// Where proxies find the control plane unless a test says otherwise: plaintext ADS at the bridge's address.
+pub(crate) const DISCOVERY: SocketAddr = SocketAddr::new(IpAddr::V4(BRIDGE_ADDRESS), 15010);
 
 /// The node that pods are on unless a test says otherwise.
 pub(crate) const NODE: &str = "node-1";
@@ -221,7 +223,7 @@ impl<'w> Mesh<'w> {
 }
 
 fn launch(world: &World, folder: &Folder, options: &MeshOptions) -> Result<Process> {
-    let program = world.program(&built("pilothouse", "PILOTHOUSE_BIN")?)?;
+    let program = world.program(&built("pilothouse", "pilothouse", "PILOTHOUSE_BIN")?)?;
     let mut command = std::process::Command::new(program);
     command.arg("discovery").arg("--configDir").arg(folder.path());
     for (flag, port) in [("grpcAddr", 15010), ("secureGRPCAddr", 15012), ("httpAddr", 8080)] {

@@ -34,14 +34,21 @@ pub(crate) fn envoy() -> Result<PathBuf> {
 }
 
 /// A binary of this workspace: the path in the variable `var` if set, else beside the running test.
-pub(crate) fn built(name: &str, var: &str) -> Result<PathBuf> {
+///
+/// `cargo test` builds a program only for the tests of its own package, so whoever runs these builds it first.
+pub(crate) fn built(package: &str, name: &str, var: &str) -> Result<PathBuf> {
     if let Some(path) = env::var_os(var) {
         return Ok(path.into());
     }
-    let path = target_profile()?.join(name);
+    let folder = target_profile()?;
+    let path = folder.join(name);
     if !path.is_file() {
+        let profile = match folder.file_name().and_then(|name| name.to_str()) {
+            None | Some("debug") => "dev",
+            Some(profile) => profile,
+        };
         bail!(
-            "there is no {}: run cargo build -p {name} with the tests' profile, or set {var}",
+            "there is no {}: run `cargo build --profile {profile} --locked -p {package}`, or set {var}",
             path.display()
         );
     }

@@ -1,11 +1,11 @@
 //! A pod in the making: what it holds, and the order in which its parts start.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
-use agent::bootstrap::NodeKind;
+use agent::bootstrap::{NodeKind, Protocol};
 use anyhow::{Context, Result};
 use serde_json::Value;
 use tokio::task::JoinHandle;
@@ -14,7 +14,7 @@ use super::{Inner, Pod};
 use crate::client::Caller;
 use crate::echo::{Control, Echo, Workload};
 use crate::envoy::Envoy;
-use crate::mesh::{Mesh, NODE, start_proxy};
+use crate::mesh::{Mesh, NODE, ProxyOptions, start_proxy};
 use crate::netns::Netns;
 use crate::objects::PodFacts;
 use crate::redirect;
@@ -49,7 +49,7 @@ pub struct PodBuilder<'w> {
     annotations: BTreeMap<String, String>,
     service_account: String,
     node: String,
-    node_options: Vec<(String, Value)>,
+    proxy_options: ProxyOptions,
 }
 
 impl<'w> PodBuilder<'w> {
@@ -66,7 +66,7 @@ impl<'w> PodBuilder<'w> {
             annotations: BTreeMap::new(),
             service_account: "default".to_owned(),
             node: NODE.to_owned(),
-            node_options: Vec::new(),
+            proxy_options: ProxyOptions::default(),
         }
     }
 
@@ -126,7 +126,19 @@ impl<'w> PodBuilder<'w> {
 
     /// Adds a field to the proxy's node metadata.
     pub fn metadata(mut self, key: &str, value: Value) -> Self {
-        self.node_options.push((key.to_owned(), value));
+        self.proxy_options.metadata.insert(key.to_owned(), value);
+        self
+    }
+
+    /// Lets the proxy ask in the way of state-of-the-world ADS instead of delta.
+    pub fn state_of_the_world(mut self) -> Self {
+        self.proxy_options.protocol = Protocol::Sotw;
+        self
+    }
+
+    /// Lets the proxy ask at this address instead of the control plane's own , such as a relay.
+    pub fn discovery(mut self, address: SocketAddr) -> Self {
+        self.proxy_options.discovery = address;
         self
     }
 
@@ -207,8 +219,8 @@ impl<'w> PodBuilder<'w> {
             Proxy::Sidecar => NodeKind::Sidecar,
             Proxy::Gateway => NodeKind::Router,
         };
-        let metadata = self.node_options.iter().cloned().collect();
-        start_proxy(self.world, caller.clone(), called, kind, facts, metadata).map(Some)
+        let options = self.proxy_options.clone();
+        start_proxy(self.world, caller.clone(), called, kind, facts, options).map(Some)
     }
 }
 
