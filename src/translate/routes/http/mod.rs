@@ -28,7 +28,7 @@ use model::mesh::VirtualServiceEntry;
 use super::hash_policy::Hashing;
 
 pub use build::{all, build, is_catch_all};
-pub use plan::{Listener, plan};
+pub use plan::{Listener, Services, plan};
 
 /// A VirtualService as one listener applies it: all that its routes are built from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -13,6 +13,12 @@ use super::{Missing, RuleSet, Target, destinations};
 use crate::context::Context;
 use crate::routes::hash_policy;
 
+/// The services that destinations may name.
+pub trait Services {
+    /// The service that a VirtualService of `namespace` means by `host`.
+    fn service(&self, host: &str, namespace: &str) -> Option<&Ref<Service>>;
+}
+
 /// Whose routes are planned.
 #[derive(Clone, Copy)]
 pub struct Listener<'a> {
@@ -24,8 +30,8 @@ pub struct Listener<'a> {
     pub gateways: &'a BTreeSet<Arc<str>>,
     /// Whether the listener terminates TLS.
     pub tls: bool,
-    /// The service that a destination's host means. The second argument is the VirtualService's namespace.
-    pub service: &'a (dyn Fn(&str, &str) -> Option<&'a Ref<Service>> + 'a),
+    /// What the hosts of destinations mean.
+    pub services: &'a dyn Services,
     /// Whether a destination without a port takes the only port of its service instead of the listener's.
     pub only_port: bool,
     /// Whether any DestinationRule of the mesh hashes: if not, none needs to be looked for.
@@ -86,7 +92,7 @@ impl Listener<'_> {
     }
 
     fn target(&self, destination: &Destination, namespace: &str) -> Target {
-        let service = (self.service)(&destination.host, namespace);
+        let service = self.services.service(&destination.host, namespace);
         let named = destination.port.as_ref().map(|p| u16::try_from(p.number).unwrap_or(0));
         let only =
             service.filter(|_| self.only_port || self.port == 0).and_then(|s| match s.ports.as_slice() {

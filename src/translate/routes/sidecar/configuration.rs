@@ -1,16 +1,20 @@
 //! The virtual hosts of one route configuration: which services and hosts it has, with which routes and domains.
 
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+
 use model::Ref;
 use model::protocol::Class;
 use model::service::Service;
 
-use super::Common;
 use super::contested;
-use super::table::{Candidate, Table};
+use super::table::Candidate;
+use super::{Common, Egress};
 use crate::routes::default_route::DefaultRoute;
 use crate::routes::domains::{self, PortForm};
 use crate::routes::hash_policy;
-use crate::routes::virtual_host::{Host, Hosted, Routes, VirtualHostKey};
+use crate::routes::http::{self, RuleSet};
+use crate::routes::virtual_host::{Host, Hosted, NamedHost, Routes, VirtualHostKey};
 
 /// A virtual host that is going to be, in the order in which domains are given away.
 #[derive(Clone, Debug)]
@@ -28,19 +32,53 @@ pub(super) struct Configuration<'a> {
 
 impl<'a> Configuration<'a> {
     /// Of one port.
-    pub(super) fn of_port(common: &Common<'a>, table: &Table<'a>, port: u16) -> Self {
-        let planned = table.at(port).iter().map(|c| of_service(common, *c, PortForm::Bare)).collect();
-        Self::without_duplicates(common, planned)
+    pub(super) fn of_port(common: &Common<'a>, egress: &Egress<'a>, port: u16) -> Self {
+        Self::of(common, egress, Some(port))
     }
 
     /// Of all ports of all services.
-    pub(super) fn of_all_ports(common: &Common<'a>, table: &Table<'a>) -> Self {
-        let form = |port: u16| if port == 80 { PortForm::Both } else { PortForm::Only };
-        let planned = table.all().map(|c| of_service(common, c, form(c.port.number))).collect();
-        Self::without_duplicates(common, planned)
+    pub(super) fn of_all_ports(common: &Common<'a>, egress: &Egress<'a>) -> Self {
+        Self::of(common, egress, None)
     }
 
-    fn without_duplicates(common: &Common<'a>, mut planned: Vec<Planned<'a>>) -> Self {
+    fn of(common: &Common<'a>, egress: &Egress<'a>, port: Option<u16>) -> Self {
+        let form = |number: u16| match port {
+            Some(_) => PortForm::Bare,
+            None if number == 80 => PortForm::Both,
+            None => PortForm::Only,
+        };
+        let mut planned = Vec::new();
+        let mut spoken_of: HashSet<(&str, u16)> = HashSet::new();
+        for (index, entry) in egress.rules.on(port) {
+            let spoken = egress.rules.spoken(index, &egress.table, port);
+            if spoken.services.is_empty() && spoken.hosts.is_empty() {
+                continue;
+            }
+            let Some(rules) = http::plan(common.listener(port.unwrap_or(0)), entry) else { continue };
+            let rules = Ref::new(rules);
+            let mut ports: BTreeSet<u16> = spoken.services.iter().map(|c| c.port.number).collect();
+            if ports.is_empty() {
+                ports.extend(port);
+            }
+            for number in ports {
+                let named = |host: &&str| named(common, host, number, form(number), &rules);
+                planned.extend(spoken.hosts.iter().map(named));
+            }
+            for candidate in spoken.services {
+                // The first VirtualService has the service; others are not merged in.
+                if spoken_of.insert((&candidate.service.host, candidate.port.number)) {
+                    let routes = Routes::Rules(rules.clone());
+                    planned.push(of_service(common, candidate, form(candidate.port.number), routes));
+                }
+            }
+        }
+        for candidate in egress.table.with(port) {
+            let number = candidate.port.number;
+            if !spoken_of.contains(&(&*candidate.service.host, number)) {
+                let routes = default_routes(common, candidate);
+                planned.push(of_service(common, candidate, form(number), routes));
+            }
+        }
         contested::settle(&common.context.mesh.services, &mut planned);
         Self { planned }
     }
@@ -75,20 +113,45 @@ impl Planned<'_> {
     }
 }
 
-/// The virtual host of a service that no VirtualService speaks of.
-fn of_service<'a>(common: &Common<'a>, candidate: Candidate<'a>, form: PortForm) -> Planned<'a> {
+/// The virtual host of a service.
+fn of_service<'a>(
+    common: &Common<'a>,
+    candidate: Candidate<'a>,
+    form: PortForm,
+    routes: Routes,
+) -> Planned<'a> {
     let Candidate { service, port } = candidate;
-    let view = common.context.view;
-    let mut host = domains::service_host(service, port.number, view, common.absolute);
+    let mut host = domains::service_host(service, port.number, common.context.view, common.absolute);
     host.form = form;
-    let rule = if common.hashing { common.context.rule(service) } else { None };
-    let routes = Routes::Default(DefaultRoute {
-        host: std::sync::Arc::clone(&service.host),
-        port: port.number,
-        retries: common.retries.clone(),
-        hashing: hash_policy::hashing(rule, Some(port.number), ""),
-    });
     let hosted =
         Hosted { host: Host::Service(host), routes, attempt_count: common.attempt_count, https_only: false };
     Planned { hosted, of: Some(candidate) }
+}
+
+/// The routes of a service that no VirtualService speaks of.
+fn default_routes(common: &Common<'_>, candidate: Candidate<'_>) -> Routes {
+    let Candidate { service, port } = candidate;
+    let rule = if common.hashing { common.context.rule(service) } else { None };
+    Routes::Default(DefaultRoute {
+        host: Arc::clone(&service.host),
+        port: port.number,
+        retries: common.retries.clone(),
+        hashing: hash_policy::hashing(rule, Some(port.number), ""),
+    })
+}
+
+/// The virtual host of a host that no service has.
+fn named<'a>(
+    common: &Common<'a>,
+    host: &str,
+    port: u16,
+    form: PortForm,
+    rules: &Ref<RuleSet>,
+) -> Planned<'a> {
+    let host: Arc<str> = Arc::from(host);
+    let named = NamedHost { domains: vec![Arc::clone(&host)], host, port, form };
+    let routes = Routes::Rules(rules.clone());
+    let hosted =
+        Hosted { host: Host::Named(named), routes, attempt_count: common.attempt_count, https_only: false };
+    Planned { hosted, of: None }
 }

@@ -4,20 +4,24 @@
 
 mod configuration;
 mod contested;
+mod hosts;
 mod table;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use api::istio::HttpRetry;
 use model::Ref;
+use model::mesh::MESH;
 use model::protocol::Protocol;
+use model::service::Service;
 
 use self::configuration::Configuration;
+use self::hosts::Rules;
 use self::table::Table;
-use super::hash_policy;
 use super::virtual_host::VirtualHostKey;
 use super::{RouteKey, catch_all};
+use super::{hash_policy, http};
 use crate::context::Context;
 use crate::key::Key;
 use crate::scope::EgressListener;
@@ -35,6 +39,16 @@ struct Common<'a> {
     /// Whether any DestinationRule of the mesh hashes: if not, none needs to be looked for.
     hashing: bool,
     catch_all: Ref<VirtualHostKey>,
+    /// What `gateways` of a match may name.
+    gateways: BTreeSet<Arc<str>>,
+    /// The services that destinations may name, by host; never iterated.
+    services: HashMap<&'a str, &'a Ref<Service>>,
+}
+
+/// One egress listener.
+struct Egress<'a> {
+    table: Table<'a>,
+    rules: Rules<'a>,
 }
 
 impl<'a> Common<'a> {
@@ -50,8 +64,42 @@ impl<'a> Common<'a> {
             absolute: settings.features.absolute_fqdn_domain,
             hashing: context.mesh.destination_rules.all().any(|r| hash_policy::hashes(&r.rule.spec)),
             catch_all: Ref::new(VirtualHostKey::CatchAll(catch_all::plan(context, attempt_count))),
+            gateways: BTreeSet::from([Arc::from(MESH)]),
+            services: destinations(context),
         }
     }
+
+    /// The listener of a port, or of all ports if it is 0, as rules see it.
+    fn listener(&self, port: u16) -> http::Listener<'_> {
+        http::Listener {
+            context: self.context,
+            port,
+            gateways: &self.gateways,
+            tls: false,
+            services: self,
+            only_port: false,
+            hashing: self.hashing,
+            retries: self.retries.as_ref(),
+        }
+    }
+}
+
+impl http::Services for Common<'_> {
+    fn service(&self, host: &str, _namespace: &str) -> Option<&Ref<Service>> {
+        self.services.get(host).copied()
+    }
+}
+
+/// The services of the scope by host, if any VirtualService may ask for them.
+fn destinations<'a>(context: &Context<'a>) -> HashMap<&'a str, &'a Ref<Service>> {
+    if context.scope.egress.iter().all(|e| e.virtual_services.is_empty()) {
+        return HashMap::new();
+    }
+    let mut services = HashMap::with_capacity(context.scope.services.len());
+    for scoped in &context.scope.services {
+        services.entry(&*scoped.service.host).or_insert(&scoped.service);
+    }
+    services
 }
 
 /// Which ports of its services a listener serves, and the name of the configuration that it asks for.
@@ -90,27 +138,28 @@ pub fn plan(context: &Context<'_>) -> Vec<(Arc<str>, Key)> {
     let mut claimed = BTreeSet::new();
     for listener in &context.scope.egress {
         let table = Table::new(context, listener);
+        let egress = Egress { rules: Rules::new(&listener.virtual_services, &table), table };
         match Serves::of(context, listener) {
             Serves::Port(port) => {
                 if claimed.insert(port) {
-                    let configuration = Configuration::of_port(&common, &table, port);
+                    let configuration = Configuration::of_port(&common, &egress, port);
                     planned.push(whole(&common, port.to_string().into(), &configuration));
                     planned.extend(alone(&configuration));
                 }
             }
             Serves::AllPorts(name) => {
-                planned.push(whole(&common, name, &Configuration::of_all_ports(&common, &table)));
+                planned.push(whole(&common, name, &Configuration::of_all_ports(&common, &egress)));
             }
             Serves::EachPort => {
-                for port in table.ports().filter(|p| !claimed.contains(p)) {
-                    let configuration = Configuration::of_port(&common, &table, port);
-                    if table.asked_by_number(port) {
+                for port in egress.table.ports().filter(|p| !claimed.contains(p)) {
+                    let configuration = Configuration::of_port(&common, &egress, port);
+                    if egress.table.asked_by_number(port) {
                         planned.push(whole(&common, port.to_string().into(), &configuration));
                     }
                     planned.extend(alone(&configuration));
                 }
                 if http_proxy(context) {
-                    let configuration = Configuration::of_all_ports(&common, &table);
+                    let configuration = Configuration::of_all_ports(&common, &egress);
                     planned.push(whole(&common, "http_proxy".into(), &configuration));
                 }
                 // What comes after a listener for every port is never asked.
