@@ -18,6 +18,7 @@ pub mod routes;
 pub mod scope;
 pub mod slots;
 pub mod tls;
+pub mod workload;
 
 pub use class::{Class, OwnView, SharedView};
 pub use context::Context;

@@ -51,7 +51,7 @@ fn service(key: &OutboundKey, port: &ServicePort, name: &str, found: Discovery) 
     let mut draft = start(key, port, name, found);
     let rule = key.rule.as_ref().map(|r| &r.rule.spec);
     let policy = Policy::of(rule, key.port, &key.subset, mesh);
-    set_protocol(&mut draft, key, port.protocol);
+    set_protocol(&mut draft, key.client.kind, key.client.preserve_header_case, port.protocol);
     pool::apply_h2_upgrade(&mut draft, policy.connection_pool, port.protocol, mesh);
     pool::apply(&mut draft, policy.connection_pool, policy.retry_budget, mesh);
     outlier::apply(&mut draft, policy.outlier_detection);
@@ -114,16 +114,16 @@ fn set_stat_name(draft: &mut Draft, key: &OutboundKey, port: &ServicePort) {
 }
 
 /// What is spoken with the endpoints, as far as the port tells.
-fn set_protocol(draft: &mut Draft, key: &OutboundKey, protocol: Protocol) {
+pub(super) fn set_protocol(draft: &mut Draft, kind: ProxyKind, preserve_case: bool, protocol: Protocol) {
     if protocol.is_http2() {
         draft.prefer_http2();
         return;
     }
     let class = protocol.class();
-    if key.client.preserve_header_case && matches!(class, Class::Http | Class::Auto) {
+    if preserve_case && matches!(class, Class::Http | Class::Auto) {
         draft.use_http1(preserving_case());
     }
-    if class == Class::Auto && key.client.kind == ProxyKind::Sidecar {
+    if class == Class::Auto && kind == ProxyKind::Sidecar {
         draft.use_downstream_protocol();
     }
 }
@@ -154,7 +154,7 @@ fn dynamic(key: &OutboundKey, port: &ServicePort, name: &str) -> Draft {
         ..DnsCacheConfig::default()
     };
     wire::set_dynamic(&mut draft.cluster, cache, false);
-    set_protocol(&mut draft, key, port.protocol);
+    set_protocol(&mut draft, key.client.kind, key.client.preserve_header_case, port.protocol);
     let rule = key.rule.as_ref().map(|r| &r.rule.spec);
     let policy = Policy::of(rule, key.port, &key.subset, mesh);
     pool::apply_h2_upgrade(&mut draft, policy.connection_pool, port.protocol, mesh);

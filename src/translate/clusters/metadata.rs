@@ -12,6 +12,19 @@ use model::service::Service;
 /// Key of the mesh's own metadata.
 pub(crate) const ISTIO: &str = "istio";
 
+/// Field of the object that shaped a cluster or a filter chain.
+const CONFIG: &str = "config";
+
+/// How metadata name an object.
+fn path(object: &ObjectRef, kind: &str) -> String {
+    format!("/apis/networking.istio.io/v1/namespaces/{}/{kind}/{}", object.key.namespace, object.key.name)
+}
+
+/// Metadata that name the Sidecar that shaped a filter chain.
+pub(crate) fn of_sidecar(sidecar: &ObjectRef) -> Metadata {
+    of(ISTIO, Struct::from([(CONFIG, Value::from(path(sidecar, "sidecar")))]))
+}
+
 /// The metadata of a cluster in the making.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Facts {
@@ -46,11 +59,7 @@ impl Facts {
     /// The DestinationRule that shaped the cluster.
     pub(crate) fn rule(mut self, rule: Option<&ObjectRef>) -> Self {
         if let Some(rule) = rule {
-            let path = format!(
-                "/apis/networking.istio.io/v1/namespaces/{}/destination-rule/{}",
-                rule.key.namespace, rule.key.name
-            );
-            self.fields.insert("config".to_owned(), path.into());
+            self.fields.insert(CONFIG.to_owned(), path(rule, "destination-rule").into());
         }
         self
     }

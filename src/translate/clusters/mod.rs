@@ -36,6 +36,10 @@ pub enum ClusterKey {
     BlackHole(Ref<Settings>),
     /// The address that the client asked for.
     Passthrough(Ref<Settings>),
+    /// A port that the workload serves.
+    Inbound(inbound::InboundKey),
+    /// The workload's own address that a client asked for.
+    InboundPassthrough(inbound::InboundPassthroughKey),
     /// The host that the client asked for.
     AllowAnyDynamicDns(DynamicDnsKey),
 }
@@ -46,6 +50,8 @@ pub fn build(key: &ClusterKey) -> Built<Cluster> {
         ClusterKey::Outbound(key) => build::cluster(key),
         ClusterKey::BlackHole(settings) => Built::new(fixed::black_hole(settings), Vec::new()),
         ClusterKey::Passthrough(settings) => Built::new(fixed::passthrough(settings), Vec::new()),
+        ClusterKey::Inbound(key) => inbound::cluster(key),
+        ClusterKey::InboundPassthrough(key) => Built::new(inbound::passthrough(key), Vec::new()),
         ClusterKey::AllowAnyDynamicDns(key) => fixed::allow_any_dynamic_dns(key),
     }
 }

@@ -11,12 +11,13 @@ pub(crate) mod shape;
 pub mod tcp;
 
 use api::Duration;
-use envoy::config::listener::v3::Listener;
+use envoy::config::listener::v3::{Listener, listener};
 
 use crate::class::SharedView;
 use crate::output::Built;
 use gateway::GatewayKey;
 use http::HttpDefaults;
+use inbound::InboundKey;
 use outbound::{OutboundKey, VirtualOutboundKey};
 
 /// The idle timeout that a proxy's metadata ask for; one that cannot be read counts as not given.
@@ -36,6 +37,14 @@ pub fn http_protocols(http10: bool) -> Vec<String> {
     known.into_iter().skip(usize::from(!http10)).map(str::to_owned).collect()
 }
 
+/// Connections are spread exactly over the worker threads.
+fn exact_balance() -> listener::ConnectionBalanceConfig {
+    use listener::connection_balance_config::{BalanceType, ExactBalance};
+    listener::ConnectionBalanceConfig {
+        balance_type: Some(BalanceType::ExactBalance(ExactBalance::default())),
+    }
+}
+
 /// All that a listener is built from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ListenerKey {
@@ -45,6 +54,8 @@ pub enum ListenerKey {
     VirtualOutbound(VirtualOutboundKey),
     /// A listener of a gateway.
     Gateway(GatewayKey),
+    /// An inbound listener of a sidecar.
+    Inbound(InboundKey),
 }
 
 /// Builds a listener from its key.
@@ -53,5 +64,6 @@ pub fn build(key: &ListenerKey) -> Built<Listener> {
         ListenerKey::Outbound(key) => key.build(),
         ListenerKey::VirtualOutbound(key) => key.build(),
         ListenerKey::Gateway(key) => key.build(),
+        ListenerKey::Inbound(key) => key.build(),
     }
 }

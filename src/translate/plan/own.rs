@@ -10,7 +10,7 @@ use crate::class::OwnView;
 use crate::context::Context;
 use crate::key::entries;
 use crate::scope;
-use crate::{clusters, endpoints, listeners};
+use crate::{clusters, endpoints, listeners, workload};
 
 /// Plans an own class.
 pub(super) fn plan(mesh: &Mesh, view: &Ref<OwnView>, previous: Option<(&Arc<Plan>, &Changes)>) -> Arc<Plan> {
@@ -26,14 +26,15 @@ pub(super) fn plan(mesh: &Mesh, view: &Ref<OwnView>, previous: Option<(&Arc<Plan
         ProxyKind::Router => scope::plan(mesh, &view.shared),
     });
     let context = Context { mesh, view: &view.shared, scope: &scope };
-    let mut clusters = clusters::inbound::plan(&context, view);
+    let ports = workload::inbound_ports(&context, view, &workload::targets(mesh, view));
+    let mut clusters = clusters::inbound::plan(&context, view, &ports);
     clusters.extend(clusters::sni_dnat::plan(&context, view).0);
     let clusters = entries(clusters);
     let assignments = entries(endpoints::plan_own(&context, view));
     let (listeners, routes, hidden) = match view.shared.kind {
         ProxyKind::Sidecar => {
             let hidden = listeners::outbound::hidden(&context, view);
-            (listeners::inbound::plan(&context, view), Vec::new(), hidden)
+            (listeners::inbound::plan(&context, view, &ports), Vec::new(), hidden)
         }
         ProxyKind::Router => {
             let (listeners, routes) = listeners::gateway::plan(&context, view);
@@ -56,6 +57,7 @@ fn unaffected(old: &Plan, mesh: &Mesh, view: &OwnView, changes: &Changes) -> boo
     let namespace = &view.shared.namespace;
     let services = |mesh: &Mesh| mesh.services.of_namespace(namespace).cloned();
     let pod = |mesh: &Mesh| mesh.workloads.pod(namespace, &view.pod).cloned();
+    let entries = |mesh: &Mesh| mesh.workloads.entries.get(namespace).cloned();
     let own_endpoints = || changes.endpoints.iter().any(|(_, ns)| ns == namespace);
     let router = view.shared.kind == ProxyKind::Router;
     mesh.settings == old.mesh.settings
@@ -68,6 +70,7 @@ fn unaffected(old: &Plan, mesh: &Mesh, view: &OwnView, changes: &Changes) -> boo
                 && Arc::ptr_eq(&mesh.services, &old.mesh.services)))
         && services(mesh) == services(&old.mesh)
         && pod(mesh) == pod(&old.mesh)
+        && entries(mesh) == entries(&old.mesh)
         && !own_endpoints()
         && !endpoints::concerns_own(mesh, view, changes)
 }

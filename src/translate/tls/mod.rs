@@ -3,5 +3,6 @@
 //! Source: Istio `pilot/pkg/security/model/authentication.go`, `pilot/pkg/networking/core/cluster_tls.go`;
 //! `shared/spec/xds.md` 2.7.
 
+pub mod downstream;
 pub mod sds;
 pub mod upstream;

@@ -9,7 +9,8 @@ use envoy::extensions::filters::listener::proxy_protocol::v3::ProxyProtocol;
 use model::Ref;
 
 use super::chain::GatewayChain;
-use crate::listeners::outbound::{OutboundDefaults, accepts, exact_balance, tls_inspector};
+use crate::listeners::exact_balance;
+use crate::listeners::outbound::{OutboundDefaults, accepts, tls_inspector};
 use crate::listeners::shape::{address, listener_filter};
 use crate::output::Built;
 

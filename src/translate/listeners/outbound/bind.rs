@@ -102,7 +102,7 @@ pub(super) fn is_headless(service: &Service) -> bool {
 
 /// Whether a listener may take a port: none that binds where the proxy itself listens, and no privileged port
 /// of a pod that has no right to it.
-pub(super) fn allowed(
+pub(crate) fn allowed(
     view: &SharedView,
     mesh: &MeshConfig,
     bind: Option<&str>,

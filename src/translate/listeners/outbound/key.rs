@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use envoy::config::core::v3::TrafficDirection;
 use envoy::config::listener::v3::{
-    AdditionalAddress, Filter, FilterChain, FilterChainMatch, Listener, ListenerFilter, listener,
+    AdditionalAddress, Filter, FilterChain, FilterChainMatch, Listener, ListenerFilter,
 };
 use envoy::extensions::filters::listener::http_inspector::v3::HttpInspector;
 use envoy::extensions::filters::listener::tls_inspector::v3::TlsInspector;
@@ -13,6 +13,7 @@ use model::Ref;
 use super::bind::{Bind, Wildcard};
 use super::{Chain, HttpChain, OutboundDefaults};
 use crate::context::Context;
+use crate::listeners::exact_balance;
 use crate::listeners::shape::{address, duration, listener_filter};
 use crate::listeners::tcp::Forward;
 use crate::output::Built;
@@ -127,7 +128,7 @@ pub(in crate::listeners) fn tls_inspector() -> ListenerFilter {
 }
 
 /// The filter that tells HTTP from the rest.
-pub(super) fn http_inspector() -> ListenerFilter {
+pub(in crate::listeners) fn http_inspector() -> ListenerFilter {
     listener_filter("envoy.filters.listener.http_inspector", &HttpInspector::default())
 }
 
@@ -138,14 +139,6 @@ pub(in crate::listeners) fn accepts(
 ) -> Option<envoy::google::protobuf::UInt32Value> {
     let limit = defaults.accepts_per_event;
     (bound && limit > 0).then(|| limit.into())
-}
-
-/// Connections are spread exactly over the worker threads.
-pub(in crate::listeners) fn exact_balance() -> listener::ConnectionBalanceConfig {
-    use listener::connection_balance_config::{BalanceType, ExactBalance};
-    listener::ConnectionBalanceConfig {
-        balance_type: Some(BalanceType::ExactBalance(ExactBalance::default())),
-    }
 }
 
 /// The filters of a chain that sends everything to one cluster.

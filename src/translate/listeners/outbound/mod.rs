@@ -22,11 +22,12 @@ use model::Ref;
 use model::proxy::Interception;
 
 pub use bind::Wildcard;
+pub(crate) use bind::allowed as may_bind;
 pub use chain::{Chain, Destination, HttpChain, TcpChain};
 pub use defaults::OutboundDefaults;
 pub use hidden::hidden;
 pub use key::OutboundKey;
-pub(super) use key::{accepts, exact_balance, tls_inspector};
+pub(super) use key::{accepts, http_inspector, tls_inspector};
 pub use unknown::Unknown;
 pub use virtual_outbound::VirtualOutboundKey;
 

@@ -1,0 +1,176 @@
+//! The filter chains of one port of a workload, and those of ports that nothing is known of.
+
+use api::ObjectRef;
+use envoy::config::listener::v3::{Filter, FilterChain, FilterChainMatch};
+use model::Ref;
+use model::protocol::{Class, Protocol};
+
+use super::matches::{self, Take};
+use super::{InboundDefaults, VIRTUAL_INBOUND};
+use crate::authn::Mode;
+use crate::clusters::inbound::{self as clusters, INBOUND_PASSTHROUGH};
+use crate::clusters::{metadata, names};
+use crate::listeners::http::{Manager, Route, Side};
+use crate::listeners::tcp::{Forward, Inspection};
+use crate::routes::inbound::{Inbound, configuration};
+use crate::workload::InboundPort;
+
+/// Which ports a group of chains is for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// A port that the workload serves.
+    Port(Ref<InboundPort>),
+    /// A port that no service has; without a number all ports that no other group is for.
+    Passthrough(Option<u16>),
+}
+
+/// The filter chains of a port.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Group {
+    /// The port.
+    pub place: Place,
+    /// What it takes.
+    pub mode: Mode,
+    /// The policies that decided so.
+    pub sources: Vec<ObjectRef>,
+}
+
+impl Group {
+    /// The port that the chains match; `None` for all others.
+    pub(super) fn port(&self) -> Option<u16> {
+        match &self.place {
+            Place::Port(port) => Some(port.number),
+            Place::Passthrough(port) => *port,
+        }
+    }
+
+    /// Which connections the chains take, in order.
+    pub(super) fn takes(&self) -> &'static [Take] {
+        let class = match &self.place {
+            Place::Port(port) => port.protocol.class(),
+            Place::Passthrough(_) => Class::Auto,
+        };
+        matches::of(class, self.mode)
+    }
+
+    /// The objects that the chains came from.
+    pub(super) fn sources(&self) -> impl Iterator<Item = &ObjectRef> {
+        let port = match &self.place {
+            Place::Port(port) => Some(port),
+            Place::Passthrough(_) => None,
+        };
+        let services = port.into_iter().flat_map(|p| p.services.iter().map(|s| &s.source));
+        let sidecar = port.and_then(|p| p.ingress.as_ref()).map(|i| &i.sidecar.source);
+        services.chain(sidecar).chain(&self.sources)
+    }
+
+    /// Builds the chains.
+    pub(super) fn build(&self, defaults: &InboundDefaults) -> Vec<FilterChain> {
+        self.takes().iter().map(|take| self.chain(*take, defaults)).collect()
+    }
+
+    fn chain(&self, take: Take, defaults: &InboundDefaults) -> FilterChain {
+        let filters = if take.http { self.http(defaults) } else { self.tcp(defaults) };
+        FilterChain {
+            name: self.name(take, defaults),
+            filter_chain_match: Some(take.filter_chain_match(self.port(), defaults.http10)),
+            filters,
+            transport_socket: take.mtls.then(|| defaults.tls.socket()),
+            metadata: match &self.place {
+                Place::Port(port) => port.ingress.as_ref().map(|i| metadata::of_sidecar(&i.sidecar.source)),
+                Place::Passthrough(_) => None,
+            },
+            ..FilterChain::default()
+        }
+    }
+
+    fn name(&self, take: Take, defaults: &InboundDefaults) -> String {
+        match &self.place {
+            Place::Port(port) => name(port, defaults),
+            Place::Passthrough(_) if take.http => format!("{VIRTUAL_INBOUND}-catchall-http"),
+            Place::Passthrough(_) => VIRTUAL_INBOUND.to_owned(),
+        }
+    }
+
+    fn http(&self, defaults: &InboundDefaults) -> Vec<Filter> {
+        let manager = match &self.place {
+            Place::Port(port) => {
+                let cluster = names::inbound(port.number);
+                let host = host(port);
+                let grpc = port.protocol.is_grpc();
+                let route = Inbound { cluster: &cluster, host, port: port.service_port, grpc };
+                let prefix = format!("inbound_{};", name(port, defaults));
+                let mut manager = manager(defaults, prefix, route);
+                manager.http2 = port.protocol.is_http2();
+                manager.grpc_web = port.protocol == Protocol::GrpcWeb;
+                manager
+            }
+            Place::Passthrough(_) => {
+                let route = Inbound { cluster: INBOUND_PASSTHROUGH, host: "", port: 0, grpc: false };
+                manager(defaults, format!("{INBOUND_PASSTHROUGH};"), route)
+            }
+        };
+        vec![manager.filter()]
+    }
+
+    fn tcp(&self, defaults: &InboundDefaults) -> Vec<Filter> {
+        let (cluster, place, protocol) = match &self.place {
+            Place::Port(port) => (names::inbound(port.number), stat_place(port), port.protocol),
+            Place::Passthrough(_) => {
+                (INBOUND_PASSTHROUGH.to_owned(), names::Place::default(), Protocol::Auto)
+            }
+        };
+        let mut forward = Forward::to(&cluster, defaults.idle_timeout, &defaults.access_logs);
+        if !defaults.stat_pattern.is_empty() {
+            forward.stat_prefix = place.expand(&defaults.stat_pattern);
+        }
+        forward.inspection = match protocol {
+            Protocol::Mongo if defaults.mongo => Inspection::Mongo,
+            Protocol::Redis if defaults.redis => Inspection::Redis,
+            _ => Inspection::None,
+        };
+        forward.filters()
+    }
+}
+
+fn manager<'a>(defaults: &'a InboundDefaults, prefix: String, route: Inbound<'_>) -> Manager<'a> {
+    let route = Route::Inline(Box::new(configuration(route)));
+    Manager::new(&defaults.http, Side::Inbound, prefix, route)
+}
+
+/// The name of the chains of a port: address and port.
+fn name(port: &InboundPort, defaults: &InboundDefaults) -> String {
+    let address = port.ingress.as_ref().map_or(&defaults.wildcard.any, |i| &i.bind);
+    format!("{address}_{}", port.number)
+}
+
+/// The host that traces name: that of the Sidecar if it lists the port, else that of the first service.
+fn host(port: &InboundPort) -> &str {
+    match (&port.ingress, port.services.first()) {
+        (Some(ingress), _) => &ingress.host,
+        (None, Some(service)) => &service.host,
+        (None, None) => "",
+    }
+}
+
+/// What TCP statistics call the port.
+fn stat_place(port: &InboundPort) -> names::Place<'_> {
+    match &port.ingress {
+        Some(ingress) => clusters::of_ingress(port, &ingress.host),
+        None => clusters::place(port),
+    }
+}
+
+/// Connections to the proxy's own port would be sent to it again, without end.
+pub(super) fn own_port(port: u16) -> FilterChain {
+    // Such connections are a mistake of the client's: they are not logged.
+    FilterChain {
+        name: format!("{VIRTUAL_INBOUND}-blackhole"),
+        filter_chain_match: Some(FilterChainMatch {
+            destination_port: Some(u32::from(port).into()),
+            ..FilterChainMatch::default()
+        }),
+        filters: Forward::to("BlackHoleCluster", None, &Ref::default()).filters(),
+        ..FilterChain::default()
+    }
+}

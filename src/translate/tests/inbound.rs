@@ -1,0 +1,184 @@
+//! What a workload's proxy takes for it: ports, chains, inspectors, clusters.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+
+use model::Proxy;
+use model::endpoint::Locality;
+use serde_json::{Value, json};
+use testkit::compare::Dump;
+use testkit::mesh::{dump, mesh};
+
+type Outcome = Result<(), Box<dyn Error>>;
+
+const SHOP: &str = "
+apiVersion: v1
+kind: Service
+metadata: {name: shop, namespace: ns}
+spec:
+  clusterIP: 10.96.0.9
+  selector: {app: shop}
+  ports:
+  - {name: http, port: 80, targetPort: 8080}
+  - {name: tcp, port: 90, targetPort: raw}
+  - {name: http-again, port: 81, targetPort: 8080}
+  - {name: tcp-lost, port: 91, targetPort: nowhere}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: shop-1, namespace: ns, labels: {app: shop}}
+spec: {containers: [{name: app, ports: [{name: raw, containerPort: 9000}]}]}
+status: {phase: Running, podIP: 10.1.0.1, podIPs: [{ip: 10.1.0.1}]}
+";
+
+/// What `<pod>.ns` at 10.1.0.1 gets.
+fn sent(yaml: &[&str], pod: &str, metadata: &Value) -> Result<Dump, Box<dyn Error>> {
+    let mesh = mesh(yaml)?;
+    let id = format!("sidecar~10.1.0.1~{pod}.ns~ns.svc.cluster.local");
+    let proxy = Proxy::parse(&id, metadata, Locality::default())?;
+    Ok(dump(&mesh, &proxy))
+}
+
+fn listener(dump: &Dump, name: &str) -> Value {
+    dump.get("lds").and_then(|l| l.get(name)).cloned().unwrap_or_default()
+}
+
+/// How often each chain name comes.
+fn chains(listener: &Value) -> BTreeMap<String, usize> {
+    let mut names = BTreeMap::new();
+    for chain in listener["filterChains"].as_array().into_iter().flatten() {
+        let name = chain["name"].as_str().unwrap_or_default().to_owned();
+        *names.entry(name).or_default() += 1;
+    }
+    names
+}
+
+fn inbound_clusters(dump: &Dump) -> Vec<&str> {
+    let clusters = dump.get("cds").into_iter().flat_map(|c| c.keys());
+    clusters.map(String::as_str).filter(|n| n.starts_with("inbound|")).collect()
+}
+
+#[test]
+fn every_target_port_is_taken_once() -> Outcome {
+    let dump = sent(&[SHOP], "shop-1", &json!({"NAMESPACE": "ns"}))?;
+    assert_eq!(inbound_clusters(&dump), ["inbound|8080||", "inbound|9000||"]);
+    let found = chains(&listener(&dump, "virtualInbound"));
+    let expected = [
+        ("0.0.0.0_8080", 2),
+        ("0.0.0.0_9000", 3),
+        ("virtualInbound", 3),
+        ("virtualInbound-blackhole", 1),
+        ("virtualInbound-catchall-http", 2),
+    ];
+    assert_eq!(found, expected.map(|(name, count)| (name.to_owned(), count)).into());
+    Ok(())
+}
+
+#[test]
+fn a_pod_that_is_not_known_yet_is_told_by_its_metadata() -> Outcome {
+    let ports = r#"[{"name": "raw", "containerPort": 9001}]"#;
+    let metadata = json!({"NAMESPACE": "ns", "LABELS": {"app": "shop"}, "POD_PORTS": ports});
+    let dump = sent(&[SHOP], "shop-2", &metadata)?;
+    assert_eq!(inbound_clusters(&dump), ["inbound|8080||", "inbound|9001||"]);
+    Ok(())
+}
+
+#[test]
+fn another_clusters_proxy_serves_nothing_here() -> Outcome {
+    let dump = sent(&[SHOP], "shop-1", &json!({"NAMESPACE": "ns", "CLUSTER_ID": "elsewhere"}))?;
+    assert!(inbound_clusters(&dump).is_empty());
+    Ok(())
+}
+
+#[test]
+fn a_workload_entry_of_the_proxys_address_names_its_ports() -> Outcome {
+    let entry = "
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: vm, namespace: ns}
+spec: {address: 10.1.0.1, labels: {app: shop}, ports: {http: 8088, raw: 9009}}
+";
+    let dump = sent(&[SHOP, entry], "vm", &json!({"NAMESPACE": "ns"}))?;
+    // The port without a name in the entry keeps the Service's number.
+    assert_eq!(inbound_clusters(&dump), ["inbound|8080||", "inbound|8088||", "inbound|9009||"]);
+    Ok(())
+}
+
+const DISABLED: &str = "
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: shop, namespace: ns}
+spec:
+  selector: {matchLabels: {app: shop}}
+  mtls: {mode: DISABLE}
+  portLevelMtls: {8080: {mode: STRICT}, 7000: {mode: STRICT}, 7001: {mode: DISABLE}}
+";
+
+#[test]
+fn tls_is_looked_for_only_where_a_chain_asks() -> Outcome {
+    let dump = sent(&[SHOP, DISABLED], "shop-1", &json!({"NAMESPACE": "ns"}))?;
+    let listener = listener(&dump, "virtualInbound");
+    let port = |p: u16| json!({"destinationPortRange": {"start": p, "end": p + 1}});
+    let only = json!({"notMatch": {"orMatch": {"rules": [port(7000), port(8080)]}}});
+    assert_eq!(listener["listenerFilters"][1]["name"], "envoy.filters.listener.tls_inspector");
+    assert_eq!(listener["listenerFilters"][1]["filterDisabled"], only);
+    let off = json!({"orMatch": {"rules": [port(7000), port(8080), port(9000), port(15006)]}});
+    assert_eq!(listener["listenerFilters"][2]["filterDisabled"], off);
+    // Port 7000 differs from the workload's mode, port 7001 does not.
+    let passthrough: Vec<_> = listener["filterChains"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|c| c["name"].as_str().is_some_and(|n| n.starts_with("virtualInbound")))
+        .filter_map(|c| c["filterChainMatch"]["destinationPort"].as_u64())
+        .collect();
+    assert_eq!(passthrough, [15006, 7000, 7000]);
+    Ok(())
+}
+
+const INGRESS: &str = "
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {name: shop, namespace: ns}
+spec:
+  inboundConnectionPool: {tcp: {maxConnections: 7}}
+  ingress:
+  - {port: {number: 8080, protocol: HTTP, name: http}, defaultEndpoint: '127.0.0.1:3000'}
+  - {port: {number: 9443, protocol: TCP, name: tcp}, defaultEndpoint: '0.0.0.0:4000', captureMode: NONE,
+     bind: 127.0.0.1, connectionPool: {tcp: {maxConnections: 9}}}
+  - {port: {number: 9444, protocol: TCP, name: odd}, defaultEndpoint: 'somewhere:x'}
+";
+
+#[test]
+fn a_sidecar_names_the_ports_instead_of_the_services() -> Outcome {
+    let dump = sent(&[SHOP, INGRESS], "shop-1", &json!({"NAMESPACE": "ns"}))?;
+    assert_eq!(inbound_clusters(&dump), ["inbound|8080||", "inbound|9443||", "inbound|9444||"]);
+    let cluster = |name: &str| dump["cds"][name].clone();
+    let address = |name: &str| {
+        let endpoint = &cluster(name)["loadAssignment"]["endpoints"][0]["lbEndpoints"][0]["endpoint"];
+        endpoint["address"]["socketAddress"].clone()
+    };
+    let limit = |name: &str| cluster(name)["circuitBreakers"]["thresholds"][0]["maxConnections"].clone();
+    assert_eq!(address("inbound|8080||"), json!({"address": "127.0.0.1", "portValue": 3000}));
+    assert!(cluster("inbound|8080||").get("upstreamBindConfig").is_none(), "nothing redirects loopback");
+    assert_eq!(address("inbound|9443||"), json!({"address": "10.1.0.1", "portValue": 4000}));
+    assert_eq!((limit("inbound|8080||"), limit("inbound|9443||")), (json!(7), json!(9)));
+    assert_eq!(cluster("inbound|9444||")["type"], "ORIGINAL_DST");
+    let found = chains(&listener(&dump, "virtualInbound"));
+    assert!(found.contains_key("10.1.0.1_8080") && !found.contains_key("127.0.0.1_9443"));
+    let bound = listener(&dump, "127.0.0.1_9443");
+    assert_eq!(chains(&bound), [("127.0.0.1_9443".to_owned(), 3)].into());
+    Ok(())
+}
+
+#[test]
+fn without_redirection_only_what_a_sidecar_lists_is_taken() -> Outcome {
+    let metadata = json!({"NAMESPACE": "ns", "INTERCEPTION_MODE": "NONE"});
+    let plain = sent(&[SHOP], "shop-1", &metadata)?;
+    assert!(inbound_clusters(&plain).is_empty());
+    assert_eq!(listener(&plain, "virtualInbound"), Value::Null);
+    let listed = sent(&[SHOP, INGRESS], "shop-1", &metadata)?;
+    assert_eq!(inbound_clusters(&listed).len(), 3);
+    assert_eq!(chains(&listener(&listed, "10.1.0.1_8080")).get("10.1.0.1_8080"), Some(&2));
+    Ok(())
+}

@@ -1,0 +1,68 @@
+//! What a workload serves: the service ports that it is an endpoint of, and the ports that its proxy takes.
+//!
+//! Source: Istio `pilot/pkg/serviceregistry/kube/controller/controller.go`, `serviceentry/controller.go`;
+//! `shared/spec/xds.md` 1.3, `shared/spec/kubernetes.md` 2.7.
+
+mod ports;
+mod registered;
+mod selected;
+
+use model::mesh::Mesh;
+use model::service::{Service, ServicePort};
+use model::{Ref, config};
+
+use crate::class::OwnView;
+
+pub use ports::{InboundPort, Ingress, inbound_ports};
+
+/// A port of a service that the workload is an endpoint of.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Target {
+    /// The service.
+    pub service: Ref<Service>,
+    /// Its port.
+    pub port: ServicePort,
+    /// The port that the workload listens on.
+    pub number: u16,
+}
+
+impl Target {
+    fn new(service: &Ref<Service>, port: &ServicePort, number: u16) -> Self {
+        Self { service: service.clone(), port: port.clone(), number }
+    }
+}
+
+/// The service ports that a workload serves, of older services first.
+pub fn targets(mesh: &Mesh, view: &OwnView) -> Vec<Target> {
+    let mut found = of_kubernetes(mesh, view);
+    found.extend(registered::of_service_entries(mesh, view));
+    found.sort_by(|a, b| {
+        let by_age = config::by_age(a.service.creation, b.service.creation);
+        by_age.then_with(|| a.service.host.cmp(&b.service.host))
+    });
+    found
+}
+
+/// Those of Kubernetes Services: by the workload's own entry, its pod, the slices that name it, or, while its pod
+/// is not known, by what its metadata say.
+fn of_kubernetes(mesh: &Mesh, view: &OwnView) -> Vec<Target> {
+    let cluster = &view.shared.cluster_id;
+    if !cluster.is_empty() && *cluster != mesh.settings.cluster {
+        return Vec::new();
+    }
+    if let Some(entry) = registered::own_entry(mesh, view) {
+        return registered::of_entry(mesh, view, entry);
+    }
+    match mesh.workloads.pod(&view.shared.namespace, &view.pod) {
+        Some(pod) => {
+            let of_pod = selected::of_pod(mesh, pod);
+            if of_pod.is_empty() { registered::of_slices(mesh, view) } else { of_pod }
+        }
+        None => selected::of_metadata(mesh, view),
+    }
+}
+
+/// The services of a namespace, oldest first.
+fn services<'a>(mesh: &'a Mesh, namespace: &str) -> &'a [Ref<Service>] {
+    mesh.services.of_namespace(namespace).map(|list| list.as_slice()).unwrap_or_default()
+}
