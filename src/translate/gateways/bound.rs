@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use api::istio::{HttpRetry, VirtualService};
+use model::service::Service;
 use model::{Config, Ref};
 
 use super::rules;
 use super::server::Server;
 use crate::context::Context;
 use crate::routes::hash_policy;
-use crate::routes::http::{self, Listener, RuleSet};
+use crate::routes::http::{self, Listener, RuleSet, Services};
 
 /// The routes of a VirtualService at a Gateway. Those of another Gateway are others, even if they say the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +28,15 @@ impl Rules {
 
 /// VirtualServices and what they say, in the order in which they count.
 pub(super) type Listed<'a> = Vec<(&'a Ref<Config<VirtualService>>, Rules)>;
+
+/// The services that a router sees.
+struct Visible<'a>(&'a Context<'a>);
+
+impl Services for Visible<'_> {
+    fn service(&self, host: &str, namespace: &str) -> Option<&Ref<Service>> {
+        rules::service(self.0, host, namespace)
+    }
+}
 
 /// The routes of one configuration by Gateway: made once for each, with the port of its first server.
 pub(super) struct Bound<'a> {
@@ -53,13 +63,12 @@ impl<'a> Bound<'a> {
         let name = &server.gateway_name;
         by_gateway.entry(Arc::clone(name)).or_insert_with(|| {
             let gateways = BTreeSet::from([Arc::clone(name)]);
-            let service = |host: &str, namespace: &str| rules::service(context, host, namespace);
             let listener = Listener {
                 context,
                 port: server.number,
                 gateways: &gateways,
                 tls: server.tls().is_some(),
-                service: &service,
+                services: &Visible(context),
                 only_port: true,
                 hashing: *hashing,
                 retries: retries.as_ref(),
