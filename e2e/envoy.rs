@@ -84,6 +84,18 @@ impl Envoy {
         )
     }
 
+    /// Whether no cluster and no listener waits for something; an error says which kind does.
+    pub(crate) fn settled(&self) -> Result<bool> {
+        let warming = self.stats("warming")?;
+        if warming.is_empty() {
+            bail!("Envoy has no gauges of warming");
+        }
+        if warming.values().any(|&count| count > 0) {
+            bail!("still warming: {warming:?}");
+        }
+        Ok(true)
+    }
+
     /// Everything logged so far.
     pub fn log(&self) -> Result<String> {
         self.process.log()

@@ -17,6 +17,7 @@ use crate::client::tcp::TcpSession;
 use crate::client::{Call, Caller};
 use crate::echo::{Control, Workload};
 use crate::envoy::Envoy;
+use crate::wait::wait_until;
 
 pub use builder::PodBuilder;
 
@@ -122,6 +123,11 @@ impl Pod {
             envoy.stop();
         }
         verdict.and(apps)
+    }
+
+    /// Waits until nothing of the Envoy's configuration waits for something else.
+    pub fn wait_settled(&self) -> Result<()> {
+        wait_until(&format!("nothing to be warming in {}", self.0.called), || self.envoy()?.settled())
     }
 
     pub(crate) fn is_stopped(&self) -> bool {

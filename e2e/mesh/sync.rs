@@ -19,7 +19,7 @@ impl Mesh<'_> {
             let called = format!("{}.{}", pod.name(), pod.namespace());
             wait_until(&format!("{called} to accept what it was sent"), || {
                 self.accepted(&called)?;
-                settled(pod)
+                pod.envoy()?.settled()
             })?;
         }
         Ok(())
@@ -64,18 +64,6 @@ impl Mesh<'_> {
         let values = rows.map(|line| line.rsplit(' ').next().unwrap_or_default().parse::<f64>());
         values.sum::<Result<f64, _>>().with_context(|| format!("values of {name}"))
     }
-}
-
-/// Whether no cluster and no listener of the pod's Envoy still waits for something.
-fn settled(pod: &Pod) -> Result<bool> {
-    let warming = pod.envoy()?.stats("warming")?;
-    if warming.is_empty() {
-        bail!("Envoy has no gauges of warming");
-    }
-    if warming.values().any(|&count| count > 0) {
-        bail!("still warming: {warming:?}");
-    }
-    Ok(true)
 }
 
 fn text<'a>(row: &'a Value, field: &str) -> &'a str {

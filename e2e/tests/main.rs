@@ -2,3 +2,8 @@
 
 mod by_hand;
 mod first_light;
+mod gateway;
+mod pair;
+mod routing;
+mod services;
+mod shop;

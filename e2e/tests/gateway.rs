@@ -1,0 +1,186 @@
+//! Gateways: hosts, redirects and TLS at the mesh's edge.
+
+use std::fs;
+
+use anyhow::Result;
+use e2e::{Authority, Call, Echo, Mesh, Pod, World, within, world};
+use http::StatusCode;
+
+const CERTIFICATE: &str = "edge.pem";
+const KEY: &str = "edge.key";
+
+/// A gateway `edge`, an outside client, and two services in the mesh.
+struct Edge<'w> {
+    mesh: Mesh<'w>,
+    client: Pod,
+    gateway: Pod,
+}
+
+impl<'w> Edge<'w> {
+    fn start(world: &'w World) -> Result<Self> {
+        let mesh = Mesh::start(world)?;
+        for name in ["catalog", "cart"] {
+            mesh.service("shop", name).port("http", 8080).create()?;
+            mesh.pod("shop", name).sidecar(false).app(Echo::http(8080)).start()?;
+        }
+        let gateway = mesh.pod("edge", "edge").labels(&[("istio", "edge")]).gateway().start()?;
+        let client = world.pod("outside", "browser").start()?;
+        for host in ["catalog.example.com", "cart.example.com", "pay.example.com"] {
+            world.host(host, gateway.ip().into())?;
+        }
+        Ok(Self { mesh, client, gateway })
+    }
+
+    /// Waits until the gateway answers a call with `status`.
+    fn answers(&self, call: &Call, status: u16) -> Result<e2e::Answer> {
+        within(std::time::Duration::from_secs(20), &format!("{status} for {call:?}"), || {
+            let answer = call.send()?;
+            if answer.status != status {
+                anyhow::bail!("{answer:?}");
+            }
+            Ok(Some(answer))
+        })
+    }
+}
+
+#[test]
+fn hosts_and_paths_choose_the_service() {
+    world(|world| {
+        let edge = Edge::start(world)?;
+        edge.mesh.apply(
+            "
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: edge, namespace: edge}
+spec:
+  selector: {istio: edge}
+  servers: [{port: {number: 8080, name: http, protocol: HTTP}, hosts: ['*.example.com']}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: catalog, namespace: shop}
+spec:
+  hosts: [catalog.example.com]
+  gateways: [edge/edge]
+  http:
+  - match: [{uri: {prefix: /cart}}]
+    rewrite: {uri: /}
+    route: [{destination: {host: cart}}]
+  - route: [{destination: {host: catalog}}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: cart, namespace: shop}
+spec:
+  hosts: [cart.example.com]
+  gateways: [edge/edge]
+  http: [{route: [{destination: {host: cart.shop.svc.cluster.local, port: {number: 8080}}}]}]
+",
+        )?;
+        let get = |host: &str, path: &str| edge.client.get(&format!("http://{host}:8080{path}"));
+        edge.answers(&get("catalog.example.com", "/a"), 200)?;
+        edge.answers(&get("cart.example.com", "/a"), 200)?;
+        let seen = get("catalog.example.com", "/a?b=c").send()?.expect(StatusCode::OK)?.seen()?;
+        assert_eq!((seen.pod.as_str(), seen.path.as_str()), ("catalog", "/a?b=c"));
+        assert_eq!(seen.header("x-forwarded-for"), Some(edge.client.ip().to_string().as_str()));
+        let seen = get("catalog.example.com", "/cart").send()?.expect(StatusCode::OK)?.seen()?;
+        assert_eq!((seen.pod.as_str(), seen.path.as_str()), ("cart", "/"));
+        let seen = get("cart.example.com", "/a").send()?.expect(StatusCode::OK)?.seen()?;
+        assert_eq!(seen.pod, "cart");
+        get("pay.example.com", "/").send()?.expect(StatusCode::NOT_FOUND)?;
+
+        edge.mesh.delete("VirtualService", "shop", "cart")?;
+        edge.answers(&get("cart.example.com", "/a"), 404)?;
+        get("catalog.example.com", "/a").send()?.expect(StatusCode::OK)?;
+        edge.gateway.wait_settled()
+    });
+}
+
+#[test]
+fn tls_ends_at_the_gateway_and_plain_http_is_sent_there() {
+    world(|world| {
+        let edge = Edge::start(world)?;
+        let authority = Authority::new()?;
+        let identity = authority.issue(&["catalog.example.com"])?;
+        let (certificate, key) = (world.dir().join(CERTIFICATE), world.dir().join(KEY));
+        fs::write(&certificate, &identity.certificate)?;
+        fs::write(&key, &identity.key)?;
+        edge.mesh.apply(&format!(
+            "
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {{name: edge, namespace: edge}}
+spec:
+  selector: {{istio: edge}}
+  servers:
+  - port: {{number: 8080, name: http, protocol: HTTP}}
+    hosts: [catalog.example.com]
+    tls: {{httpsRedirect: true}}
+  - port: {{number: 8443, name: https, protocol: HTTPS}}
+    hosts: [catalog.example.com]
+    tls: {{mode: SIMPLE, serverCertificate: {}, privateKey: {}}}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: catalog, namespace: shop}}
+spec:
+  hosts: [catalog.example.com]
+  gateways: [edge/edge]
+  http: [{{route: [{{destination: {{host: catalog}}}}]}}]
+",
+            certificate.display(),
+            key.display()
+        ))?;
+        let call = edge.client.get("https://catalog.example.com:8443/").trust(&authority.pem());
+        let answer = edge.answers(&call, 200)?;
+        let seen = answer.seen()?;
+        assert_eq!((seen.pod.as_str(), seen.header("x-forwarded-proto")), ("catalog", Some("https")));
+        assert_eq!(call.clone().http2().send()?.seen()?.pod, "catalog");
+        call.trust(&Authority::new()?.pem()).send().expect_err("another root");
+        let plain = edge.answers(&edge.client.get("http://catalog.example.com:8080/a"), 301)?;
+        let location = plain.header("location").unwrap_or_default();
+        assert!(location.starts_with("https://catalog.example.com"), "{plain:?}");
+        edge.gateway.wait_settled()
+    });
+}
+
+#[test]
+fn tls_passes_through_to_the_service_that_the_client_names() {
+    world(|world| {
+        let edge = Edge::start(world)?;
+        let authority = Authority::new()?;
+        edge.mesh.service("shop", "pay").port("tls", 8443).create()?;
+        let app = Echo::https(8443, &authority.issue(&["pay.example.com"])?)?;
+        edge.mesh.pod("shop", "pay").sidecar(false).app(app).start()?;
+        edge.mesh.apply(
+            "
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: edge, namespace: edge}
+spec:
+  selector: {istio: edge}
+  servers:
+  - port: {number: 8443, name: tls, protocol: TLS}
+    hosts: ['*.example.com']
+    tls: {mode: PASSTHROUGH}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: pay, namespace: shop}
+spec:
+  hosts: [pay.example.com]
+  gateways: [edge/edge]
+  tls:
+  - match: [{port: 8443, sniHosts: [pay.example.com]}]
+    route: [{destination: {host: pay, port: {number: 8443}}}]
+",
+        )?;
+        let call = edge.client.get("https://pay.example.com:8443/").trust(&authority.pem());
+        let seen = edge.answers(&call, 200)?.seen()?;
+        assert_eq!(seen.pod, "pay");
+        assert_eq!(seen.tls.and_then(|tls| tls.sni).as_deref(), Some("pay.example.com"));
+        let other = edge.client.get("https://cart.example.com:8443/").trust(&authority.pem());
+        other.send().expect_err("no rule names this host");
+        edge.gateway.wait_settled()
+    });
+}
