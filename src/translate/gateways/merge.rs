@@ -4,6 +4,7 @@
 //! never clash. Source: `shared/spec/xds.md` 4.8.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use api::Problem;
@@ -56,9 +57,8 @@ pub(super) fn merge<'a>(gateways: &[Selected<'a, '_>]) -> Merged<'a> {
                 protocol: Protocol::of_declared(port.map_or("", |p| p.protocol.as_str())),
                 hosts,
             };
-            if number.is_none() {
-                let message = "the server has no valid port and is left out".to_owned();
-                merger.merged.problems.push(server.problem(".port", message, "set port.number to 1-65535"));
+            if let Some(problem) = unusable(&server) {
+                merger.merged.problems.push(problem);
                 continue;
             }
             for listening in selected.listening(server.number) {
@@ -68,6 +68,20 @@ pub(super) fn merge<'a>(gateways: &[Selected<'a, '_>]) -> Merged<'a> {
         }
     }
     merger.merged
+}
+
+/// Why nothing can listen for a server.
+fn unusable(server: &Server<'_>) -> Option<Problem> {
+    if server.number == 0 {
+        let message = "the server has no valid port and is left out".to_owned();
+        return Some(server.problem(".port", message, "set port.number to 1-65535"));
+    }
+    let bind = &server.spec.bind;
+    if bind.is_empty() || bind.starts_with("unix://") || bind.parse::<IpAddr>().is_ok() {
+        return None;
+    }
+    let message = format!("{bind:?} is no IP address; the server is left out");
+    Some(server.problem(".bind", message, "set bind to an IP address or unix:///PATH, or remove it"))
 }
 
 #[derive(Default)]

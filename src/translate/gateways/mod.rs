@@ -17,10 +17,11 @@ pub use virtual_host::GatewayHost;
 
 use crate::class::OwnView;
 use crate::context::Context;
+use crate::workload;
 use merge::Merged;
 
 /// The servers of a router, those that clash with older ones left out.
 pub(crate) fn merged<'a>(context: &Context<'a>, view: &OwnView) -> Merged<'a> {
-    let targets = ports::targets(context, view);
+    let targets = workload::targets(context.mesh, view);
     merge::merge(&select::select(context, view, &targets))
 }

@@ -6,9 +6,10 @@ use api::istio::Gateway;
 use model::config::selects;
 use model::{Config, Ref};
 
-use super::ports::{self, Target};
+use super::ports;
 use crate::class::OwnView;
 use crate::context::Context;
+use crate::workload::Target;
 
 /// Annotation of Gateways that name the Services whose pods serve them, by host name.
 const SERVICES: &str = "internal.istio.io/gateway-service";
@@ -45,7 +46,12 @@ pub(super) fn select<'a, 't>(
     let mut gateways: Vec<&'a Ref<Config<Gateway>>> =
         context.mesh.gateways.iter().filter(|g| !own_only || g.namespace() == namespace).collect();
     gateways.sort_by(|a, b| a.by_age(b));
-    gateways.into_iter().filter_map(|gateway| applies(gateway, view, targets)).collect()
+    let mut selected: Vec<_> = gateways.into_iter().filter_map(|g| applies(g, view, targets)).collect();
+    // A router that one owner manages must not be opened further from other namespaces by guessing its labels.
+    if selected.iter().any(|s| s.services.is_some()) {
+        selected.retain(|s| s.services.is_some() || s.gateway.namespace() == namespace);
+    }
+    selected
 }
 
 fn applies<'a, 't>(

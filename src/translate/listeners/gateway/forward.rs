@@ -1,11 +1,9 @@
 //! TCP proxies of a gateway: to the destinations of a route of a VirtualService, or to the service that a name spells.
 
-use std::sync::Arc;
-
 use api::ObjectRef;
 use api::istio::{RouteDestination, VirtualService};
 use model::mesh::MergedRule;
-use model::service::Service;
+use model::service::{Service, ServicePort};
 use model::{Config, Ref};
 
 use crate::clusters::names;
@@ -40,7 +38,8 @@ impl Forwarder<'_> {
         let rule = service.and_then(|s| self.context.rule(s));
         let (target, stat_prefix, subset) = if let [only] = route {
             let name = self.cluster(only);
-            let prefix = service.and_then(|s| self.stat_prefix(s, &first.subset));
+            let Server { number, port_name, .. } = self.server;
+            let prefix = service.and_then(|s| self.stat_prefix(s, *number, port_name, &first.subset));
             (Target::Cluster(name.clone()), prefix.unwrap_or(name), first.subset.as_str())
         } else {
             let weight = |r: &RouteDestination| u32::try_from(r.weight).unwrap_or_default();
@@ -58,12 +57,14 @@ impl Forwarder<'_> {
     pub(super) fn spelt(
         &self,
         service: &Ref<Service>,
-        port: u16,
-        subset: &Arc<str>,
+        port: &ServicePort,
+        subset: &str,
         rule: Option<&Ref<MergedRule>>,
     ) -> (String, Forwarding) {
-        let name = names::sni(port, subset, &service.host);
-        let mut forwarding = self.forwarding(Target::Cluster(name.clone()), name.clone(), rule, subset);
+        let name = names::sni(port.number, subset, &service.host);
+        let prefix = self.stat_prefix(service, port.number, &port.name, subset);
+        let prefix = prefix.unwrap_or_else(|| name.clone());
+        let mut forwarding = self.forwarding(Target::Cluster(name.clone()), prefix, rule, subset);
         forwarding.sources.push(service.source.clone());
         (name, forwarding)
     }
@@ -103,10 +104,10 @@ impl Forwarder<'_> {
         format!("outbound|{port}|{}|{}", to.subset, to.host)
     }
 
-    fn stat_prefix(&self, service: &Service, subset: &str) -> Option<String> {
+    /// The prefix of statistics, if the mesh has a pattern for it.
+    fn stat_prefix(&self, service: &Service, port: u16, port_name: &str, subset: &str) -> Option<String> {
         let pattern = &self.context.settings().mesh.outbound_cluster_stat_name;
-        let Server { number, port_name, .. } = self.server;
-        (!pattern.is_empty())
-            .then(|| policy::stat_name(pattern, service, u32::from(*number), port_name, subset))
+        let name = || policy::stat_name(pattern, service, u32::from(port), port_name, subset);
+        (!pattern.is_empty()).then(name)
     }
 }

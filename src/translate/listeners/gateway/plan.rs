@@ -207,7 +207,7 @@ impl<'a> Planner<'a> {
             for port in scoped.ports().filter(|p| p.protocol != Protocol::Udp) {
                 for subset in std::iter::once("").chain(subsets(rule)) {
                     let (name, Forwarding { forward, mut sources }) =
-                        forwarder.spelt(service, port.number, &Arc::from(subset), rule);
+                        forwarder.spelt(service, port, subset, rule);
                     let Some(server_names) = self.claim(server, vec![name]) else { continue };
                     sources.push(server.gateway.source.clone());
                     self.chains.push(GatewayChain {
@@ -235,9 +235,19 @@ impl<'a> Planner<'a> {
             self.takes_all = true;
             return Some(names);
         }
-        let free: Vec<String> = names.into_iter().filter(|name| self.names.insert(name.clone())).collect();
+        let (usable, unusable): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| is_server_name(name));
+        if !unusable.is_empty() {
+            let message = format!("{unusable:?} cannot be told by TLS and are left out");
+            self.problems.push(server.problem(
+                ".hosts",
+                message,
+                "begin wildcards with *. and no other label",
+            ));
+        }
+        let free: Vec<String> = usable.into_iter().filter(|name| self.names.insert(name.clone())).collect();
         if free.is_empty() {
-            let message = "its names belong to other servers of the port; the server is left out".to_owned();
+            let message =
+                "no name is left that no other server of the port has; the server is left out".to_owned();
             self.problems.push(server.problem(".hosts", message, "name each host once"));
             return None;
         }
@@ -276,6 +286,11 @@ impl<'a> Planner<'a> {
             problems: self.problems,
         }
     }
+}
+
+/// Whether Envoy takes a name for a chain: it refuses listeners with wildcards for a part of a label.
+fn is_server_name(name: &str) -> bool {
+    !name.contains('*') || name.starts_with("*.")
 }
 
 /// Whether the parts of a match hold that the server decides.

@@ -80,6 +80,7 @@ fn headers(request: &HttpMatchRequest, result: &mut RouteMatch, wrong: &mut Vec<
             Err(fault) => wrong.push(fault),
         }
     }
+    result.dynamic_metadata.sort_by_key(|claim| claim.invert);
     let parts =
         [(":method", &request.method), (":authority", &request.authority), (":scheme", &request.scheme)];
     for (name, wanted) in parts {
