@@ -47,7 +47,8 @@ pub fn build(key: &DefaultRoute) -> Route {
     let hash_policy: Vec<_> = key.hashing.as_deref().and_then(hash_policy::build).into_iter().collect();
     let action = RouteAction {
         cluster_specifier: Some(ClusterSpecifier::Cluster(format!("outbound|{}||{}", key.port, key.host))),
-        retry_policy: retry::policy(key.retries.as_deref(), !hash_policy.is_empty()),
+        // As in the reference, only routes of VirtualServices stay with the host that the hash chooses.
+        retry_policy: retry::policy(key.retries.as_deref(), false),
         hash_policy,
         ..unlimited()
     };
