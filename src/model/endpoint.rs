@@ -13,6 +13,8 @@ use crate::content::Ref;
 pub enum Health {
     /// Takes traffic.
     Healthy,
+    /// Takes traffic as far as anybody knows: nobody looks after it (ServiceEntries, WorkloadEntries).
+    Unknown,
     /// Not ready.
     Unhealthy,
     /// Shutting down, still serving its sessions.

@@ -14,6 +14,7 @@ pub struct Services {
     by_host: BTreeMap<Arc<str>, Vec<Ref<Service>>>,
     by_namespace: BTreeMap<Arc<str>, Ref<Vec<Ref<Service>>>>,
     contested: BTreeSet<Arc<str>>,
+    repeated: BTreeSet<Arc<str>>,
 }
 
 impl Services {
@@ -28,12 +29,19 @@ impl Services {
         }
         let by_namespace = by_namespace.into_iter().map(|(ns, list)| (ns, Ref::new(list))).collect();
         let contested = contested::of(&services, &by_host);
-        Self { all: services, by_host, by_namespace, contested }
+        let several = by_host.iter().filter(|(_, list)| list.len() > 1);
+        let repeated = several.map(|(host, _)| Arc::clone(host)).collect();
+        Self { all: services, by_host, by_namespace, contested, repeated }
     }
 
     /// The hosts of services that may have a domain in common with another service; usually none.
     pub fn contested(&self) -> &BTreeSet<Arc<str>> {
         &self.contested
+    }
+
+    /// The hosts that several services have; usually none.
+    pub fn repeated(&self) -> &BTreeSet<Arc<str>> {
+        &self.repeated
     }
 
     /// All services, oldest first.

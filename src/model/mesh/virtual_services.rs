@@ -1,6 +1,6 @@
 //! The VirtualService section: all rules, hosts resolved and delegates merged in.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use api::ObjectRef;
@@ -56,13 +56,17 @@ impl Entry {
         gateways.iter().any(|g| g == gateway) || (gateways.is_empty() && gateway == MESH)
     }
 
+    /// Whether it says what a route of the Gateway API says: it is for its hosts alone.
+    pub fn has_gateway_semantics(&self) -> bool {
+        self.config.annotations.get("internal.istio.io/route-semantics").is_some_and(|s| s == "gateway")
+    }
+
     /// What puts it before others for a client: what is meant for the client's namespace alone, then what is
     /// exported to it by name, then what everybody sees.
     fn precedence(&self, namespace: &str) -> u8 {
         let own = **self.config.namespace() == *namespace;
-        let semantics = self.config.annotations.get("internal.istio.io/route-semantics");
         match &self.export_to {
-            ExportTo::All if own && semantics.is_some_and(|s| s == "gateway") => 2,
+            ExportTo::All if own && self.has_gateway_semantics() => 2,
             ExportTo::All => 3,
             _ if own => 0,
             _ => 1,
@@ -77,13 +81,18 @@ pub const MESH: &str = "mesh";
 #[derive(Clone, Debug, Default)]
 pub struct VirtualServices {
     all: Arc<[Ref<Entry>]>,
+    by_namespace: BTreeMap<Arc<str>, Vec<Ref<Entry>>>,
 }
 
 impl VirtualServices {
     /// Takes the entries; their order does not matter.
     pub fn new(mut entries: Vec<Ref<Entry>>) -> Self {
         entries.sort_by(|a, b| a.config.by_age(&b.config));
-        Self { all: entries.into() }
+        let mut by_namespace: BTreeMap<Arc<str>, Vec<Ref<Entry>>> = BTreeMap::new();
+        for entry in &entries {
+            by_namespace.entry(Arc::clone(entry.config.namespace())).or_default().push(entry.clone());
+        }
+        Self { all: entries.into(), by_namespace }
     }
 
     /// All, oldest first.
@@ -91,11 +100,21 @@ impl VirtualServices {
         &self.all
     }
 
-    /// Those that a client of `namespace` sees, in the order in which they count for it.
-    pub fn visible_to(&self, namespace: &str) -> Vec<Ref<Entry>> {
-        let seen = self.all.iter().filter(|v| v.export_to.visible_to(namespace));
-        let mut seen: Vec<Ref<Entry>> = seen.cloned().collect();
-        seen.sort_by_key(|v| v.precedence(namespace));
+    /// Those that a client of `client` sees, in the order in which they count for it; of all namespaces, or only of
+    /// those that are given.
+    pub fn visible_to(&self, client: &str, of: Option<&[&str]>) -> Vec<&Ref<Entry>> {
+        let sees = |v: &&Ref<Entry>| v.export_to.visible_to(client);
+        let mut seen: Vec<&Ref<Entry>> = match of {
+            None => self.all.iter().filter(sees).collect(),
+            Some(namespaces) => {
+                let lists = namespaces.iter().filter_map(|namespace| self.by_namespace.get(*namespace));
+                lists.flatten().filter(sees).collect()
+            }
+        };
+        if of.is_some_and(|namespaces| namespaces.len() > 1) {
+            seen.sort_by(|a, b| a.config.by_age(&b.config));
+        }
+        seen.sort_by_key(|v| v.precedence(client));
         seen
     }
 }

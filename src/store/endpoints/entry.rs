@@ -43,25 +43,31 @@ impl Tables {
             return self.host_itself(service);
         }
         let mut out = Vec::new();
+        // An endpoint without an object of its own is called after the entry and its place there.
+        let named = |(at, endpoint): (usize, &WorkloadEntry)| {
+            let name = format!("{}-{at}", service.source.key.name);
+            self.workload_of(endpoint, &endpoint.labels, service, &name)
+        };
+        let workloads: Vec<_> = entry.spec.endpoints.iter().enumerate().map(named).collect();
         for port in &service.ports {
-            for endpoint in &entry.spec.endpoints {
-                let workload = self.workload_of(endpoint, &endpoint.labels, service, "");
+            for (endpoint, workload) in entry.spec.endpoints.iter().zip(&workloads) {
                 let number = endpoint_port(endpoint, port);
-                out.extend(endpoint_of(endpoint, number, port, &workload, dns));
+                out.extend(endpoint_of(endpoint, number, port, workload, dns));
             }
         }
         out
     }
 
     fn host_itself(&self, service: &Service) -> Vec<Endpoint> {
-        let workload = self.workload_of(&WorkloadEntry::default(), &model::Labels::new(), service, "");
+        let name = &service.source.key.name;
+        let workload = self.workload_of(&WorkloadEntry::default(), &model::Labels::new(), service, name);
         let endpoint = |port: &ServicePort| Endpoint {
             address: Address::Host(Arc::clone(&service.host)),
             additional: Vec::new(),
             port: target_number(port),
             port_name: Arc::clone(&port.name),
             weight: 1,
-            health: Health::Healthy,
+            health: Health::Unknown,
             workload: workload.clone(),
         };
         service.ports.iter().map(endpoint).collect()
@@ -219,7 +225,7 @@ fn endpoint_of(
         port: number,
         port_name: Arc::clone(&port.name),
         weight: entry.weight.max(1),
-        health: Health::Healthy,
+        health: Health::Unknown,
         workload: workload.clone(),
     })
 }

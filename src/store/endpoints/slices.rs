@@ -67,7 +67,7 @@ impl Tables {
             let Some(pod) = self.pod_of(mesh, slice, endpoint, address) else { continue };
             let workload = match &pod {
                 Found::Pod(pod) => pod.workload.clone(),
-                Found::Nobody => self.anonymous(&slice.meta.namespace, address),
+                Found::Nobody => self.anonymous(address),
             };
             let additional = match &pod {
                 Found::Pod(pod) if self.settings.features.dual_stack && service.addresses.len() > 1 => {
@@ -112,11 +112,10 @@ impl Tables {
     }
 
     /// A workload of which only the address is known.
-    fn anonymous(&self, namespace: &Arc<str>, address: &str) -> Ref<Workload> {
+    fn anonymous(&self, address: &str) -> Ref<Workload> {
         let network = self.network_of(address);
         let facts = crate::workloads::Facts { locality: &Default::default(), network: &network, node: "" };
         Ref::new(Workload {
-            namespace: Arc::clone(namespace),
             labels: crate::workloads::augmented(&model::Labels::new(), &facts, &self.settings.cluster),
             network: Arc::from(network.as_str()),
             cluster: Arc::clone(&self.settings.cluster),

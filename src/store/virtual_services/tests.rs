@@ -108,7 +108,7 @@ fn a_clients_own_private_rules_come_before_public_ones() {
     let named = object("edge", "c", VirtualService { export_to: vec!["shop".to_owned()], ..web() });
     let built = build([public, private, named].iter(), &Settings::default());
     let names = |namespace: &str| -> Vec<String> {
-        built.section.visible_to(namespace).iter().map(|v| v.config.name().to_string()).collect()
+        built.section.visible_to(namespace, None).iter().map(|v| v.config.name().to_string()).collect()
     };
     assert_eq!(names("shop"), ["b", "c", "a"]);
     assert_eq!(names("edge"), ["a"]);

@@ -98,15 +98,18 @@ fn zones(setting: &ZoneAwareLbSetting) -> ZoneAwareLbConfig {
     }
 }
 
+/// To the address that the client asked for, wherever the endpoints are. A subset cannot take it back.
+pub(super) fn set_passthrough(draft: &mut Draft) {
+    draft.set_discovery(DiscoveryType::OriginalDst);
+    draft.cluster.load_assignment = None;
+    draft.cluster.eds_cluster_config = None;
+}
+
 fn apply_simple(draft: &mut Draft, balancer: Option<&LoadBalancerSettings>) {
     let slow_start = balancer.and_then(slow_start);
     match balancer.and_then(|b| b.simple).unwrap_or_default() {
         SimpleLb::Random => draft.cluster.set_lb_policy(LbPolicy::Random),
-        SimpleLb::Passthrough => {
-            draft.set_discovery(DiscoveryType::OriginalDst);
-            draft.cluster.load_assignment = None;
-            draft.cluster.eds_cluster_config = None;
-        }
+        SimpleLb::Passthrough => set_passthrough(draft),
         SimpleLb::RoundRobin => {
             draft.cluster.set_lb_policy(LbPolicy::RoundRobin);
             draft.cluster.lb_config = slow_start

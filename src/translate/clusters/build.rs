@@ -56,6 +56,9 @@ fn service(key: &OutboundKey, port: &ServicePort, name: &str, found: Discovery) 
     pool::apply(&mut draft, policy.connection_pool, policy.retry_budget, mesh);
     outlier::apply(&mut draft, policy.outlier_detection);
     draft.common_lb();
+    if Policy::of(rule, key.port, "", mesh).is_passthrough() {
+        balancer::set_passthrough(&mut draft);
+    }
     balancer::apply(&mut draft, &key.service, port.protocol, &policy, &key.settings);
     if found == Discovery::OriginalDst {
         wire::set_port_override(&mut draft.cluster, &key.service, port);
@@ -71,7 +74,7 @@ fn service(key: &OutboundKey, port: &ServicePort, name: &str, found: Discovery) 
         |t: &api::istio::ClientTlsSettings| matches!(t.mode, ClientTlsMode::Simple | ClientTlsMode::Mutual);
     draft.cluster.metadata = Facts::default()
         .services(std::iter::once(&*key.service))
-        .external(key.service.mesh_external)
+        .external(key.subset.is_empty() && key.service.mesh_external)
         .rule(key.rule.as_ref().map(|r| &r.rule.source))
         .subset(&key.subset)
         .keep_alpn(!key.sni_dnat && policy.tls.is_some_and(foreign_tls))

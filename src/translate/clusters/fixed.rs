@@ -5,7 +5,6 @@
 use std::sync::Arc;
 
 use api::istio::{ClientTlsMode, ClientTlsSettings};
-use api::mesh_config::OutboundMode;
 use envoy::config::cluster::v3::Cluster;
 use envoy::config::cluster::v3::cluster::{DiscoveryType, LbPolicy};
 use envoy::config::core::v3::UpstreamHttpProtocolOptions;
@@ -19,6 +18,7 @@ use super::outbound::Client;
 use super::{ClusterKey, discovery, pool};
 use crate::context::Context;
 use crate::key::Key;
+use crate::listeners::outbound::Unknown;
 use crate::output::Built;
 use crate::tls::sds;
 use crate::tls::upstream::{self, Verify};
@@ -52,7 +52,7 @@ pub(super) fn plan(context: &Context<'_>, client: &Ref<Client>) -> Vec<(Arc<str>
     let mut planned = vec![entry(BLACK_HOLE, ClusterKey::BlackHole(settings.clone()))];
     if client.kind == ProxyKind::Sidecar {
         planned.push(entry(PASSTHROUGH, ClusterKey::Passthrough(settings.clone())));
-        if settings.mesh.outbound_traffic_policy.mode == OutboundMode::AllowAnyDynamicDns {
+        if Unknown::of(context) == Unknown::PassByName {
             let key = DynamicDnsKey { client: client.clone(), settings: settings.clone() };
             planned.push(entry(ALLOW_ANY_DYNAMIC_DNS, ClusterKey::AllowAnyDynamicDns(key)));
         }

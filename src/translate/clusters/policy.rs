@@ -4,7 +4,7 @@
 
 use api::istio::{
     ClientTlsSettings, ConnectionPoolSettings, DestinationRule, LoadBalancerSettings, OutlierDetection,
-    PortTrafficPolicy, ProxyProtocol, RetryBudget, Subset, TrafficPolicy, TunnelSettings,
+    PortTrafficPolicy, ProxyProtocol, RetryBudget, SimpleLb, Subset, TrafficPolicy, TunnelSettings,
 };
 use api::mesh_config::MeshConfig;
 
@@ -44,6 +44,11 @@ impl<'a> Policy<'a> {
             }
         }
         policy
+    }
+
+    /// Whether traffic goes to the address that the client asked for.
+    pub fn is_passthrough(&self) -> bool {
+        self.load_balancer.and_then(|b| b.simple) == Some(SimpleLb::Passthrough)
     }
 
     /// The rule's policy without subsets and the mesh's defaults: a port's policy takes the place of the rule's

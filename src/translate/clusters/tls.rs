@@ -37,19 +37,15 @@ fn apply_rule(draft: &mut Draft, key: &OutboundKey, tls: &ClientTlsSettings) {
     let own_files = !key.client.tls_client.is_empty();
     match tls.mode {
         ClientTlsMode::Disable => {}
-        ClientTlsMode::Simple => {
-            set_auto_sni(draft, tls);
-            let context = user_context(draft, key, tls);
-            set(draft, context);
-        }
         ClientTlsMode::Mutual | ClientTlsMode::IstioMutual if own_files && !key.service.mesh_external => {
             let context = file_context(draft, key, tls.subject_alt_names.clone(), tls.sni.clone());
-            set(draft, Some(context));
-        }
-        ClientTlsMode::Mutual => {
-            set_auto_sni(draft, tls);
-            let context = user_context(draft, key, tls);
             set(draft, context);
+        }
+        ClientTlsMode::Simple | ClientTlsMode::Mutual => {
+            if let Some(context) = user_context(draft, key, tls) {
+                set_auto_sni(draft, tls);
+                set(draft, context);
+            }
         }
         ClientTlsMode::IstioMutual => {
             let names = if tls.subject_alt_names.is_empty() {
@@ -59,7 +55,7 @@ fn apply_rule(draft: &mut Draft, key: &OutboundKey, tls: &ClientTlsSettings) {
             };
             let sni = if tls.sni.is_empty() { own_sni(key) } else { tls.sni.clone() };
             let http2 = draft.explicit_http2().is_some();
-            set(draft, Some(upstream::mesh(names, sni, http2)));
+            set(draft, upstream::mesh(names, sni, http2));
         }
     }
 }
@@ -68,13 +64,13 @@ fn apply_rule(draft: &mut Draft, key: &OutboundKey, tls: &ClientTlsSettings) {
 fn apply_auto(draft: &mut Draft, key: &OutboundKey) {
     if !key.client.tls_client.is_empty() {
         let context = file_context(draft, key, identities(key), own_sni(key));
-        set(draft, Some(context));
+        set(draft, context);
         return;
     }
     let http2 = draft.explicit_http2().is_some();
     let context = upstream::mesh(identities(key), own_sni(key), http2);
     if draft.is_original_dst() {
-        set(draft, Some(context));
+        set(draft, context);
         return;
     }
     let matching = |name: &str, fields: Struct, socket: TransportSocket| TransportSocketMatch {
@@ -92,8 +88,8 @@ fn apply_auto(draft: &mut Draft, key: &OutboundKey) {
     ];
 }
 
-fn set(draft: &mut Draft, context: Option<UpstreamTlsContext>) {
-    draft.cluster.transport_socket = context.map(|c| upstream::socket(&c));
+fn set(draft: &mut Draft, context: UpstreamTlsContext) {
+    draft.cluster.transport_socket = Some(upstream::socket(&context));
 }
 
 /// Who may answer: the identities of the service's endpoints, in the trust domain and its aliases.

@@ -63,7 +63,7 @@ pub(super) fn selected(key: &EndpointsKey) -> impl Iterator<Item = (usize, &Endp
             && key.networks.as_ref().is_none_or(|v| v.sees(&workload.network))
             && (inline || !matches!(e.address, Address::Host(_)));
         let healthy = match health(e) {
-            Health::Healthy => true,
+            Health::Healthy | Health::Unknown => true,
             Health::Unhealthy => unhealthy,
             Health::Draining => sessions,
             Health::Terminating => false,
@@ -74,7 +74,11 @@ pub(super) fn selected(key: &EndpointsKey) -> impl Iterator<Item = (usize, &Endp
 
 fn health(endpoint: &Endpoint) -> Health {
     let marked = endpoint.workload.labels.get(DRAINING).is_some_and(|v| !v.is_empty());
-    if marked && endpoint.health == Health::Healthy { Health::Draining } else { endpoint.health }
+    if marked && matches!(endpoint.health, Health::Healthy | Health::Unknown) {
+        Health::Draining
+    } else {
+        endpoint.health
+    }
 }
 
 /// The endpoints by locality, in the order of the localities' names.
@@ -101,12 +105,10 @@ fn member<'a>(
         None => key.plain.as_ref().is_none_or(|plain| !plain.contains(&at)),
     };
     let mtls = wanted && workload.tls_mode == TlsMode::Istio;
-    let health_status =
-        if key.form.is_inline() { HealthStatus::Unknown } else { wire_health(health(endpoint)) };
     let telemetry = key.settings.features.endpoint_telemetry_label;
     Member {
         message: LbEndpoint {
-            health_status: health_status.into(),
+            health_status: wire_health(health(endpoint)).into(),
             metadata: metadata(mtls, telemetry.then(|| describe(workload))),
             ..address(endpoint)
         },
@@ -135,6 +137,7 @@ fn address(endpoint: &Endpoint) -> LbEndpoint {
 fn wire_health(health: Health) -> HealthStatus {
     match health {
         Health::Healthy => HealthStatus::Healthy,
+        Health::Unknown => HealthStatus::Unknown,
         Health::Unhealthy | Health::Terminating => HealthStatus::Unhealthy,
         Health::Draining => HealthStatus::Draining,
     }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use api::istio::{ClientTlsMode, DestinationRule, MutualTlsMode, SimpleLb, TrafficPolicy};
+use api::istio::{ClientTlsMode, DestinationRule, MutualTlsMode, TrafficPolicy};
 use model::Mesh;
 use model::endpoint::Endpoint;
 use model::mesh::MergedRule;
@@ -38,8 +38,8 @@ pub(crate) fn survives_passthrough(
     subset: &str,
 ) -> bool {
     let Some(rule) = rule else { return true };
-    let policy = Policy::of(Some(&rule.rule.spec), port, subset, &context.settings().mesh);
-    let passthrough = policy.load_balancer.and_then(|b| b.simple) == Some(SimpleLb::Passthrough);
+    let policy = |subset| Policy::of(Some(&rule.rule.spec), port, subset, &context.settings().mesh);
+    let passthrough = policy("").is_passthrough() || policy(subset).is_passthrough();
     !passthrough || all_have_sidecars(context, service)
 }
 

@@ -51,8 +51,6 @@ impl Gateway {
 pub struct NetworkView {
     /// Its network; empty if unknown.
     pub network: Arc<str>,
-    /// Its cluster.
-    pub cluster: Arc<str>,
     /// Networks whose endpoints it asks for; empty for all.
     pub requested: Vec<String>,
     /// Its address families.
@@ -128,13 +126,7 @@ pub(super) fn view(context: &Context<'_>) -> Option<NetworkView> {
     }
     let mut requested = view.network_view.clone();
     requested.sort();
-    Some(NetworkView {
-        network: Arc::clone(&view.network),
-        cluster: Arc::clone(&view.cluster_id),
-        requested,
-        families: view.families,
-        gateways,
-    })
+    Some(NetworkView { network: Arc::clone(&view.network), requested, families: view.families, gateways })
 }
 
 /// All gateways: of the mesh networks, and of Services that say they are one.
@@ -201,7 +193,7 @@ pub(super) fn replace(groups: &mut [Group<'_>], view: &NetworkView, form: Form) 
             }
         }
         let weighty = shares.into_iter().filter(|(_, weight)| *weight > 0);
-        members.extend(weighty.map(|(gateway, weight)| stand_in(gateway, weight, view, form)));
+        members.extend(weighty.map(|(gateway, weight)| stand_in(gateway, weight)));
         group.members = members;
     }
 }
@@ -217,18 +209,17 @@ fn share<'a>(shares: &mut BTreeMap<&'a Gateway, u32>, gateways: Vec<&'a Gateway>
 }
 
 /// The endpoint that stands for those behind a gateway: it is no workload.
-fn stand_in<'a>(gateway: &Gateway, weight: u32, view: &NetworkView, form: Form) -> Member<'a> {
+fn stand_in<'a>(gateway: &Gateway, weight: u32) -> Member<'a> {
     let labels: Labels = [(NETWORK, &gateway.network), (CLUSTER, &gateway.cluster)]
         .into_iter()
         .filter(|(_, v)| !v.is_empty())
         .map(|(k, v)| (k.to_owned(), v.to_string()))
         .collect();
     let address = group::at(group::socket(&gateway.address, gateway.port));
-    let cluster = if form.is_inline() { "" } else { &view.cluster };
     Member {
         message: LbEndpoint {
             health_status: HealthStatus::Unknown.into(),
-            metadata: metadata(true, Some(format!(";;;;{cluster}"))),
+            metadata: metadata(true, Some(format!(";;;;{}", gateway.cluster))),
             ..group::host(address)
         },
         weight,

@@ -7,13 +7,7 @@ fn gateway(address: &str, network: &str, cluster: &str) -> Gateway {
 }
 
 fn view(gateways: Vec<Gateway>) -> NetworkView {
-    NetworkView {
-        network: "home".into(),
-        cluster: "c".into(),
-        requested: Vec::new(),
-        families: IpFamilies::V4,
-        gateways,
-    }
+    NetworkView { network: "home".into(), requested: Vec::new(), families: IpFamilies::V4, gateways }
 }
 
 fn through(route: Route<'_>) -> Option<Vec<&str>> {
