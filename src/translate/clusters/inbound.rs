@@ -177,7 +177,9 @@ pub(super) fn cluster(key: &InboundKey) -> Built<Cluster> {
     let pool = ingress_pool(port).or(key.pool.as_deref()).or(policy.connection_pool);
     pool::apply(&mut draft, pool, policy.retry_budget, mesh);
     let facts = Facts::default().services(port.services.iter().map(|s| &**s));
-    draft.cluster.metadata = facts.rule(key.rule.as_ref().map(|r| &r.rule.source)).message();
+    // A rule without a policy of its own is not named, though its subsets may shape outbound clusters.
+    let shaping = key.rule.as_ref().filter(|r| r.rule.spec.traffic_policy.is_some());
+    draft.cluster.metadata = facts.rule(shaping.map(|r| &r.rule.source)).message();
     if key.destination == Destination::Unknown {
         note_unknown(&mut draft, port);
     }
