@@ -1,0 +1,260 @@
+//! What a router opens for the Gateways that apply to it, and where requests go.
+
+use std::error::Error;
+
+use model::Proxy;
+use model::endpoint::Locality;
+use serde_json::{Value, json};
+use testkit::compare::Dump;
+use testkit::mesh::{dump, mesh, plans};
+use translate::{Key, listeners};
+
+type Outcome = Result<(), Box<dyn Error>>;
+
+/// A router at 10.1.0.1 whose Service has port 80 on 8080.
+const ROUTER: &str = "
+apiVersion: v1
+kind: Service
+metadata: {name: gate, namespace: edge}
+spec:
+  clusterIP: 10.96.0.9
+  selector: {app: gate}
+  ports: [{name: http, port: 80, targetPort: 8080}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: gate-1, namespace: edge, labels: {app: gate}}
+spec: {containers: [{name: proxy}]}
+status: {phase: Running, podIP: 10.1.0.1, podIPs: [{ip: 10.1.0.1}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: shop, namespace: shop}
+spec: {clusterIP: 10.96.0.10, ports: [{name: http, port: 8000}]}
+";
+
+fn router(metadata: &Value) -> Result<Proxy, Box<dyn Error>> {
+    Ok(Proxy::parse("router~10.1.0.1~gate-1.edge~edge.svc.cluster.local", metadata, Locality::default())?)
+}
+
+/// A Gateway for the router, created so many seconds into the year.
+fn gateway(name: &str, age: u8, servers: &str) -> String {
+    format!(
+        "
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {{name: {name}, namespace: edge, creationTimestamp: \"2026-01-01T00:00:{age:02}Z\"}}
+spec:
+  selector: {{app: gate}}
+  servers:
+{servers}
+"
+    )
+}
+
+/// A VirtualService in the namespace `shop`.
+fn rule(name: &str, spec: &str) -> String {
+    format!(
+        "
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: {name}, namespace: shop}}
+spec: {{{spec}}}
+"
+    )
+}
+
+fn sent(yaml: &[&str]) -> Result<Dump, Box<dyn Error>> {
+    let all: Vec<&str> = std::iter::once(ROUTER).chain(yaml.iter().copied()).collect();
+    Ok(dump(&*mesh(&all)?, &router(&json!({}))?))
+}
+
+/// What the owners of the objects are told when the router's listeners are built: field and message.
+fn told(yaml: &[&str]) -> Result<Vec<(String, String)>, Box<dyn Error>> {
+    let all: Vec<&str> = std::iter::once(ROUTER).chain(yaml.iter().copied()).collect();
+    let mut told = Vec::new();
+    for plan in plans(&*mesh(&all)?, &router(&json!({}))?) {
+        for (_, key) in plan.listeners.iter() {
+            if let Key::Listener(key) = key {
+                told.extend(listeners::build(key).problems.into_iter().map(|p| (p.field, p.message)));
+            }
+        }
+    }
+    Ok(told)
+}
+
+fn names(dump: &Dump, kind: &str) -> Vec<String> {
+    dump.get(kind).into_iter().flat_map(|d| d.keys().cloned()).collect()
+}
+
+fn get(dump: &Dump, kind: &str, name: &str) -> Value {
+    dump.get(kind).and_then(|d| d.get(name)).cloned().unwrap_or_default()
+}
+
+/// The virtual hosts of a configuration: name and domains.
+fn hosts(dump: &Dump, name: &str) -> Vec<(String, Value)> {
+    let routes = get(dump, "rds", name);
+    let hosts = routes["virtualHosts"].as_array().into_iter().flatten();
+    hosts.map(|h| (h["name"].as_str().unwrap_or_default().to_owned(), h["domains"].clone())).collect()
+}
+
+/// The server names of each chain of a listener.
+fn server_names(dump: &Dump, name: &str) -> Vec<Value> {
+    let listener = get(dump, "lds", name);
+    let chains = listener["filterChains"].as_array().into_iter().flatten();
+    chains.map(|c| c["filterChainMatch"]["serverNames"].clone()).collect()
+}
+
+#[test]
+fn a_server_listens_on_the_target_port_of_the_service_else_on_its_own_number() -> Outcome {
+    let servers = "
+  - {port: {number: 80, name: http, protocol: HTTP}, hosts: ['*']}
+  - {port: {number: 9090, name: http-2, protocol: HTTP}, hosts: ['*']}";
+    let dump = sent(&[&gateway("a", 1, servers)])?;
+    assert_eq!(names(&dump, "lds"), ["0.0.0.0_8080", "0.0.0.0_9090"]);
+    assert_eq!(names(&dump, "rds"), ["http.8080", "http.9090"]);
+    assert_eq!(hosts(&dump, "http.8080"), [("blackhole:80".to_owned(), json!(["*"]))]);
+    Ok(())
+}
+
+#[test]
+fn rules_for_one_host_are_joined_and_what_takes_everything_comes_last() -> Outcome {
+    let servers = "  - {port: {number: 80, name: http, protocol: HTTP}, hosts: ['*.example']}";
+    let all = "hosts: [a.example], gateways: [edge/g], http: [{route: [{destination: {host: shop}}]}]";
+    let some = "hosts: [a.example], gateways: [edge/g], http: [{match: [{uri: {prefix: /b}}], route: [{destination: {host: shop, subset: v2}}]}]";
+    let dump = sent(&[&gateway("g", 1, servers), &rule("a", all), &rule("b", some)])?;
+    let routes = get(&dump, "rds", "http.8080");
+    let of_host = routes["virtualHosts"][0]["routes"].as_array().cloned().unwrap_or_default();
+    let clusters: Vec<_> = of_host.iter().map(|r| r["route"]["cluster"].clone()).collect();
+    let host = "shop.shop.svc.cluster.local";
+    assert_eq!(clusters, [format!("outbound|8000|v2|{host}"), format!("outbound|8000||{host}")]);
+    Ok(())
+}
+
+#[test]
+fn hosts_with_the_same_routes_share_a_virtual_host_named_after_the_most_specific() -> Outcome {
+    let servers = "  - {port: {number: 80, name: http, protocol: HTTP}, hosts: ['*']}";
+    let spec = "hosts: ['*.example', a.example, long.example], gateways: [edge/g], http: [{route: [{destination: {host: shop}}]}]";
+    let dump = sent(&[&gateway("g", 1, servers), &rule("a", spec)])?;
+    let expected = json!(["long.example", "a.example", "*.example"]);
+    assert_eq!(hosts(&dump, "http.8080"), [("long.example:80".to_owned(), expected)]);
+    Ok(())
+}
+
+#[test]
+fn a_host_of_a_namespace_lets_only_its_rules_in() -> Outcome {
+    let servers = "
+  - {port: {number: 80, name: http, protocol: HTTP}, hosts: [shop/a.example, ./b.example]}";
+    let spec =
+        "hosts: [a.example, b.example], gateways: [edge/g], http: [{route: [{destination: {host: shop}}]}]";
+    let dump = sent(&[&gateway("g", 1, servers), &rule("a", spec)])?;
+    assert_eq!(hosts(&dump, "http.8080"), [("a.example:80".to_owned(), json!(["a.example"]))]);
+    Ok(())
+}
+
+#[test]
+fn plain_requests_are_redirected_even_for_hosts_without_rules() -> Outcome {
+    let servers = "
+  - port: {number: 80, name: http, protocol: HTTP}
+    hosts: [A.example]
+    tls: {httpsRedirect: true}";
+    let dump = sent(&[&gateway("g", 1, servers)])?;
+    let host = &get(&dump, "rds", "http.8080")["virtualHosts"][0];
+    assert_eq!(host["requireTls"], "ALL");
+    assert_eq!(host["domains"], json!(["a.example"]));
+    Ok(())
+}
+
+#[test]
+fn a_host_that_an_older_tls_server_has_costs_the_younger_server_all_of_its_hosts() -> Outcome {
+    let server = |port: &str, hosts: &str| {
+        format!(
+            "  - {{port: {{number: 443, name: {port}, protocol: HTTPS}}, hosts: [{hosts}], tls: {{mode: SIMPLE, credentialName: c}}}}"
+        )
+    };
+    let old = gateway("old", 1, &server("one", "a.example"));
+    let young = gateway("young", 2, &server("two", "b.example, a.example"));
+    let dump = sent(&[&young, &old])?;
+    assert_eq!(server_names(&dump, "0.0.0.0_443"), [json!(["a.example"])]);
+    let told = told(&[&young, &old])?;
+    let [(field, message)] = told.as_slice() else { return Err(format!("{told:?}").into()) };
+    assert_eq!(field, "spec.servers[0].hosts");
+    assert!(message.contains("a.example"), "{message}");
+    Ok(())
+}
+
+#[test]
+fn servers_that_envoy_could_not_open_are_left_out_and_their_owner_told() -> Outcome {
+    let servers = "
+  - {port: {number: 80, name: http, protocol: HTTP}, hosts: ['*']}
+  - {port: {number: 81, name: http-1, protocol: HTTP}, bind: localhost, hosts: ['*']}
+  - {port: {number: 0, name: http-2, protocol: HTTP}, hosts: ['*']}
+  - {port: {number: 80, name: tcp, protocol: TCP}, hosts: ['*']}";
+    let g = gateway("g", 1, servers);
+    assert_eq!(names(&sent(&[&g])?, "lds"), ["0.0.0.0_8080"]);
+    let fields: Vec<String> = told(&[&g])?.into_iter().map(|(field, _)| field).collect();
+    assert_eq!(fields, ["spec.servers[1].bind", "spec.servers[2].port", "spec.servers[3].port"]);
+    Ok(())
+}
+
+#[test]
+fn names_that_envoy_cannot_match_are_left_out_of_chains() -> Outcome {
+    let servers = "
+  - {port: {number: 443, name: tls, protocol: TLS}, hosts: ['*'], tls: {mode: PASSTHROUGH}}";
+    let spec = "hosts: ['*'], gateways: [edge/g], tls: [
+      {match: [{sniHosts: ['*bad.example', a.example]}], route: [{destination: {host: shop}}]},
+      {match: [{sniHosts: [b.example, a.example]}], route: [{destination: {host: shop}}]},
+      {match: [{sniHosts: ['*.example']}], route: [{destination: {host: shop}}]}]";
+    let objects = [gateway("g", 1, servers), rule("a", spec)];
+    let objects: Vec<&str> = objects.iter().map(String::as_str).collect();
+    let dump = sent(&objects)?;
+    // The second match names a host that is taken: as in the reference it goes as a whole.
+    assert_eq!(server_names(&dump, "0.0.0.0_443"), [json!(["a.example"]), json!(["*.example"])]);
+    assert_eq!(told(&objects)?.len(), 2);
+    Ok(())
+}
+
+#[test]
+fn a_tcp_server_opens_only_with_a_route_and_goes_to_the_only_port_of_its_service() -> Outcome {
+    let servers = "
+  - {port: {number: 5000, name: tcp, protocol: TCP}, hosts: [a.example]}
+  - {port: {number: 5001, name: tcp-1, protocol: TCP}, hosts: [b.example]}";
+    let spec = "hosts: [a.example], gateways: [edge/g], tcp: [{match: [{port: 5000}], route: [{destination: {host: shop}}]}]";
+    let dump = sent(&[&gateway("g", 1, servers), &rule("a", spec)])?;
+    assert_eq!(names(&dump, "lds"), ["0.0.0.0_5000"]);
+    let filter = &get(&dump, "lds", "0.0.0.0_5000")["filterChains"][0]["filters"][0]["typedConfig"];
+    assert_eq!(filter["cluster"], "outbound|8000||shop.shop.svc.cluster.local");
+    Ok(())
+}
+
+#[test]
+fn clients_may_show_a_certificate_where_it_is_optional() -> Outcome {
+    let servers = "
+  - port: {number: 443, name: https, protocol: HTTPS}
+    hosts: ['*']
+    tls: {mode: OPTIONAL_MUTUAL, credentialName: c, caCertCredentialName: roots, subjectAltNames: [x]}";
+    let dump = sent(&[&gateway("g", 1, servers)])?;
+    let listener = get(&dump, "lds", "0.0.0.0_443");
+    let context = &listener["filterChains"][0]["transportSocket"]["typedConfig"];
+    assert_eq!(context["requireClientCertificate"], false);
+    let common = &context["commonTlsContext"];
+    assert_eq!(common["tlsCertificateSdsSecretConfigs"][0]["name"], "kubernetes://c");
+    let combined = &common["combinedValidationContext"];
+    assert_eq!(combined["validationContextSdsSecretConfig"]["name"], "kubernetes://roots");
+    assert_eq!(combined["defaultValidationContext"]["matchSubjectAltNames"], json!([{"exact": "x"}]));
+    Ok(())
+}
+
+#[test]
+fn a_router_that_an_owner_manages_is_not_opened_from_other_namespaces() -> Outcome {
+    let servers = "  - {port: {number: 81, name: http, protocol: HTTP}, hosts: ['*']}";
+    let foreign = gateway("foreign", 1, servers).replace("namespace: edge", "namespace: other");
+    let managed = gateway("managed", 2, "  - {port: {number: 80, name: http, protocol: HTTP}, hosts: ['*']}")
+        .replace(
+            "name: managed,",
+            "name: managed, annotations: {internal.istio.io/gateway-service: gate.edge.svc.cluster.local},",
+        );
+    assert_eq!(names(&sent(&[&foreign])?, "lds"), ["0.0.0.0_81"]);
+    assert_eq!(names(&sent(&[&foreign, &managed])?, "lds"), ["0.0.0.0_8080"]);
+    Ok(())
+}
