@@ -36,9 +36,9 @@ pub(crate) struct Merged<'a> {
     pub(crate) problems: Vec<Problem>,
 }
 
-/// Puts the servers of Gateways together, oldest Gateway first.
-pub(super) fn merge<'a>(gateways: &[Selected<'a, '_>]) -> Merged<'a> {
-    let mut merger = Merger::default();
+/// Puts the servers of Gateways together, oldest Gateway first; `any` is the address that an empty `bind` stands for.
+pub(super) fn merge<'a>(gateways: &[Selected<'a, '_>], any: &'a str) -> Merged<'a> {
+    let mut merger = Merger { any, ..Merger::default() };
     for selected in gateways {
         let gateway = selected.gateway;
         let gateway_name: Arc<str> = format!("{}/{}", gateway.namespace(), gateway.name()).into();
@@ -87,6 +87,7 @@ fn unusable(server: &Server<'_>) -> Option<Problem> {
 #[derive(Default)]
 struct Merger<'a> {
     merged: Merged<'a>,
+    any: &'a str,
     /// Where the servers of a port and address are among the listeners.
     places: BTreeMap<(u16, &'a str), usize>,
     /// Hosts that are taken by servers with TLS settings.
@@ -131,6 +132,18 @@ impl<'a> Merger<'a> {
                 );
                 return Some(server.problem(".hosts", message, "remove the host from one of the servers"));
             }
+        }
+        let other = match bind {
+            "" => self.any,
+            bind if bind == self.any => "",
+            _ => bind,
+        };
+        if let Some(first) = self.servers(port, other).first().filter(|_| other != bind) {
+            let message = format!(
+                "port {port} of all addresses is open already (server {} of {}); the server is left out",
+                first.index, first.gateway_name
+            );
+            return Some(server.problem(".bind", message, "write bind as that server does"));
         }
         let first = self.servers(port, bind).first()?;
         let together = match (first.carries(), server.carries()) {

@@ -17,11 +17,13 @@ pub use virtual_host::GatewayHost;
 
 use crate::class::OwnView;
 use crate::context::Context;
+use crate::listeners::outbound::Wildcard;
 use crate::workload;
 use merge::Merged;
 
 /// The servers of a router, those that clash with older ones left out.
 pub(crate) fn merged<'a>(context: &Context<'a>, view: &OwnView) -> Merged<'a> {
     let targets = workload::targets(context.mesh, view);
-    merge::merge(&select::select(context, view, &targets))
+    let any = &Wildcard::of(view.shared.families).any;
+    merge::merge(&select::select(context, view, &targets), any)
 }

@@ -3,25 +3,14 @@
 use model::Ref;
 use model::mesh::VirtualServiceEntry;
 use model::service::Service;
-use model::visibility::ExportTo;
 
 use crate::context::Context;
 
-/// The VirtualServices that are bound to a Gateway (`<namespace>/<name>`) and seen by the router: those that only the
-/// router's namespace sees first, then those exported to named namespaces, then all others; each oldest first.
+/// The VirtualServices that are bound to a Gateway (`<namespace>/<name>`) and seen by the router.
 pub(crate) fn of_gateway<'a>(context: &Context<'a>, gateway: &str) -> Vec<&'a Ref<VirtualServiceEntry>> {
-    let namespace = &*context.view.namespace;
-    let all = context.mesh.virtual_services.all().iter();
-    let mut bound: Vec<_> = all
-        .filter(|v| v.export_to.visible_to(namespace))
-        .filter(|v| v.config.spec.gateways.iter().any(|name| name == gateway))
-        .collect();
-    bound.sort_by_key(|v| match &v.export_to {
-        ExportTo::All => 2,
-        exported if exported.is_private(v.config.namespace()) => 0,
-        _ => 1,
-    });
-    bound
+    let mut seen = context.mesh.virtual_services.visible_to(&context.view.namespace, None);
+    seen.retain(|v| v.applies_to(gateway));
+    seen
 }
 
 /// The service that a VirtualService of `namespace` means by a host when a router applies it: that of the

@@ -189,11 +189,14 @@ fn servers_that_envoy_could_not_open_are_left_out_and_their_owner_told() -> Outc
   - {port: {number: 80, name: http, protocol: HTTP}, hosts: ['*']}
   - {port: {number: 81, name: http-1, protocol: HTTP}, bind: localhost, hosts: ['*']}
   - {port: {number: 0, name: http-2, protocol: HTTP}, hosts: ['*']}
-  - {port: {number: 80, name: tcp, protocol: TCP}, hosts: ['*']}";
+  - {port: {number: 80, name: tcp, protocol: TCP}, hosts: ['*']}
+  - {port: {number: 80, name: http-4, protocol: HTTP}, bind: 0.0.0.0, hosts: ['*']}
+  - {port: {number: 80, name: http-5, protocol: HTTP}, bind: 10.1.0.1, hosts: ['*']}";
     let g = gateway("g", 1, servers);
-    assert_eq!(names(&sent(&[&g])?, "lds"), ["0.0.0.0_8080"]);
+    assert_eq!(names(&sent(&[&g])?, "lds"), ["0.0.0.0_8080", "10.1.0.1_8080"]);
     let fields: Vec<String> = told(&[&g])?.into_iter().map(|(field, _)| field).collect();
-    assert_eq!(fields, ["spec.servers[1].bind", "spec.servers[2].port", "spec.servers[3].port"]);
+    let wrong = ["[1].bind", "[2].port", "[3].port", "[4].bind"];
+    assert_eq!(fields, wrong.map(|field| format!("spec.servers{field}")));
     Ok(())
 }
 

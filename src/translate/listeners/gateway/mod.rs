@@ -6,6 +6,7 @@ mod chain;
 mod forward;
 mod key;
 mod plan;
+mod taken;
 mod tls;
 
 use std::sync::Arc;

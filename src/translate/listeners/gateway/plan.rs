@@ -1,6 +1,5 @@
 //! Plans the listeners of a gateway: the chains of each server in order.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use api::Problem;
@@ -12,6 +11,7 @@ use super::Planned;
 use super::chain::{Content, GatewayChain};
 use super::forward::{Forwarder, Forwarding};
 use super::key::GatewayKey;
+use super::taken::Taken;
 use super::tls::ServerTls;
 use crate::class::OwnView;
 use crate::clusters::outbound::subsets;
@@ -23,21 +23,25 @@ use crate::key::Key;
 use crate::listeners::ListenerKey;
 use crate::listeners::outbound::{OutboundDefaults, Wildcard};
 
+/// The first port that needs no privileges.
+const FIRST_UNPRIVILEGED: u16 = 1024;
+
 /// Plans the listeners. What is wrong with servers is told by the listener of their port, else by the first one.
 pub(super) fn listeners(context: &Context<'_>, view: &OwnView, merged: &Merged<'_>) -> Planned {
     let defaults = Ref::new(OutboundDefaults::of(context));
-    let opened: Vec<&Listening<'_>> =
-        merged.listeners.iter().filter(|l| !view.shared.unprivileged || l.port >= 1024).collect();
     let mut keys = Vec::new();
     let mut problems = merged.problems.clone();
-    for listening in opened {
+    for listening in &merged.listeners {
+        if view.shared.unprivileged && listening.port < FIRST_UNPRIVILEGED {
+            problems.extend(listening.servers.iter().map(|s| no_right(s, listening.port)));
+            continue;
+        }
         let mut planner = Planner {
             context,
             view,
             listening,
             defaults: &defaults,
-            names: BTreeSet::new(),
-            takes_all: false,
+            taken: Taken::default(),
             chains: Vec::new(),
             problems: Vec::new(),
         };
@@ -61,16 +65,18 @@ pub(super) fn listeners(context: &Context<'_>, view: &OwnView, merged: &Merged<'
         .collect()
 }
 
+fn no_right(server: &Server<'_>, port: u16) -> Problem {
+    let message = format!("a router without privileges cannot open port {port}; the server is left out");
+    server.problem(".port", message, "map the port to a target port of 1024 or above")
+}
+
 /// The chains of one listener.
 struct Planner<'a> {
     context: &'a Context<'a>,
     view: &'a OwnView,
     listening: &'a Listening<'a>,
     defaults: &'a Ref<OutboundDefaults>,
-    /// Names that some chain takes.
-    names: BTreeSet<String>,
-    /// Whether some chain takes all other names.
-    takes_all: bool,
+    taken: Taken,
     chains: Vec<GatewayChain>,
     problems: Vec<Problem>,
 }
@@ -136,7 +142,7 @@ impl<'a> Planner<'a> {
         let ends = matches!(carries, Carries::Https | Carries::Tls);
         let settings = server.tls().filter(|_| ends);
         let names = if ends { hosts::server_names(&server.hosts) } else { Vec::new() };
-        if let Some(server_names) = self.claim(server, names) {
+        if let Some(server_names) = self.taken.claim(server, &mut self.problems, names) {
             let tls = settings.map(|settings| self.tls(server, settings));
             self.chains.push(GatewayChain { server_names, mesh_only: false, tls, content, sources });
         }
@@ -162,7 +168,7 @@ impl<'a> Planner<'a> {
             }
             for tls in &spec.tls {
                 for matched in tls.r#match.iter().filter(|m| fits(server, m.port, &m.gateways)) {
-                    if let Some(taken) = matched.sni_hosts.iter().find(|name| self.names.contains(*name)) {
+                    if let Some(taken) = matched.sni_hosts.iter().find(|name| self.taken.has(name)) {
                         let message = format!(
                             "SNI host {taken:?} of VirtualService {}/{} is taken on port {}; the match is left out",
                             rule.config.namespace(),
@@ -179,7 +185,9 @@ impl<'a> Planner<'a> {
                     };
                     let any = matched.sni_hosts.iter().any(|name| name == "*");
                     let names = if any { Vec::new() } else { matched.sni_hosts.clone() };
-                    let Some(server_names) = self.claim(server, names) else { continue };
+                    let Some(server_names) = self.taken.claim(server, &mut self.problems, names) else {
+                        continue;
+                    };
                     sources.push(server.gateway.source.clone());
                     let content = Content::Tcp(Box::new(forward));
                     self.chains.push(GatewayChain {
@@ -208,7 +216,12 @@ impl<'a> Planner<'a> {
                 for subset in std::iter::once("").chain(subsets(rule)) {
                     let (name, Forwarding { forward, mut sources }) =
                         forwarder.spelt(service, port, subset, rule);
-                    let Some(server_names) = self.claim(server, vec![name]) else { continue };
+                    // Another server of the port that covers the host leads to the same cluster.
+                    if self.taken.has(&name) {
+                        continue;
+                    }
+                    let claimed = self.taken.claim(server, &mut self.problems, vec![name]);
+                    let Some(server_names) = claimed else { continue };
                     sources.push(server.gateway.source.clone());
                     self.chains.push(GatewayChain {
                         server_names,
@@ -220,38 +233,6 @@ impl<'a> Planner<'a> {
                 }
             }
         }
-    }
-
-    /// The names that are still free, for one more chain; `None` if there are none. Envoy refuses a listener of which
-    /// two chains match alike.
-    fn claim(&mut self, server: &Server<'_>, names: Vec<String>) -> Option<Vec<String>> {
-        if names.is_empty() {
-            if self.takes_all {
-                let message =
-                    "another chain takes all connections already; the server is left out".to_owned();
-                self.problems.push(server.problem(".hosts", message, "name hosts in place of *"));
-                return None;
-            }
-            self.takes_all = true;
-            return Some(names);
-        }
-        let (usable, unusable): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| is_server_name(name));
-        if !unusable.is_empty() {
-            let message = format!("{unusable:?} cannot be told by TLS and are left out");
-            self.problems.push(server.problem(
-                ".hosts",
-                message,
-                "begin wildcards with *. and no other label",
-            ));
-        }
-        let free: Vec<String> = usable.into_iter().filter(|name| self.names.insert(name.clone())).collect();
-        if free.is_empty() {
-            let message =
-                "no name is left that no other server of the port has; the server is left out".to_owned();
-            self.problems.push(server.problem(".hosts", message, "name each host once"));
-            return None;
-        }
-        Some(free)
     }
 
     /// Notes that the shared chain came from this server too.
@@ -286,11 +267,6 @@ impl<'a> Planner<'a> {
             problems: self.problems,
         }
     }
-}
-
-/// Whether Envoy takes a name for a chain: it refuses listeners with wildcards for a part of a label.
-fn is_server_name(name: &str) -> bool {
-    !name.contains('*') || name.starts_with("*.")
 }
 
 /// Whether the parts of a match hold that the server decides.
