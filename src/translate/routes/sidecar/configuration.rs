@@ -1,5 +1,6 @@
 //! The virtual hosts of one route configuration: which services and hosts it has, with which routes and domains.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
@@ -84,10 +85,9 @@ impl<'a> Configuration<'a> {
     }
 
     /// The keys, sorted by name.
-    pub(super) fn virtual_hosts(&self) -> Vec<Ref<VirtualHostKey>> {
-        let mut hosts: Vec<&Planned<'_>> = self.planned.iter().collect();
-        hosts.sort_by(|a, b| a.name().cmp(b.name()));
-        hosts.into_iter().map(|p| Ref::new(VirtualHostKey::Hosted(p.hosted.clone()))).collect()
+    pub(super) fn into_virtual_hosts(mut self) -> Vec<Ref<VirtualHostKey>> {
+        self.planned.sort_by(|a, b| a.by_name(b));
+        self.planned.into_iter().map(|p| Ref::new(VirtualHostKey::Hosted(p.hosted))).collect()
     }
 
     /// Services whose protocol is told by inspection, with their port and the virtual host that they have alone.
@@ -102,14 +102,27 @@ impl<'a> Configuration<'a> {
 }
 
 impl Planned<'_> {
-    /// What sorts it among the others: the bytes of `<host>:<port>`.
-    fn name(&self) -> impl Iterator<Item = u8> + '_ {
-        let (host, port) = match &self.hosted.host {
-            Host::Service(host) => (&*host.service.host, host.port),
-            Host::Alone(service, port) => (&*service.host, *port),
-            Host::Named(host) => (&*host.host, host.port),
-        };
-        host.bytes().chain([b':']).chain(port.to_be_bytes())
+    /// The order of the names, which are `<host>:<port>`, without writing them.
+    fn by_name(&self, other: &Self) -> Ordering {
+        let ((a, a_port), (b, b_port)) = (self.place(), other.place());
+        let common = a.len().min(b.len());
+        let (a, b) = (a.as_bytes(), b.as_bytes());
+        a.get(..common).cmp(&b.get(..common)).then_with(|| {
+            // The shorter host goes on with its colon.
+            match a.get(common).map(|c| c.cmp(&b':')).or_else(|| b.get(common).map(|c| b':'.cmp(c))) {
+                Some(order) => order,
+                None if a_port == b_port => Ordering::Equal,
+                None => a_port.to_string().cmp(&b_port.to_string()),
+            }
+        })
+    }
+
+    fn place(&self) -> (&str, u16) {
+        match &self.hosted.host {
+            Host::Service(host) => (&host.service.host, host.port),
+            Host::Alone(service, port) => (&service.host, *port),
+            Host::Named(host) => (&host.host, host.port),
+        }
     }
 }
 

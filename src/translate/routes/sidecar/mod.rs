@@ -143,24 +143,24 @@ pub fn plan(context: &Context<'_>) -> Vec<(Arc<str>, Key)> {
             Serves::Port(port) => {
                 if claimed.insert(port) {
                     let configuration = Configuration::of_port(&common, &egress, port);
-                    planned.push(whole(&common, port.to_string().into(), &configuration));
                     planned.extend(alone(&configuration));
+                    planned.push(whole(&common, port.to_string().into(), configuration));
                 }
             }
             Serves::AllPorts(name) => {
-                planned.push(whole(&common, name, &Configuration::of_all_ports(&common, &egress)));
+                planned.push(whole(&common, name, Configuration::of_all_ports(&common, &egress)));
             }
             Serves::EachPort => {
                 for port in egress.table.ports().filter(|p| !claimed.contains(p)) {
                     let configuration = Configuration::of_port(&common, &egress, port);
-                    if egress.table.asked_by_number(port) {
-                        planned.push(whole(&common, port.to_string().into(), &configuration));
-                    }
                     planned.extend(alone(&configuration));
+                    if egress.table.asked_by_number(port) {
+                        planned.push(whole(&common, port.to_string().into(), configuration));
+                    }
                 }
                 if http_proxy(context) {
                     let configuration = Configuration::of_all_ports(&common, &egress);
-                    planned.push(whole(&common, "http_proxy".into(), &configuration));
+                    planned.push(whole(&common, "http_proxy".into(), configuration));
                 }
                 // What comes after a listener for every port is never asked.
                 break;
@@ -179,8 +179,8 @@ fn http_proxy(context: &Context<'_>) -> bool {
 }
 
 /// A configuration of all its virtual hosts.
-fn whole(common: &Common<'_>, name: Arc<str>, configuration: &Configuration<'_>) -> (Arc<str>, Key) {
-    let mut virtual_hosts = configuration.virtual_hosts();
+fn whole(common: &Common<'_>, name: Arc<str>, configuration: Configuration<'_>) -> (Arc<str>, Key) {
+    let mut virtual_hosts = configuration.into_virtual_hosts();
     virtual_hosts.push(common.catch_all.clone());
     let key = RouteKey { name: Arc::clone(&name), virtual_hosts };
     (name, Key::Route(Ref::new(key)))

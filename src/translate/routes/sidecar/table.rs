@@ -21,7 +21,7 @@ pub(super) struct Candidate<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Table<'a> {
     by_port: BTreeMap<u16, Vec<Candidate<'a>>>,
-    /// The ports of each host; never iterated.
+    /// The ports of each host, whatever they carry; never iterated.
     by_host: HashMap<&'a str, Vec<Candidate<'a>>>,
     /// Hosts of services with ports that carry no HTTP: nobody else has these hosts there.
     opaque: BTreeMap<u16, HashSet<&'a str>>,
@@ -32,27 +32,34 @@ pub(super) struct Table<'a> {
 impl<'a> Table<'a> {
     pub(super) fn new(context: &Context<'a>, listener: &'a EgressListener) -> Self {
         let mut table = Self::default();
-        for scoped in listener.services.iter().filter(|s| s.service.resolution != Resolution::Alias) {
-            let service = &scoped.service;
-            let wildcard = has_no_address(context, service);
-            let mut candidates: Vec<Candidate<'a>> = Vec::new();
+        let services = || listener.services.iter().filter(|s| s.service.resolution != Resolution::Alias);
+        for scoped in services() {
+            let candidates = table.by_host.entry(&scoped.service.host).or_default();
             for port in scoped.ports() {
-                let class = port.protocol.class();
-                let http = matches!(class, Class::Http | Class::Auto);
-                // Of several ports with one number the first counts.
-                if candidates.iter().any(|c| c.port.number == port.number) {
-                    continue;
+                let candidate = Candidate { service: &scoped.service, port };
+                // Of several ports of a service with one number the first counts, of several services of a host the last.
+                match candidates.iter_mut().find(|c| c.port.number == port.number) {
+                    Some(other) if !std::ptr::eq(other.service, &raw const scoped.service) => {
+                        *other = candidate
+                    }
+                    Some(_) => {}
+                    None => candidates.push(candidate),
                 }
-                if !http {
-                    table.opaque.entry(port.number).or_default().insert(&service.host);
-                    continue;
-                }
-                let candidate = Candidate { service, port };
-                candidates.push(candidate);
-                table.by_port.entry(port.number).or_default().push(candidate);
-                *table.by_number.entry(port.number).or_default() |= class == Class::Http || wildcard;
             }
-            table.by_host.entry(&service.host).or_insert(candidates);
+        }
+        for scoped in services() {
+            let wildcard = has_no_address(context, &scoped.service);
+            let all = table.by_host.get(&*scoped.service.host).map_or(&[][..], Vec::as_slice);
+            for candidate in all.iter().filter(|c| std::ptr::eq(c.service, &raw const scoped.service)) {
+                let number = candidate.port.number;
+                let class = candidate.port.protocol.class();
+                if matches!(class, Class::Http | Class::Auto) {
+                    table.by_port.entry(number).or_default().push(*candidate);
+                    *table.by_number.entry(number).or_default() |= class == Class::Http || wildcard;
+                } else {
+                    table.opaque.entry(number).or_default().insert(&scoped.service.host);
+                }
+            }
         }
         table
     }
@@ -72,10 +79,11 @@ impl<'a> Table<'a> {
         self.by_port.get(&port).map_or(&[], Vec::as_slice)
     }
 
-    /// The ports of the services with a host: all, or one.
+    /// The ports of the services with a host that may carry HTTP: all, or one.
     pub(super) fn of_host(&self, host: &str, port: Option<u16>) -> impl Iterator<Item = Candidate<'a>> + '_ {
         let all = self.by_host.get(host).map_or(&[][..], Vec::as_slice);
-        all.iter().copied().filter(move |c| port.is_none_or(|p| c.port.number == p))
+        let http = |c: &Candidate<'a>| matches!(c.port.protocol.class(), Class::Http | Class::Auto);
+        all.iter().copied().filter(http).filter(move |c| port.is_none_or(|p| c.port.number == p))
     }
 
     /// Whether the service with a host has the port, or any if none is given, for other than HTTP.
