@@ -85,9 +85,14 @@ impl<'a> Configuration<'a> {
     }
 
     /// The keys, sorted by name.
-    pub(super) fn into_virtual_hosts(mut self) -> Vec<Ref<VirtualHostKey>> {
-        self.planned.sort_by(|a, b| a.by_name(b));
-        self.planned.into_iter().map(|p| Ref::new(VirtualHostKey::Hosted(p.hosted))).collect()
+    pub(super) fn into_virtual_hosts(self) -> Vec<Ref<VirtualHostKey>> {
+        let placed = self.planned.into_iter().map(|p| {
+            let (host, port) = p.place();
+            (Arc::clone(host), port, Ref::new(VirtualHostKey::Hosted(p.hosted)))
+        });
+        let mut placed: Vec<_> = placed.collect();
+        placed.sort_by(|(a, a_port, _), (b, b_port, _)| by_name((a, *a_port), (b, *b_port)));
+        placed.into_iter().map(|(_, _, key)| key).collect()
     }
 
     /// Services whose protocol is told by inspection, with their port and the virtual host that they have alone.
@@ -102,28 +107,27 @@ impl<'a> Configuration<'a> {
 }
 
 impl Planned<'_> {
-    /// The order of the names, which are `<host>:<port>`, without writing them.
-    fn by_name(&self, other: &Self) -> Ordering {
-        let ((a, a_port), (b, b_port)) = (self.place(), other.place());
-        let common = a.len().min(b.len());
-        let (a, b) = (a.as_bytes(), b.as_bytes());
-        a.get(..common).cmp(&b.get(..common)).then_with(|| {
-            // The shorter host goes on with its colon.
-            match a.get(common).map(|c| c.cmp(&b':')).or_else(|| b.get(common).map(|c| b':'.cmp(c))) {
-                Some(order) => order,
-                None if a_port == b_port => Ordering::Equal,
-                None => a_port.to_string().cmp(&b_port.to_string()),
-            }
-        })
-    }
-
-    fn place(&self) -> (&str, u16) {
+    fn place(&self) -> (&Arc<str>, u16) {
         match &self.hosted.host {
             Host::Service(host) => (&host.service.host, host.port),
             Host::Alone(service, port) => (&service.host, *port),
             Host::Named(host) => (&host.host, host.port),
         }
     }
+}
+
+/// The order of names, which are `<host>:<port>`, without writing them.
+fn by_name((a, a_port): (&str, u16), (b, b_port): (&str, u16)) -> Ordering {
+    let common = a.len().min(b.len());
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    a.get(..common).cmp(&b.get(..common)).then_with(|| {
+        // The shorter host goes on with its colon.
+        match a.get(common).map(|c| c.cmp(&b':')).or_else(|| b.get(common).map(|c| b':'.cmp(c))) {
+            Some(order) => order,
+            None if a_port == b_port => Ordering::Equal,
+            None => a_port.to_string().cmp(&b_port.to_string()),
+        }
+    })
 }
 
 /// The virtual host of a service.
@@ -167,4 +171,20 @@ fn named<'a>(
     let hosted =
         Hosted { host: Host::Named(named), routes, attempt_count: common.attempt_count, https_only: false };
     Planned { hosted, of: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_sorted_as_their_names_are() {
+        let places = [("a", 80), ("a", 443), ("a-b", 80), ("a.b", 80), ("a", 9), ("b", 1), ("*.x", 80)];
+        for a in places {
+            for b in places {
+                let written = format!("{}:{}", a.0, a.1).cmp(&format!("{}:{}", b.0, b.1));
+                assert_eq!(by_name(a, b), written, "{a:?} {b:?}");
+            }
+        }
+    }
 }
