@@ -7,6 +7,7 @@
 mod dirty;
 mod endpoints;
 mod interest;
+mod namespaces;
 mod next;
 mod pacing;
 mod problems;

@@ -1,5 +1,6 @@
 //! The next mesh: only the sections that the applied objects touch are rebuilt.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use api::Kind;
@@ -7,7 +8,7 @@ use model::mesh::{Changes, Gateways, PeerAuthentications, Services, Sidecars};
 use model::{Mesh, Ref};
 
 use crate::dirty::Dirty;
-use crate::tables::Tables;
+use crate::tables::{Id, Tables};
 use crate::{destination_rules, interest, virtual_services};
 
 /// A mesh and what differs from the one before it.
@@ -49,6 +50,7 @@ impl Tables {
             mesh.settings = self.settings.clone();
             changes.configuration = true;
         }
+        let resettled = ((dirty.settings || dirty.namespaces) && self.read_namespaces()) || resettled;
         let pods = self.update_pods(&mut mesh, dirty, resettled);
         let entries = self.update_workload_entries(&mut mesh, dirty);
         changes.workloads =
@@ -83,31 +85,36 @@ impl Tables {
     fn update_policies(&mut self, mesh: &mut Mesh, dirty: &Dirty, all: bool) -> bool {
         let mut changed = false;
         if all || dirty.virtual_services {
-            let built = virtual_services::build(self.virtual_services.values(), &mesh.settings);
+            let built = virtual_services::build(self.counted(&self.virtual_services), &mesh.settings);
             self.report_kind(Kind::VirtualService, built.problems);
             mesh.virtual_services = Arc::new(built.section);
             changed = true;
         }
         if all || dirty.destination_rules {
-            let built = destination_rules::build(self.destination_rules.values(), &mesh.settings);
+            let built = destination_rules::build(self.counted(&self.destination_rules), &mesh.settings);
             self.report_kind(Kind::DestinationRule, built.problems);
             mesh.destination_rules = Arc::new(built.section);
             changed = true;
         }
-        if dirty.gateways {
-            mesh.gateways = Arc::new(Gateways::new(self.gateways.values().cloned().collect()));
+        if all || dirty.gateways {
+            mesh.gateways = Arc::new(Gateways::new(self.counted(&self.gateways).cloned().collect()));
             changed = true;
         }
-        if dirty.sidecars {
-            mesh.sidecars = Arc::new(Sidecars::new(self.sidecars.values().cloned().collect()));
+        if all || dirty.sidecars {
+            mesh.sidecars = Arc::new(Sidecars::new(self.counted(&self.sidecars).cloned().collect()));
             changed = true;
         }
-        if dirty.peer_authentications {
-            let objects = self.peer_authentications.values().cloned().collect();
+        if all || dirty.peer_authentications {
+            let objects = self.counted(&self.peer_authentications).cloned().collect();
             mesh.peer_authentications = Arc::new(PeerAuthentications::new(objects));
             changed = true;
         }
         changed
+    }
+
+    /// The objects of one kind whose namespaces count.
+    fn counted<'a, S>(&'a self, objects: &'a BTreeMap<Id, S>) -> impl Iterator<Item = &'a S> {
+        objects.iter().filter(|(id, _)| self.said.discovers(&id.0)).map(|(_, object)| object)
     }
 
     fn finish(&mut self, mut mesh: Mesh, changes: Changes) -> Next {

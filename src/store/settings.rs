@@ -131,8 +131,12 @@ impl Tables {
         self.report(&key, problems);
     }
 
-    /// The network that an address lies in: by the registry of this cluster, else by the most specific range.
+    /// The network that an address lies in: that of the system namespace, else by the registry of this cluster, else
+    /// by the most specific range.
     pub(crate) fn network_of(&self, address: &str) -> String {
+        if !self.said.network.is_empty() {
+            return self.said.network.clone();
+        }
         let networks = &self.settings.networks.networks;
         let endpoints = || networks.iter().flat_map(|(name, n)| n.endpoints.iter().map(move |e| (name, e)));
         let registry = endpoints().find(|(_, e)| e.from_registry.as_deref() == Some(&*self.settings.cluster));

@@ -15,6 +15,7 @@ use model::service::Service as MeshService;
 use model::{Mesh, Ref};
 
 use crate::dirty::Dirty;
+use crate::namespaces::Said;
 use crate::next::Pending;
 use crate::settings::Options;
 
@@ -49,6 +50,8 @@ pub struct Tables {
     pub(crate) converted: BTreeMap<Id, Ref<MeshService>>,
     /// ServiceEntries as services, one for each host.
     pub(crate) converted_entries: BTreeMap<Id, Vec<Ref<MeshService>>>,
+    /// What the labels of namespaces say.
+    pub(crate) said: Said,
     /// The last settings, kept while the mesh ConfigMap does not parse.
     pub(crate) settings: Ref<Settings>,
     /// What is wrong with each object, as far as the store can tell.
@@ -80,6 +83,7 @@ impl Tables {
             converted: BTreeMap::new(),
             converted_entries: BTreeMap::new(),
             mesh: Arc::new(Mesh { settings: settings.clone(), ..Mesh::default() }),
+            said: Said::default(),
             settings,
             problems: BTreeMap::new(),
             dirty: Dirty::default(),

@@ -21,7 +21,8 @@ impl Tables {
             dirty.services.iter().cloned().collect()
         };
         for id in touched {
-            let converted = self.services.get(&id).map(|object| {
+            let object = self.services.get(&id).filter(|_| self.said.discovers(&id.0));
+            let converted = object.map(|object| {
                 let namespace = self.namespaces.get(&(Arc::from(""), Arc::clone(&id.0)));
                 Ref::new(kubernetes::convert(object, namespace.map(|n| &**n), &self.settings))
             });
@@ -40,9 +41,13 @@ impl Tables {
             dirty.service_entries.iter().cloned().collect()
         };
         for id in touched {
-            match self.service_entries.get(&id).cloned() {
+            let object = self.service_entries.get(&id).filter(|_| self.said.discovers(&id.0));
+            match object.cloned() {
                 Some(object) => {
-                    let (services, problems) = entry::convert(&object, &self.settings);
+                    let (mut services, problems) = entry::convert(&object, &self.settings);
+                    for service in &mut services {
+                        service.export_to = self.said.limit(service.export_to.clone(), &id.0);
+                    }
                     self.report(&object.source.key, problems);
                     self.converted_entries.insert(id, services.into_iter().map(Ref::new).collect());
                 }

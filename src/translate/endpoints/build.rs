@@ -38,7 +38,6 @@ pub fn build(key: &EndpointsKey) -> Built<ClusterLoadAssignment> {
     }
     if key.form.is_sni_dnat() {
         groups.iter_mut().for_each(|g| g.members.retain(|m| m.mtls));
-        groups.retain(|g| !g.members.is_empty());
     }
     priority::apply(&mut groups, key);
     let endpoints = groups.into_iter().map(Group::message).collect();

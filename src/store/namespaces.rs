@@ -1,0 +1,143 @@
+//! What the labels of namespaces say: whose objects count, who sees their ServiceEntries, the network of the cluster.
+//!
+//! Source: Istio `MeshConfig` (`discoverySelectors`, `serviceEntryVisibility`), `pkg/kube/namespace/filter.go`;
+//! `shared/spec/kubernetes.md` 1.11, `observed.md` 70.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use api::mesh_config::{
+    LabelSelector, LabelSelectorRequirement, ServiceEntryVisibility, Visibility, VisibilityMatch,
+};
+use model::Labels;
+use model::visibility::ExportTo;
+
+use crate::tables::Tables;
+
+/// Label of the system namespace: the network of its cluster.
+const NETWORK: &str = "topology.istio.io/network";
+
+/// What follows from the labels of namespaces.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Said {
+    /// The namespaces whose objects count; `None` for all.
+    discovered: Option<BTreeSet<Arc<str>>>,
+    /// Who sees ServiceEntries, where the mesh limits it: by namespace, and of all others.
+    visibility: Option<(BTreeMap<Arc<str>, Visibility>, Visibility)>,
+    /// The network of this cluster; empty if nothing says it.
+    pub(crate) network: String,
+}
+
+impl Said {
+    fn of(tables: &Tables) -> Self {
+        let mesh = &tables.settings.mesh;
+        let labels = || tables.namespaces.values().map(|n| (&n.meta.name, &n.meta.labels));
+        let selectors = &mesh.discovery_selectors;
+        let discovered = (!selectors.is_empty()).then(|| {
+            let chosen = labels().filter(|(_, labels)| selectors.iter().any(|s| selected(s, labels)));
+            chosen.map(|(name, _)| Arc::clone(name)).collect()
+        });
+        let visibility = mesh.service_entry_visibility.as_ref().filter(|v| v.apply_to_sidecars).map(|v| {
+            let of_labels = labels().map(|(name, labels)| (Arc::clone(name), visibility(v, labels)));
+            (of_labels.collect(), visibility(v, &Labels::new()))
+        });
+        let system = labels().find(|(name, _)| **name == tables.options.system_namespace);
+        let network = system.and_then(|(_, labels)| labels.get(NETWORK)).cloned().unwrap_or_default();
+        Self { discovered, visibility, network }
+    }
+
+    /// Whether the objects of a namespace count.
+    pub(crate) fn discovers(&self, namespace: &str) -> bool {
+        self.discovered.as_ref().is_none_or(|names| names.contains(namespace))
+    }
+
+    /// Who sees a ServiceEntry of a namespace that asks for `export_to`.
+    pub(crate) fn limit(&self, export_to: ExportTo, namespace: &Arc<str>) -> ExportTo {
+        let Some((named, others)) = &self.visibility else { return export_to };
+        match (named.get(namespace).unwrap_or(others), &export_to) {
+            (Visibility::Public | Visibility::VisibilityUnspecified, _) | (_, ExportTo::Nobody) => export_to,
+            (Visibility::None, _) => ExportTo::Nobody,
+            (Visibility::Namespace, _) if !export_to.visible_to(namespace) => ExportTo::Nobody,
+            (Visibility::Namespace, _) => ExportTo::Namespaces(BTreeSet::from([Arc::clone(namespace)])),
+        }
+    }
+}
+
+impl Tables {
+    /// Reads what namespaces say; true if it differs.
+    pub(crate) fn read_namespaces(&mut self) -> bool {
+        let said = Said::of(self);
+        let differs = said != self.said;
+        self.said = said;
+        differs
+    }
+}
+
+/// The first policy that matches, else the default.
+fn visibility(setting: &ServiceEntryVisibility, labels: &Labels) -> Visibility {
+    let matches = |m: &VisibilityMatch| m.namespace_selector.as_ref().is_none_or(|s| selected(s, labels));
+    let policy = setting.policies.iter().find(|p| p.matching_rules.iter().any(matches));
+    policy.map_or(setting.default_visibility, |p| p.visibility)
+}
+
+/// Whether a selector matches labels; an empty one matches all. An operator that Kubernetes has not matches nothing.
+fn selected(selector: &LabelSelector, labels: &Labels) -> bool {
+    let holds = |r: &LabelSelectorRequirement| {
+        let value = labels.get(&r.key);
+        match r.operator.as_str() {
+            "In" => value.is_some_and(|v| r.values.contains(v)),
+            "NotIn" => value.is_none_or(|v| !r.values.contains(v)),
+            "Exists" => value.is_some(),
+            "DoesNotExist" => value.is_none(),
+            _ => false,
+        }
+    };
+    model::config::selects(&selector.match_labels, labels) && selector.match_expressions.iter().all(holds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(pairs: &[(&str, &str)]) -> Labels {
+        pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+    }
+
+    #[test]
+    fn selectors_match_labels_and_expressions() {
+        let requires = |operator: &str| LabelSelector {
+            match_labels: labels(&[("mesh", "on")]),
+            match_expressions: vec![LabelSelectorRequirement {
+                key: "team".to_owned(),
+                operator: operator.to_owned(),
+                values: vec!["infra".to_owned()],
+            }],
+        };
+        let (with, without) = (labels(&[("mesh", "on"), ("team", "infra")]), labels(&[("mesh", "on")]));
+        for (operator, expected) in
+            [("In", [true, false]), ("NotIn", [false, true]), ("Exists", [true, false]), ("Like", [false; 2])]
+        {
+            let selector = requires(operator);
+            assert_eq!([&with, &without].map(|l| selected(&selector, l)), expected, "{operator}");
+        }
+        assert!(
+            !selected(&requires("In"), &labels(&[("team", "infra")])),
+            "labels and expressions both count"
+        );
+        assert!(selected(&LabelSelector::default(), &Labels::new()));
+    }
+
+    #[test]
+    fn entries_are_seen_by_no_more_than_the_mesh_allows() {
+        let said = |visibility| Said { visibility: Some((BTreeMap::new(), visibility)), ..Said::default() };
+        let own: Arc<str> = "own".into();
+        let only_own = || ExportTo::Namespaces(BTreeSet::from([Arc::clone(&own)]));
+        assert_eq!(Said::default().limit(ExportTo::All, &own), ExportTo::All);
+        assert_eq!(said(Visibility::Public).limit(ExportTo::All, &own), ExportTo::All);
+        assert_eq!(said(Visibility::Namespace).limit(ExportTo::All, &own), only_own());
+        assert_eq!(said(Visibility::Namespace).limit(ExportTo::Nobody, &own), ExportTo::Nobody);
+        assert_eq!(said(Visibility::None).limit(only_own(), &own), ExportTo::Nobody);
+        let other = ExportTo::Namespaces(BTreeSet::from(["other".into()]));
+        assert_eq!(said(Visibility::Namespace).limit(other, &own), ExportTo::Nobody);
+    }
+}
