@@ -111,6 +111,16 @@ impl<'w> Mesh<'w> {
         Ok(())
     }
 
+    /// Puts a file into the folder as it is, whatever its text means.
+    pub fn put_file(&self, name: &str, text: &str) -> Result<()> {
+        self.folder.put(name, text)
+    }
+
+    /// Takes a file away that [`Mesh::put_file`] has put there.
+    pub fn remove_file(&self, name: &str) -> Result<()> {
+        self.folder.take(name)
+    }
+
     /// Takes an object away.
     pub fn delete(&self, kind: &str, namespace: &str, name: &str) -> Result<()> {
         self.folder.remove(kind, namespace, name)?;
@@ -150,14 +160,18 @@ impl<'w> Mesh<'w> {
         Call::new(self.caller.clone(), Method::GET, &format!("http://127.0.0.1:8080{path}")).send()
     }
 
-    /// Ends the control plane's process; pods keep what they have.
-    pub fn stop_control_plane(&self) {
+    /// Kills the control plane's process; pods keep what they have.
+    pub fn kill_control_plane(&self) {
         self.process().stop();
     }
 
-    /// Starts a new process of the control plane in place of the old one.
-    pub fn restart_control_plane(&self) -> Result<()> {
-        self.stop_control_plane();
+    /// Ends the control plane's process in the way Kubernetes does: SIGTERM, then time to finish.
+    pub fn terminate_control_plane(&self) -> Result<()> {
+        self.process().terminate()
+    }
+
+    /// Starts a new process of the control plane in place of one that was ended.
+    pub fn start_control_plane(&self) -> Result<()> {
         let started = Arc::new(launch(self.world, &self.folder, &self.options)?);
         *self.control_plane.lock().unwrap_or_else(PoisonError::into_inner) = started;
         self.wait_ready()

@@ -7,6 +7,8 @@ use std::sync::Mutex;
 
 use anyhow::{Context, Result, bail};
 
+use crate::wait::{PATIENCE, within};
+
 /// A running program whose output goes to a log file; killed and reaped when dropped.
 #[derive(Debug)]
 pub(crate) struct Process {
@@ -53,6 +55,17 @@ impl Process {
         // Both fail only if it has ended and been reaped already, which is what is wanted.
         let _ = child.kill();
         let _ = child.wait();
+    }
+
+    /// Asks the program to end (SIGTERM) and waits until it has; an error unless it then says that all was well.
+    pub(crate) fn terminate(&self) -> Result<()> {
+        let id = self.lock().id().to_string();
+        run(Command::new("kill").args(["-TERM", &id]))?;
+        let status = within(PATIENCE, &format!("{} to end", self.name), || Ok(self.lock().try_wait()?))?;
+        if !status.success() {
+            bail!("{} ended with {status}; its log ends:\n{}", self.name, tail(&self.log()?, 30));
+        }
+        Ok(())
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Child> {

@@ -16,6 +16,7 @@ use anyhow::{Context, Result, anyhow};
 use crate::pod::{Pod, PodBuilder};
 use crate::process::{Process, tail};
 use crate::redirect::Owner;
+use crate::relay::Relay;
 use crate::services::Services;
 use crate::sniff::Sniffer;
 
@@ -92,6 +93,11 @@ impl World {
     /// Starts to listen to everything that crosses the bridge between the pods.
     pub fn sniff(&self) -> Result<Sniffer> {
         Sniffer::start()
+    }
+
+    /// A relay for proxies that are to hear only a part of what the control plane says.
+    pub fn relay(&self) -> Result<Relay> {
+        Relay::start()
     }
 
     /// Lets `host` stand for `address`, for clients of all pods and for the DNS lookups of Envoys.

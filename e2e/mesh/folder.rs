@@ -41,18 +41,27 @@ impl Folder {
     }
 
     pub(crate) fn write_text(&self, kind: &str, namespace: &str, name: &str, text: &str) -> Result<()> {
-        let file = file(kind, namespace, name);
-        let path = self.path.join(&file);
+        self.put(&file(kind, namespace, name), text)
+    }
+
+    /// Puts a text into the folder under this name.
+    pub(crate) fn put(&self, file: &str, text: &str) -> Result<()> {
+        let path = self.path.join(file);
         if fs::read_to_string(&path).is_ok_and(|old| old == text) {
             return Ok(());
         }
-        let draft = self.drafts.join(&file);
+        let draft = self.drafts.join(file);
         fs::write(&draft, text).with_context(|| format!("write {}", draft.display()))?;
         fs::rename(&draft, &path).with_context(|| format!("put {} in place", path.display()))
     }
 
     pub(crate) fn remove(&self, kind: &str, namespace: &str, name: &str) -> Result<()> {
-        let path = self.path.join(file(kind, namespace, name));
+        self.take(&file(kind, namespace, name))
+    }
+
+    /// Removes the file of this name.
+    pub(crate) fn take(&self, file: &str) -> Result<()> {
+        let path = self.path.join(file);
         fs::remove_file(&path).with_context(|| format!("remove {}", path.display()))
     }
 }

@@ -1,9 +1,11 @@
 //! Traffic through real Envoys: one file per story.
 
 mod by_hand;
+mod change;
 mod first_light;
 mod gateway;
 mod pair;
 mod routing;
 mod services;
 mod shop;
+mod trouble;
