@@ -91,18 +91,26 @@ fn get(dump: &Dump, kind: &str, name: &str) -> Value {
     dump.get(kind).and_then(|d| d.get(name)).cloned().unwrap_or_default()
 }
 
+/// The value at a JSON pointer, or null.
+fn part(value: &Value, pointer: &str) -> Value {
+    value.pointer(pointer).cloned().unwrap_or_default()
+}
+
+fn list(value: &Value, pointer: &str) -> Vec<Value> {
+    value.pointer(pointer).and_then(Value::as_array).cloned().unwrap_or_default()
+}
+
 /// The virtual hosts of a configuration: name and domains.
 fn hosts(dump: &Dump, name: &str) -> Vec<(String, Value)> {
-    let routes = get(dump, "rds", name);
-    let hosts = routes["virtualHosts"].as_array().into_iter().flatten();
-    hosts.map(|h| (h["name"].as_str().unwrap_or_default().to_owned(), h["domains"].clone())).collect()
+    let hosts = list(&get(dump, "rds", name), "/virtualHosts");
+    let named = |h: &Value| part(h, "/name").as_str().unwrap_or_default().to_owned();
+    hosts.iter().map(|h| (named(h), part(h, "/domains"))).collect()
 }
 
 /// The server names of each chain of a listener.
 fn server_names(dump: &Dump, name: &str) -> Vec<Value> {
-    let listener = get(dump, "lds", name);
-    let chains = listener["filterChains"].as_array().into_iter().flatten();
-    chains.map(|c| c["filterChainMatch"]["serverNames"].clone()).collect()
+    let chains = list(&get(dump, "lds", name), "/filterChains");
+    chains.iter().map(|c| part(c, "/filterChainMatch/serverNames")).collect()
 }
 
 #[test]
