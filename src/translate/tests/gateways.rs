@@ -269,3 +269,56 @@ fn a_router_that_an_owner_manages_is_not_opened_from_other_namespaces() -> Outco
     assert_eq!(names(&sent(&[&foreign, &managed])?, "lds"), ["0.0.0.0_8080"]);
     Ok(())
 }
+
+#[test]
+fn what_would_make_envoy_refuse_a_tls_context_is_left_out_and_told() -> Outcome {
+    let servers = "
+  - port: {number: 443, name: a, protocol: HTTPS}
+    hosts: [a.example]
+    tls: {mode: SIMPLE, credentialName: c, subjectAltNames: [x], cipherSuites: [AES128-SHA, odd, AES128-SHA]}
+  - port: {number: 443, name: b, protocol: HTTPS}
+    hosts: [b.example]
+    tls: {mode: MUTUAL, credentialName: c, verifyCertificateHash: [odd]}";
+    let g = gateway("g", 1, servers);
+    let listener = get(&sent(&[&g])?, "lds", "0.0.0.0_443");
+    let common =
+        |chain: usize| &listener["filterChains"][chain]["transportSocket"]["typedConfig"]["commonTlsContext"];
+    assert_eq!(common(0)["validationContext"], Value::Null);
+    assert_eq!(common(0)["tlsParams"]["cipherSuites"], json!(["AES128-SHA"]));
+    // Nothing has the hash that stands for the wrong one: what was to let few in must not let all in.
+    let default = &common(1)["combinedValidationContext"]["defaultValidationContext"];
+    assert_eq!(default["verifyCertificateHash"], json!(["0".repeat(64)]));
+    let fields: Vec<String> = told(&[&g])?.into_iter().map(|(field, _)| field).collect();
+    let wrong = ["[0].tls.cipherSuites", "[0].tls.subjectAltNames", "[1].tls.verifyCertificateHash"];
+    assert_eq!(fields, wrong.map(|field| format!("spec.servers{field}")));
+    Ok(())
+}
+
+#[test]
+fn connections_go_nowhere_where_every_weight_is_zero() -> Outcome {
+    let servers = "  - {port: {number: 5000, name: tcp, protocol: TCP}, hosts: ['*']}";
+    let spec = "hosts: [a.example], gateways: [edge/g], tcp: [{route: [{destination: {host: shop}, weight: 0}, {destination: {host: gate}, weight: 0}]}]";
+    let dump = sent(&[&gateway("g", 1, servers), &rule("a", spec)])?;
+    let filter = &get(&dump, "lds", "0.0.0.0_5000")["filterChains"][0]["filters"][0]["typedConfig"];
+    assert_eq!(filter["cluster"], "BlackHoleCluster");
+    Ok(())
+}
+
+#[test]
+fn mesh_tls_of_other_networks_is_passed_on_by_the_name_of_port_and_subset() -> Outcome {
+    let servers = "
+  - {port: {number: 15443, name: tls, protocol: TLS}, hosts: ['*.local'], tls: {mode: AUTO_PASSTHROUGH}}";
+    let subsets = "
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: shop, namespace: shop}
+spec: {host: shop, subsets: [{name: v1, labels: {v: one}}]}";
+    let dump = sent(&[&gateway("g", 1, servers), subsets])?;
+    let host = "shop.shop.svc.cluster.local";
+    let names = server_names(&dump, "0.0.0.0_15443");
+    for name in [format!("outbound_.8000_._.{host}"), format!("outbound_.8000_.v1_.{host}")] {
+        assert!(names.contains(&json!([name])), "{names:?}");
+        assert!(get(&dump, "cds", &name).is_object(), "{name}");
+    }
+    Ok(())
+}

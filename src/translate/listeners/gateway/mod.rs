@@ -5,6 +5,7 @@
 mod chain;
 mod forward;
 mod key;
+mod pins;
 mod plan;
 mod taken;
 mod tls;

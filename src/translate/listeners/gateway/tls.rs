@@ -20,6 +20,7 @@ use envoy::r#type::matcher::v3::StringMatcher;
 use envoy::r#type::matcher::v3::string_matcher::MatchPattern;
 use model::proxy::FileCertificates;
 
+use super::pins;
 use crate::tls::{sds, upstream};
 
 /// Cipher suites that Envoy knows.
@@ -46,6 +47,9 @@ const CIPHER_SUITES: [&str; 21] = [
     "ECDHE-RSA-CHACHA20-POLY1305",
     "PSK-AES128-CBC-SHA",
 ];
+
+/// Curves that Envoy knows.
+const CURVES: [&str; 6] = ["P-256", "P-384", "P-521", "X25519", "X25519Kyber768Draft00", "X25519MLKEM768"];
 
 /// All that the TLS context of a server is built from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -121,14 +125,25 @@ impl ServerTls {
         let settings = &*self.settings;
         let names = exact(&settings.subject_alt_names);
         if !validates(settings.mode) {
-            // Without roots only the names of a certificate that comes anyhow can be looked at.
-            return (by_credential(settings) && !names.is_empty())
-                .then(|| ValidationContextType::ValidationContext(matching(names)));
+            if !names.is_empty() {
+                // Without roots Envoy refuses to look at names, and with them the whole listener.
+                let message = format!(
+                    "mode {:?} asks clients for no certificate; the names are ignored",
+                    settings.mode
+                );
+                problems.push(self.problem("subjectAltNames", message, "use mode MUTUAL or OPTIONAL_MUTUAL"));
+            }
+            return None;
         }
         let mut default = matching(names);
         let roots = if by_credential(settings) && settings.mode != ServerTlsMode::IstioMutual {
-            default.verify_certificate_spki = settings.verify_certificate_spki.clone();
-            default.verify_certificate_hash = settings.verify_certificate_hash.clone();
+            let (spki, hash) = (&settings.verify_certificate_spki, &settings.verify_certificate_hash);
+            let (spki, wrong) = pins::settled(spki, pins::is_spki, pins::NO_SPKI);
+            self.wrong_pins("verifyCertificateSpki", &wrong, problems);
+            let (hash, wrong) = pins::settled(hash, pins::is_hash, pins::NO_HASH);
+            self.wrong_pins("verifyCertificateHash", &wrong, problems);
+            default.verify_certificate_spki = spki;
+            default.verify_certificate_hash = hash;
             if settings.insecure_skip_verify == Some(true) {
                 default.trust_chain_verification = TrustChainVerification::AcceptUntrusted.into();
             }
@@ -182,8 +197,9 @@ impl ServerTls {
     fn parameters(&self, problems: &mut Vec<Problem>) -> Option<TlsParameters> {
         let mut parameters = TlsParameters::default();
         if let Some(defaults) = &self.defaults {
-            parameters.ecdh_curves = defaults.ecdh_curves.clone();
-            parameters.cipher_suites = defaults.cipher_suites.clone();
+            let curve = |c: &&String| CURVES.contains(&c.as_str());
+            parameters.ecdh_curves = defaults.ecdh_curves.iter().filter(curve).cloned().collect();
+            parameters.cipher_suites = self.known_suites(&defaults.cipher_suites, problems);
             let minimum = match defaults.min_protocol_version {
                 MeshTlsProtocol::Auto => EnvoyProtocol::TlsAuto,
                 MeshTlsProtocol::V1_2 => EnvoyProtocol::TlSv12,
@@ -198,16 +214,17 @@ impl ServerTls {
         if let Some(version) = version(settings.max_protocol_version) {
             parameters.tls_maximum_protocol_version = version.into();
         }
-        let suites = self.cipher_suites(problems);
+        let suites = self.known_suites(&settings.cipher_suites, problems);
         if !suites.is_empty() {
             parameters.cipher_suites = suites;
         }
         (parameters != TlsParameters::default()).then_some(parameters)
     }
 
-    fn cipher_suites(&self, problems: &mut Vec<Problem>) -> Vec<String> {
+    /// Those that Envoy knows, each once.
+    fn known_suites(&self, asked: &[String], problems: &mut Vec<Problem>) -> Vec<String> {
         let mut known: Vec<String> = Vec::new();
-        for suite in &self.settings.cipher_suites {
+        for suite in asked {
             if !CIPHER_SUITES.contains(&suite.as_str()) {
                 let message = format!("cipher suite {suite:?} is unknown and left out");
                 problems.push(self.problem("cipherSuites", message, "use a name that Envoy knows"));
@@ -216,6 +233,13 @@ impl ServerTls {
             }
         }
         known
+    }
+
+    fn wrong_pins(&self, field: &str, wrong: &[&String], problems: &mut Vec<Problem>) {
+        if !wrong.is_empty() {
+            let message = format!("{wrong:?} is no SHA-256 of a certificate; no certificate passes for it");
+            problems.push(self.problem(field, message, "write 64 hexadecimal digits, or base64 for SPKI"));
+        }
     }
 
     fn problem(&self, field: &str, message: String, hint: &str) -> Problem {

@@ -155,6 +155,10 @@ impl Target {
     fn specifier(&self) -> ClusterSpecifier {
         match self {
             Self::Cluster(name) => ClusterSpecifier::Cluster(name.clone()),
+            // Envoy refuses an empty list: where every weight is 0 nothing is to pass.
+            Self::Weighted(clusters) if clusters.is_empty() => {
+                ClusterSpecifier::Cluster("BlackHoleCluster".to_owned())
+            }
             Self::Weighted(clusters) => {
                 let weight = |(name, weight): &(String, u32)| ClusterWeight {
                     name: name.clone(),
