@@ -13,11 +13,12 @@ const MAX_DEPTH: usize = 1000;
 /// # Errors
 /// What is wrong with it, in words for its author.
 pub fn check(expression: &str) -> Result<(), String> {
-    let mut parser = Parser { rest: expression, depth: 0, repeatable: false, repeated: false };
+    let mut parser =
+        Parser { rest: expression, groups: Vec::new(), most: 1, last: 1, repeatable: false, repeated: false };
     while let Some(c) = parser.next() {
         parser.step(c)?;
     }
-    if parser.depth > 0 { Err("a `(` is not closed".to_owned()) } else { Ok(()) }
+    if parser.groups.is_empty() { Ok(()) } else { Err("a `(` is not closed".to_owned()) }
 }
 
 /// The text with which everything that matches the whole expression begins: what precedes its first operator.
@@ -37,7 +38,12 @@ pub fn literal_prefix(expression: &str) -> &str {
 
 struct Parser<'a> {
     rest: &'a str,
-    depth: usize,
+    /// For each open group, how often what precedes it repeats its innermost part.
+    groups: Vec<u32>,
+    /// How often the innermost part of this group is repeated, as far as it is read.
+    most: u32,
+    /// The same for what was read last.
+    last: u32,
     /// Whether there is something before that a repetition may apply to.
     repeatable: bool,
     /// Whether that is a repetition itself, which must not be repeated.
@@ -68,15 +74,20 @@ impl Parser<'_> {
         match c {
             '(' => self.open()?,
             ')' => {
-                self.depth = self.depth.checked_sub(1).ok_or("a `)` closes nothing")?;
+                let before = self.groups.pop().ok_or("a `)` closes nothing")?;
+                let inside = self.most;
                 self.atom();
+                (self.last, self.most) = (inside, before.max(inside));
             }
             '|' => (self.repeatable, self.repeated) = (false, false),
             '[' => self.class()?,
             '\\' => self.escape(false)?,
             '*' | '+' | '?' => self.repeat(c.to_string().as_str())?,
             '{' => match self.count()? {
-                Some(text) => self.repeat(&text)?,
+                Some((text, times)) => {
+                    self.repeat(&text)?;
+                    self.multiply(times)?;
+                }
                 None => self.atom(),
             },
             _ => self.atom(),
@@ -86,6 +97,7 @@ impl Parser<'_> {
 
     fn atom(&mut self) {
         (self.repeatable, self.repeated) = (true, false);
+        self.last = 1;
     }
 
     fn repeat(&mut self, operator: &str) -> Result<(), String> {
@@ -100,8 +112,18 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// What follows `{` if it is a count; else the brace stands for itself.
-    fn count(&mut self) -> Result<Option<String>, String> {
+    /// Counts within counts multiply.
+    fn multiply(&mut self, times: u32) -> Result<(), String> {
+        let product = self.last.saturating_mul(times.max(1));
+        if product > MAX_REPEAT {
+            return Err(format!("counts within counts make more than {MAX_REPEAT}"));
+        }
+        self.most = self.most.max(product);
+        Ok(())
+    }
+
+    /// What follows `{` and the greatest number in it, if it is a count; else the brace stands for itself.
+    fn count(&mut self) -> Result<Option<(String, u32)>, String> {
         let Some((inside, rest)) = self.rest.split_once('}') else { return Ok(None) };
         let (least, most) = inside.split_once(',').unwrap_or((inside, inside));
         let digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
@@ -111,19 +133,22 @@ impl Parser<'_> {
         let text = format!("{{{inside}}}");
         let number = |s: &str| s.parse::<u32>().ok().filter(|n| *n <= MAX_REPEAT);
         let least = number(least).ok_or_else(|| format!("the count `{text}` is over {MAX_REPEAT}"))?;
+        let mut times = least;
         if !most.is_empty() {
             let most = number(most).ok_or_else(|| format!("the count `{text}` is over {MAX_REPEAT}"))?;
             if most < least {
                 return Err(format!("the count `{text}` ends below its start"));
             }
+            times = most;
         }
         self.rest = rest;
-        Ok(Some(text))
+        Ok(Some((text, times)))
     }
 
     fn open(&mut self) -> Result<(), String> {
-        self.depth = self.depth.saturating_add(1);
-        if self.depth > MAX_DEPTH {
+        self.groups.push(self.most);
+        self.most = 1;
+        if self.groups.len() > MAX_DEPTH {
             return Err("groups are too deep".to_owned());
         }
         (self.repeatable, self.repeated) = (false, false);
@@ -149,7 +174,8 @@ impl Parser<'_> {
         if self.eat(":") {
             return Ok(());
         }
-        self.depth = self.depth.saturating_sub(1);
+        // Flags for what follows in the same group.
+        self.most = self.groups.pop().unwrap_or(1);
         self.eat(")");
         Ok(())
     }

@@ -55,12 +55,13 @@ pub fn hashes(rule: &DestinationRule) -> bool {
     })
 }
 
-/// The policy in Envoy's form; none if the setting names no part of the request.
+/// The policy in Envoy's form; none if the setting names no part of the request. Envoy refuses empty names.
 pub fn build(hashing: &Hashing) -> Option<HashPolicy> {
     let by = &hashing.by;
-    let specifier = if let Some(name) = &by.http_header_name {
+    let given = |name: &&String| !name.is_empty();
+    let specifier = if let Some(name) = by.http_header_name.as_ref().filter(given) {
         PolicySpecifier::Header(Header { header_name: name.clone(), ..Header::default() })
-    } else if let Some(cookie) = &by.http_cookie {
+    } else if let Some(cookie) = by.http_cookie.as_ref().filter(|c| !c.name.is_empty()) {
         PolicySpecifier::Cookie(Cookie {
             name: cookie.name.clone(),
             ttl: cookie.ttl.map(duration),
@@ -68,12 +69,13 @@ pub fn build(hashing: &Hashing) -> Option<HashPolicy> {
             attributes: cookie
                 .attributes
                 .iter()
+                .filter(|a| !a.name.is_empty())
                 .map(|a| CookieAttribute { name: a.name.clone(), value: a.value.clone() })
                 .collect(),
         })
     } else if let Some(source_ip) = by.use_source_ip {
         PolicySpecifier::ConnectionProperties(ConnectionProperties { source_ip })
-    } else if let Some(name) = &by.http_query_parameter_name {
+    } else if let Some(name) = by.http_query_parameter_name.as_ref().filter(given) {
         PolicySpecifier::QueryParameter(QueryParameter { name: name.clone() })
     } else {
         return None;

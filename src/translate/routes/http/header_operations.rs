@@ -40,13 +40,14 @@ pub(super) fn build(headers: Option<&Headers>, field: &str) -> Result<Operations
     if let Some(request) = &headers.request {
         let field = format!("{field}.request");
         operations.request_add = additions(request, &field)?;
-        operations.request_remove = removals(request);
+        operations.request_remove = removals(request, &field)?;
         let host = authority(&request.set).or_else(|| authority(&request.add));
         operations.authority = host.map(|h| text::line(h, &field)).transpose()?;
     }
     if let Some(response) = &headers.response {
-        operations.response_add = additions(response, &format!("{field}.response"))?;
-        operations.response_remove = removals(response);
+        let field = format!("{field}.response");
+        operations.response_add = additions(response, &field)?;
+        operations.response_remove = removals(response, &field)?;
     }
     Ok(operations)
 }
@@ -89,8 +90,9 @@ fn additions(operations: &HeaderOperations, field: &str) -> Result<Vec<HeaderVal
         .collect()
 }
 
-fn removals(operations: &HeaderOperations) -> Vec<String> {
-    operations.remove.iter().filter(|n| !n.is_empty() && !is_internal(n)).cloned().collect()
+fn removals(operations: &HeaderOperations, field: &str) -> Result<Vec<String>, Wrong> {
+    let names = operations.remove.iter().filter(|n| !n.is_empty() && !is_internal(n));
+    names.map(|name| text::line(name, &format!("{field}.remove"))).collect()
 }
 
 /// Refuses a `%` that begins no command, such as `%REQ(x-name)%`, and is not doubled: Envoy refuses it, too.

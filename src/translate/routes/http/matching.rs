@@ -36,11 +36,7 @@ fn path(uri: &StringMatch, separated: bool, result: &mut RouteMatch, wrong: &mut
     let specifier = if let Some(exact) = &uri.exact {
         text::line(exact, "uri.exact").map(PathSpecifier::Path)
     } else if let Some(prefix) = &uri.prefix {
-        text::line(prefix, "uri.prefix").map(|p| match p.strip_suffix('/').unwrap_or(&p) {
-            "" => PathSpecifier::Prefix(p),
-            trimmed if separated => PathSpecifier::PathSeparatedPrefix(trimmed.to_owned()),
-            _ => PathSpecifier::Prefix(p),
-        })
+        text::line(prefix, "uri.prefix").and_then(|p| prefixed(p, separated))
     } else if let Some(regex) = &uri.regex {
         text::expression(regex, "uri.regex").map(PathSpecifier::SafeRegex).inspect_err(|_| {
             let sure = re2::literal_prefix(regex);
@@ -54,6 +50,21 @@ fn path(uri: &StringMatch, separated: bool, result: &mut RouteMatch, wrong: &mut
     match specifier {
         Ok(specifier) => result.path_specifier = Some(specifier),
         Err(fault) => wrong.push(fault),
+    }
+}
+
+/// A prefix of characters, or of whole segments of the path.
+fn prefixed(prefix: String, separated: bool) -> Result<PathSpecifier, Wrong> {
+    match prefix.strip_suffix('/').unwrap_or(&prefix) {
+        "" => Ok(PathSpecifier::Prefix(prefix)),
+        segments
+            if separated
+                && (segments.len() < 2 || segments.ends_with('/') || segments.contains(['?', '#'])) =>
+        {
+            Err(Wrong::new("uri.prefix", format!("`{prefix}` is no prefix of whole segments of a path")))
+        }
+        segments if separated => Ok(PathSpecifier::PathSeparatedPrefix(segments.to_owned())),
+        _ => Ok(PathSpecifier::Prefix(prefix)),
     }
 }
 
