@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use api::istio::ServerTlsMode;
 use model::config::selects;
-use model::{ProxyKind, Ref};
+use model::{Mesh, ProxyKind, Ref};
 
 use super::outbound::{Client, Discovery, OutboundKey, discovery, subsets};
 use super::{ClusterKey, names};
@@ -16,12 +16,12 @@ use crate::endpoints;
 use crate::key::Key;
 
 /// Whether some Gateway gives this proxy an AUTO_PASSTHROUGH server.
-pub fn wanted(context: &Context<'_>, view: &OwnView) -> bool {
+pub fn wanted(mesh: &Mesh, view: &OwnView) -> bool {
     if view.shared.kind != ProxyKind::Router {
         return false;
     }
-    let scoped = context.settings().features.scope_gateway_to_namespace;
-    let mut gateways = context.mesh.gateways.iter();
+    let scoped = mesh.settings.features.scope_gateway_to_namespace;
+    let mut gateways = mesh.gateways.iter();
     gateways.any(|g| {
         let near = !scoped || *g.namespace() == view.shared.namespace;
         let passes =
@@ -33,7 +33,7 @@ pub fn wanted(context: &Context<'_>, view: &OwnView) -> bool {
 /// Plans these clusters and the assignments of those that get them sent.
 pub fn plan(context: &Context<'_>, view: &OwnView) -> (Vec<(Arc<str>, Key)>, Vec<(Arc<str>, Key)>) {
     let (mut clusters, mut assignments) = (Vec::new(), Vec::new());
-    if !wanted(context, view) {
+    if !wanted(context.mesh, view) {
         return (clusters, assignments);
     }
     let client = Ref::new(Client::of(&view.shared));

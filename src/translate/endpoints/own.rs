@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use model::mesh::Changes;
 use model::service::Service;
-use model::{Mesh, ProxyKind, Ref};
+use model::{Mesh, Ref};
 
 use super::Planner;
 use crate::class::OwnView;
@@ -38,8 +38,8 @@ pub fn concerns_own(mesh: &Mesh, view: &OwnView, changes: &Changes) -> bool {
     if changes.endpoints.is_empty() {
         return false;
     }
-    // The assignments of a router's own are those of all services; which routers have them is not asked here.
-    view.shared.kind == ProxyKind::Router
+    // Those behind AUTO_PASSTHROUGH servers are of all services.
+    sni_dnat::wanted(mesh, view)
         || changes
             .endpoints
             .iter()

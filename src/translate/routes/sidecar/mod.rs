@@ -11,10 +11,10 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use api::istio::HttpRetry;
-use model::Ref;
 use model::mesh::MESH;
 use model::protocol::Protocol;
 use model::service::Service;
+use model::{ProxyKind, Ref};
 
 use self::configuration::Configuration;
 use self::hosts::Rules;
@@ -133,6 +133,9 @@ impl Serves {
 
 /// Plans the route configurations of a class, one for each name that its listeners ask for.
 pub fn plan(context: &Context<'_>) -> Vec<(Arc<str>, Key)> {
+    if context.view.kind != ProxyKind::Sidecar {
+        return Vec::new();
+    }
     let common = Common::new(context);
     let mut planned = Vec::new();
     let mut claimed = BTreeSet::new();
