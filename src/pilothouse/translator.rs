@@ -69,19 +69,19 @@ impl Generate for Translator {
         mesh: &Mesh,
         class: &Class,
         previous: Option<(&Arc<Plan>, &Changes)>,
-        _hold: bool,
+        hold: bool,
     ) -> Arc<Plan> {
-        plan::plan(mesh, class, previous)
+        plan::plan(mesh, class, previous, hold)
     }
 
-    fn holding(&self, _plan: &Plan) -> bool {
-        false
+    fn holding(&self, plan: &Plan) -> bool {
+        plan.holding
     }
 
     fn layer<'p>(&self, plan: &'p Plan, kind: ResourceType) -> LayerPlan<'p, Key> {
         match kind {
-            ResourceType::Cluster => LayerPlan { entries: &plan.clusters, hidden: &[] },
-            ResourceType::Endpoints => LayerPlan { entries: &plan.endpoints, hidden: &[] },
+            ResourceType::Cluster => LayerPlan { entries: &plan.clusters, hidden: &plan.hidden_clusters },
+            ResourceType::Endpoints => LayerPlan { entries: &plan.endpoints, hidden: &plan.hidden_endpoints },
             ResourceType::Listener => LayerPlan { entries: &plan.listeners, hidden: &plan.hidden_listeners },
             ResourceType::Route => LayerPlan { entries: &plan.routes, hidden: &[] },
             ResourceType::Secret | ResourceType::ExtensionConfig | ResourceType::NameTable => {

@@ -49,7 +49,7 @@ pub fn mesh(streams: &[&str]) -> Result<Arc<Mesh>> {
 
 /// The plans of a proxy, lowest layer first.
 pub fn plans(mesh: &Mesh, proxy: &Proxy) -> Vec<Arc<Plan>> {
-    class::classes(mesh, proxy).iter().map(|class| plan::plan(mesh, class, None)).collect()
+    class::classes(mesh, proxy).iter().map(|class| plan::plan(mesh, class, None, false)).collect()
 }
 
 /// All that a proxy gets, as canonical JSON by type and name.
@@ -57,8 +57,14 @@ pub fn dump(mesh: &Mesh, proxy: &Proxy) -> Dump {
     let mut dump = Dump::new();
     let values = slots::values(mesh, proxy);
     for plan in plans(mesh, proxy) {
-        for name in plan.hidden_listeners.iter() {
-            dump.entry("lds".to_owned()).or_default().remove(&**name);
+        let hidden = [
+            ("cds", &plan.hidden_clusters),
+            ("eds", &plan.hidden_endpoints),
+            ("lds", &plan.hidden_listeners),
+        ];
+        for (kind, names) in hidden {
+            let below = dump.entry(kind.to_owned()).or_default();
+            names.iter().for_each(|name| drop(below.remove(&**name)));
         }
         let kinds = [
             ("cds", &plan.clusters),

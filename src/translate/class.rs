@@ -8,6 +8,8 @@ use model::endpoint::Locality;
 use model::proxy::{FileCertificates, Interception, IpFamilies, Version};
 use model::{ContentHash, Labels, Mesh, Proxy, ProxyKind, Ref};
 
+use crate::plan::upstreams;
+
 /// What a plan is made for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Class {
@@ -24,11 +26,24 @@ impl Class {
     }
 }
 
+/// How much of the outbound side a class has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Layer {
+    /// All of it: a Sidecar says what is imported.
+    Whole,
+    /// The clusters and assignments that a client of no namespace would get; the view has no namespace.
+    Common,
+    /// What a namespace has beside and instead of [`Layer::Common`]; all listeners and routes.
+    Upper,
+}
+
 /// The part of a proxy that outbound resources may depend on.
 ///
 /// Labels and locality are reduced to what some object of the mesh looks at (`Mesh::interest`).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SharedView {
+    /// How much of the outbound side is planned for it.
+    pub layer: Layer,
     /// Sidecar or router.
     pub kind: ProxyKind,
     /// Configuration namespace.
@@ -71,6 +86,13 @@ pub struct SharedView {
     pub http_proxy_port: Option<u16>,
     /// Resolver of dynamic names.
     pub dns_proxy_addr: String,
+}
+
+impl SharedView {
+    /// The view of the layer below, which clients of all namespaces share.
+    pub fn common(&self) -> Self {
+        Self { layer: Layer::Common, namespace: Arc::default(), dns_domain: Arc::default(), ..self.clone() }
+    }
 }
 
 /// One workload's own view: the shared one and what only its own resources may depend on.
@@ -117,7 +139,8 @@ pub fn classes(mesh: &Mesh, proxy: &Proxy) -> Vec<Class> {
         mesh_id: proxy.metadata.mesh_id.clone(),
         workload_name: proxy.metadata.workload_name.clone(),
     };
-    vec![Class::Shared(shared), Class::Own(Ref::new(own))]
+    let common = (shared.layer == Layer::Upper).then(|| Class::Shared(Ref::new(shared.common())));
+    common.into_iter().chain([Class::Shared(shared), Class::Own(Ref::new(own))]).collect()
 }
 
 /// The labels of the proxy: those of its pod over its static ones if the pod is known, else its metadata's.
@@ -134,7 +157,8 @@ fn shared_view(mesh: &Mesh, proxy: &Proxy, labels: &Labels) -> SharedView {
     let metadata = &proxy.metadata;
     let interest = &mesh.interest;
     let seen = |key: &&String| interest.label_keys.contains(*key);
-    SharedView {
+    let mut view = SharedView {
+        layer: Layer::Whole,
         kind: proxy.kind,
         namespace: Arc::clone(&proxy.namespace),
         dns_domain: Arc::clone(&proxy.dns_domain),
@@ -156,7 +180,11 @@ fn shared_view(mesh: &Mesh, proxy: &Proxy, labels: &Labels) -> SharedView {
         outbound_exact_balance: metadata.outbound_exact_balance,
         http_proxy_port: metadata.http_proxy_port,
         dns_proxy_addr: metadata.dns_proxy_addr.clone(),
+    };
+    if upstreams::layered(mesh, &view) {
+        view.layer = Layer::Upper;
     }
+    view
 }
 
 /// Where the proxy is: by its labels, by its pod, by what it says.

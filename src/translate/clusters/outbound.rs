@@ -130,15 +130,19 @@ pub(crate) fn subsets(rule: Option<&Ref<MergedRule>>) -> impl Iterator<Item = &s
     subsets.iter().map(|s| s.name.as_str()).filter(|n| !n.is_empty())
 }
 
-/// Plans the outbound clusters of a class.
-pub fn plan(context: &Context<'_>) -> Vec<(Arc<str>, Key)> {
+/// Plans the outbound clusters that a class has for services of its scope.
+pub fn plan(context: &Context<'_>, services: &[&ScopedService]) -> Vec<(Arc<str>, Key)> {
     let planner = Planner::new(context);
-    let mut planned = Vec::with_capacity(context.scope.services.len().saturating_mul(3));
-    for scoped in &context.scope.services {
+    let mut planned = Vec::with_capacity(services.len().saturating_mul(3));
+    for scoped in services {
         planner.service(scoped, &mut planned);
     }
-    planned.extend(fixed::plan(context, &planner.client));
     planned
+}
+
+/// Plans the clusters that a class has whatever services there are.
+pub fn plan_fixed(context: &Context<'_>) -> Vec<(Arc<str>, Key)> {
+    fixed::plan(context, &Ref::new(Client::of(context.view)))
 }
 
 struct Planner<'a> {

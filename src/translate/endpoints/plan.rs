@@ -20,10 +20,10 @@ use crate::context::Context;
 use crate::key::Key;
 use crate::scope::ScopedService;
 
-/// Plans the assignments of all EDS clusters of a class.
-pub fn plan(context: &Context<'_>) -> Vec<(Arc<str>, Key)> {
+/// Plans the assignments of the EDS clusters that a class has for services of its scope.
+pub fn plan(context: &Context<'_>, services: &[&ScopedService]) -> Vec<(Arc<str>, Key)> {
     let planner = Planner::new(context);
-    context.scope.services.iter().flat_map(|s| planner.service(s)).collect()
+    services.iter().flat_map(|s| planner.service(s)).collect()
 }
 
 /// Plans the assignments of one service: of each of its ports and subsets.

@@ -3,8 +3,10 @@
 //! A plan keeps the sections of the mesh that it was made from. When the next mesh comes, only the parts whose
 //! inputs are other allocations are planned again, and a part that comes out equal stays the old allocation.
 
+mod hold;
 mod own;
 mod shared;
+pub(crate) mod upstreams;
 
 use std::sync::Arc;
 
@@ -26,8 +28,14 @@ pub struct Plan {
     pub listeners: Entries,
     /// Route configurations, one for each name that a listener asks for.
     pub routes: Entries,
+    /// Clusters of lower layers that this class must not have.
+    pub hidden_clusters: Arc<[Arc<str>]>,
+    /// Assignments of lower layers that this class must not have.
+    pub hidden_endpoints: Arc<[Arc<str>]>,
     /// Listeners of lower layers that this class must not have.
     pub hidden_listeners: Arc<[Arc<str>]>,
+    /// Whether a virtual host keeps its last form, because its new one names what does not exist.
+    pub holding: bool,
     /// What it was made from.
     mesh: Mesh,
     /// What the class sees of it.
@@ -42,10 +50,10 @@ impl Plan {
 }
 
 /// Plans a class. `previous` is its last plan and what changed since; if nothing of the class changed the same
-/// allocation comes back.
-pub fn plan(mesh: &Mesh, class: &Class, previous: Option<(&Arc<Plan>, &Changes)>) -> Arc<Plan> {
+/// allocation comes back. With `hold` a virtual host whose new form names what does not exist keeps the last one.
+pub fn plan(mesh: &Mesh, class: &Class, previous: Option<(&Arc<Plan>, &Changes)>, hold: bool) -> Arc<Plan> {
     match class {
-        Class::Shared(view) => shared::plan(mesh, view, previous),
+        Class::Shared(view) => shared::plan(mesh, view, previous, hold),
         Class::Own(view) => own::plan(mesh, view, previous),
     }
 }

@@ -46,7 +46,10 @@ pub(super) fn plan(mesh: &Mesh, view: &Ref<OwnView>, previous: Option<(&Arc<Plan
         endpoints: keep(assignments, old.map(|p| &p.endpoints)),
         listeners: keep(entries(listeners), old.map(|p| &p.listeners)),
         routes: keep(entries(routes), old.map(|p| &p.routes)),
+        hidden_clusters: Arc::default(),
+        hidden_endpoints: Arc::default(),
         hidden_listeners: hidden.into(),
+        holding: false,
         mesh: mesh.clone(),
         scope,
     })

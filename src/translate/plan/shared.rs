@@ -1,17 +1,20 @@
 //! The plan of what proxies share: outbound clusters, endpoints, listeners and routes.
 
+use std::cell::LazyCell;
 use std::sync::Arc;
 
 use model::mesh::Changes;
 use model::service::Resolution;
 use model::{Mesh, Ref};
 
+use super::hold::hold;
+use super::upstreams::Upstreams;
 use super::{Plan, keep};
-use crate::class::SharedView;
+use crate::class::{Layer, SharedView};
 use crate::context::Context;
 use crate::key::{Entries, entries};
 use crate::scope::{self, Scope};
-use crate::{clusters, endpoints, listeners, routes};
+use crate::{endpoints, listeners, routes};
 
 /// Which parts must be planned again.
 #[derive(Clone, Copy, Debug, Default)]
@@ -45,7 +48,7 @@ impl Stale {
             clusters: rules || authn || gateways || inline || !changes.identities.is_empty(),
             endpoints: rules || authn || gateways,
             listeners: rules || seen(&|r| r == Resolution::Passthrough),
-            routes: rules,
+            routes: rules || old.holding,
         }
     }
 }
@@ -55,34 +58,73 @@ pub(super) fn plan(
     mesh: &Mesh,
     view: &Ref<SharedView>,
     previous: Option<(&Arc<Plan>, &Changes)>,
+    holds: bool,
 ) -> Arc<Plan> {
     let old = previous.map(|(plan, _)| plan);
     let scope = plan_scope(mesh, view, old.map(|p| &**p));
     let context = Context { mesh, view, scope: &scope };
     let stale = previous.map_or(Stale::ALL, |(old, changes)| Stale::after(old, mesh, &scope, changes));
-    let part = |stale: bool, old: Option<&Entries>, make: &dyn Fn() -> Entries| match old {
-        Some(old) if !stale => Arc::clone(old),
-        _ => keep(make(), old),
+    let upstreams = LazyCell::new(|| Upstreams::of(&context));
+    let (clusters, hidden_clusters) = match old {
+        Some(old) if !stale.clusters => (Arc::clone(&old.clusters), Arc::clone(&old.hidden_clusters)),
+        _ => {
+            let clusters = keep(upstreams.clusters(), old.map(|p| &p.clusters));
+            let hidden = upstreams.hidden_clusters(&clusters);
+            (clusters, hidden)
+        }
     };
-    let clusters =
-        part(stale.clusters, old.map(|p| &p.clusters), &|| entries(clusters::outbound::plan(&context)));
-    let endpoints = part(stale.endpoints, old.map(|p| &p.endpoints), &|| entries(endpoints::plan(&context)));
-    let endpoints = match previous {
-        Some((_, changes)) if !stale.endpoints => touched_endpoints(&context, endpoints, changes),
-        _ => endpoints,
+    let (endpoints, hidden_endpoints) = match previous {
+        Some((old, changes)) if !stale.endpoints => {
+            let touched = touched_endpoints(&context, Arc::clone(&old.endpoints), changes);
+            (touched, Arc::clone(&old.hidden_endpoints))
+        }
+        _ => {
+            let endpoints = keep(upstreams.endpoints(), old.map(|p| &p.endpoints));
+            let hidden = upstreams.hidden_endpoints(&endpoints);
+            (endpoints, hidden)
+        }
     };
-    let listeners =
-        part(stale.listeners, old.map(|p| &p.listeners), &|| entries(listeners::outbound::plan(&context)));
-    let routes = part(stale.routes, old.map(|p| &p.routes), &|| entries(routes::sidecar::plan(&context)));
+    let (listeners, (routes, holding)) = downstream(&context, stale, old, holds);
     Arc::new(Plan {
         clusters,
         endpoints,
         listeners,
         routes,
+        hidden_clusters,
+        hidden_endpoints,
         hidden_listeners: Arc::default(),
+        holding,
         mesh: mesh.clone(),
         scope,
     })
+}
+
+/// Listeners, routes, and whether any of these is held. The layer that namespaces have in common has none.
+fn downstream(
+    context: &Context<'_>,
+    stale: Stale,
+    old: Option<&Arc<Plan>>,
+    holds: bool,
+) -> (Entries, (Entries, bool)) {
+    if context.view.layer == Layer::Common {
+        return (Entries::default(), (Entries::default(), false));
+    }
+    let listeners = match old {
+        Some(old) if !stale.listeners => Arc::clone(&old.listeners),
+        _ => keep(entries(listeners::outbound::plan(context)), old.map(|p| &p.listeners)),
+    };
+    let routes = match old {
+        Some(old) if !stale.routes => (Arc::clone(&old.routes), old.holding),
+        _ => {
+            let new = entries(routes::sidecar::plan(context));
+            let (new, holding) = match old {
+                Some(old) if holds => hold(new, &old.routes),
+                _ => (new, false),
+            };
+            (keep(new, old.map(|p| &p.routes)), holding)
+        }
+    };
+    (listeners, routes)
 }
 
 fn plan_scope(mesh: &Mesh, view: &SharedView, old: Option<&Plan>) -> Ref<Scope> {

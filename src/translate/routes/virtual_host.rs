@@ -88,6 +88,15 @@ impl VirtualHostKey {
         }
     }
 
+    /// Whether it sends requests to what nobody defines.
+    pub fn dangles(&self) -> bool {
+        match self {
+            Self::Hosted(Hosted { routes: Routes::Rules(rules), .. }) => rules.dangles(),
+            Self::Hosted(_) | Self::CatchAll(_) => false,
+            Self::Gateway(host) => host.rules.iter().any(|rules| rules.dangles()),
+        }
+    }
+
     /// The objects that its name and domains come from.
     pub fn sources(&self) -> Vec<ObjectRef> {
         match self {

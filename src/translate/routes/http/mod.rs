@@ -68,6 +68,11 @@ impl Semantics {
 }
 
 impl RuleSet {
+    /// Whether some destination is missing.
+    pub fn dangles(&self) -> bool {
+        self.targets.iter().any(|target| target.missing.is_some())
+    }
+
     fn semantics(&self) -> Semantics {
         match self.entry.config.annotations.get("internal.istio.io/route-semantics").map(String::as_str) {
             Some("gateway") => Semantics::Gateway,

@@ -1,0 +1,102 @@
+//! The clusters and assignments of a class, in two layers: what a client of no namespace would get is made once for
+//! all; a namespace adds, replaces and hides what is otherwise for it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use model::{Mesh, Ref};
+
+use crate::class::{Layer, SharedView};
+use crate::context::Context;
+use crate::key::{Entries, entries};
+use crate::scope::{self, Scope, ScopedService};
+use crate::{clusters, endpoints};
+
+type Planned = Vec<(Arc<str>, crate::Key)>;
+
+/// The services whose clusters a class has in its own layer, and names of the layer below that it must not have.
+pub(super) struct Upstreams<'a> {
+    context: &'a Context<'a>,
+    services: Vec<&'a ScopedService>,
+    fixed: bool,
+    /// What the class below has of hosts for which the two differ.
+    below: Option<Below>,
+}
+
+/// The class without a namespace, as far as it is replaced.
+struct Below {
+    view: Ref<SharedView>,
+    scope: Scope,
+    replaced: Vec<ScopedService>,
+}
+
+impl<'a> Upstreams<'a> {
+    /// Looks at what the class sees, and compares it with what the class below sees if it has one.
+    pub(super) fn of(context: &'a Context<'a>) -> Self {
+        let all = || context.scope.services.iter().collect();
+        match context.view.layer {
+            Layer::Whole | Layer::Common => Self { context, services: all(), fixed: true, below: None },
+            Layer::Upper => {
+                let view = Ref::new(context.view.common());
+                let scope = scope::plan(context.mesh, &view);
+                let common = Context { mesh: context.mesh, view: &view, scope: &scope };
+                let services = different(context, &common);
+                let replaced = different(&common, context).into_iter().cloned().collect();
+                Self { context, services, fixed: false, below: Some(Below { view, scope, replaced }) }
+            }
+        }
+    }
+
+    /// The clusters of the class's own layer.
+    pub(super) fn clusters(&self) -> Entries {
+        let mut planned = clusters::outbound::plan(self.context, &self.services);
+        if self.fixed {
+            planned.extend(clusters::outbound::plan_fixed(self.context));
+        }
+        entries(planned)
+    }
+
+    /// The assignments of the class's own layer.
+    pub(super) fn endpoints(&self) -> Entries {
+        entries(endpoints::plan(self.context, &self.services))
+    }
+
+    /// The clusters of the layer below that the class must not have, when its own are these.
+    pub(super) fn hidden_clusters(&self, own: &Entries) -> Arc<[Arc<str>]> {
+        self.hidden(own, clusters::outbound::plan)
+    }
+
+    /// The assignments of the layer below that the class must not have, when its own are these.
+    pub(super) fn hidden_endpoints(&self, own: &Entries) -> Arc<[Arc<str>]> {
+        self.hidden(own, endpoints::plan)
+    }
+
+    fn hidden(
+        &self,
+        own: &Entries,
+        plan: impl Fn(&Context<'_>, &[&ScopedService]) -> Planned,
+    ) -> Arc<[Arc<str>]> {
+        let Some(below) = self.below.as_ref().filter(|b| !b.replaced.is_empty()) else {
+            return Arc::default();
+        };
+        let context = Context { mesh: self.context.mesh, view: &below.view, scope: &below.scope };
+        let replaced: Vec<_> = below.replaced.iter().collect();
+        let names: BTreeSet<Arc<str>> = plan(&context, &replaced).into_iter().map(|(name, _)| name).collect();
+        names.into_iter().filter(|name| own.binary_search_by(|(n, _)| n.cmp(name)).is_err()).collect()
+    }
+}
+
+/// The services of `context` that mean something else, or nothing, in `other`.
+fn different<'a>(context: &Context<'a>, other: &Context<'_>) -> Vec<&'a ScopedService> {
+    let same = |scoped: &ScopedService| {
+        other.scope.service(&scoped.service.host) == Some(scoped)
+            && context.rule(&scoped.service) == other.rule(&scoped.service)
+    };
+    context.scope.services.iter().filter(|s| !same(s)).collect()
+}
+
+/// Whether a class of this view needs no namespace of its own for most clusters: it has no Sidecar that would say
+/// which services it imports.
+pub(crate) fn layered(mesh: &Mesh, view: &SharedView) -> bool {
+    scope::select(mesh, view).is_none()
+}
