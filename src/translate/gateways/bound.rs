@@ -3,15 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use api::istio::{HttpRetry, VirtualService};
-use model::service::Service;
-use model::{Config, Ref};
+use model::Ref;
+use model::mesh::VirtualServiceEntry;
 
-use super::rules;
+use super::rules::Bindings;
 use super::server::Server;
-use crate::context::Context;
-use crate::routes::hash_policy;
-use crate::routes::http::{self, Listener, RuleSet, Services};
+use crate::routes::http::{self, Listener, RuleSet};
 
 /// The routes of a VirtualService at a Gateway. Those of another Gateway are others, even if they say the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,59 +23,42 @@ impl Rules {
     }
 }
 
-/// VirtualServices and what they say, in the order in which they count.
-pub(super) type Listed<'a> = Vec<(&'a Ref<Config<VirtualService>>, Rules)>;
-
-/// The services that a router sees.
-struct Visible<'a>(&'a Context<'a>);
-
-impl Services for Visible<'_> {
-    fn service(&self, host: &str, namespace: &str) -> Option<&Ref<Service>> {
-        rules::service(self.0, host, namespace)
-    }
-}
-
-/// The routes of one configuration by Gateway: made once for each, with the port of its first server.
+/// The routes of one configuration: those of a VirtualService are made once for each Gateway, with the port of the
+/// first server that lets it in.
 pub(super) struct Bound<'a> {
-    context: &'a Context<'a>,
-    retries: Option<Ref<HttpRetry>>,
-    hashing: bool,
-    by_gateway: BTreeMap<Arc<str>, Listed<'a>>,
+    bindings: &'a Bindings<'a>,
+    made: BTreeMap<(Arc<str>, usize), Option<Rules>>,
 }
 
 impl<'a> Bound<'a> {
-    pub(super) fn new(context: &'a Context<'a>) -> Self {
-        Self {
-            context,
-            retries: context.settings().mesh.default_http_retry_policy.clone().map(Ref::new),
-            hashing: context.mesh.destination_rules.all().any(|r| hash_policy::hashes(&r.rule.spec)),
-            by_gateway: BTreeMap::new(),
-        }
+    pub(super) fn new(bindings: &'a Bindings<'a>) -> Self {
+        Self { bindings, made: BTreeMap::new() }
     }
 
-    /// The VirtualServices of a server's Gateway that have routes for it.
-    pub(super) fn to(&mut self, server: &Server<'_>) -> &Listed<'a> {
-        let Self { context, retries, hashing, by_gateway } = self;
-        let context = *context;
-        let name = &server.gateway_name;
-        by_gateway.entry(Arc::clone(name)).or_insert_with(|| {
-            let gateways = BTreeSet::from([Arc::clone(name)]);
+    /// What a VirtualService, the `index`th of the server's Gateway, says; none if nothing of it can hold there.
+    pub(super) fn rules(
+        &mut self,
+        server: &Server<'_>,
+        index: usize,
+        entry: &Ref<VirtualServiceEntry>,
+    ) -> Option<Rules> {
+        let gateway = &server.gateway_name;
+        let bindings = self.bindings;
+        let make = || {
+            let gateways = BTreeSet::from([Arc::clone(gateway)]);
             let listener = Listener {
-                context,
+                context: bindings.context,
                 port: server.number,
                 gateways: &gateways,
                 tls: server.tls().is_some(),
-                services: &Visible(context),
+                services: bindings,
                 only_port: true,
-                hashing: *hashing,
-                retries: retries.as_ref(),
+                hashing: bindings.hashing,
+                retries: bindings.retries.as_ref(),
             };
-            let entries = rules::of_gateway(context, name).into_iter();
-            let planned = entries.filter_map(|entry| {
-                let set = Ref::new(http::plan(listener, entry)?);
-                Some((&entry.config, Rules { gateway: Arc::clone(name), set }))
-            });
-            planned.collect()
-        })
+            let set = Ref::new(http::plan(listener, entry)?);
+            Some(Rules { gateway: Arc::clone(gateway), set })
+        };
+        self.made.entry((Arc::clone(gateway), index)).or_insert_with(make).clone()
     }
 }

@@ -11,6 +11,7 @@ use model::{Ref, hostname};
 use super::bound::{Bound, Rules};
 use super::hosts;
 use super::merge::Merged;
+use super::rules::Bindings;
 use super::server::Server;
 use super::virtual_host::GatewayHost;
 use crate::context::Context;
@@ -18,10 +19,10 @@ use crate::key::Key;
 use crate::routes::{RouteKey, VirtualHostKey};
 
 /// Plans the route configurations.
-pub(crate) fn plan(context: &Context<'_>, merged: &Merged<'_>) -> Vec<(Arc<str>, Key)> {
+pub(crate) fn plan(bindings: &Bindings<'_>, merged: &Merged<'_>) -> Vec<(Arc<str>, Key)> {
     let planned = merged.routes.iter().map(|(name, servers)| {
         let name: Arc<str> = Arc::from(name.as_str());
-        let virtual_hosts = virtual_hosts(context, servers);
+        let virtual_hosts = virtual_hosts(bindings, servers);
         (Arc::clone(&name), Key::Route(Ref::new(RouteKey { name, virtual_hosts })))
     });
     planned.collect()
@@ -36,13 +37,19 @@ struct Draft<'a> {
 }
 
 /// The virtual hosts of the servers that share a configuration, sorted by name.
-fn virtual_hosts(context: &Context<'_>, servers: &[Arc<Server<'_>>]) -> Vec<Ref<VirtualHostKey>> {
+fn virtual_hosts(bindings: &Bindings<'_>, servers: &[Arc<Server<'_>>]) -> Vec<Ref<VirtualHostKey>> {
     let Some(first) = servers.first() else { return Vec::new() };
     let mut drafts: BTreeMap<String, Draft<'_>> = BTreeMap::new();
-    let mut bound = Bound::new(context);
+    let mut bound = Bound::new(bindings);
     for server in servers {
-        for (config, rules) in bound.to(server) {
-            for host in hosts::intersection(&server.hosts, &config.spec.hosts, config.namespace()) {
+        for (index, entry) in bindings.to(&server.gateway_name).iter().enumerate() {
+            let config = &entry.config;
+            let found = hosts::intersection(&server.hosts, &config.spec.hosts, config.namespace());
+            if found.is_empty() {
+                continue;
+            }
+            let Some(rules) = bound.rules(server, index, entry) else { continue };
+            for host in found {
                 let draft = Draft::named(&mut drafts, &host);
                 draft.rules.push(rules.clone());
                 draft.https_only |= server.redirects();
@@ -56,7 +63,7 @@ fn virtual_hosts(context: &Context<'_>, servers: &[Arc<Server<'_>>]) -> Vec<Ref<
             draft.servers.push(server);
         }
     }
-    let attempt_count = attempt_count(context);
+    let attempt_count = attempt_count(bindings.context);
     let mut found: Vec<GatewayHost> = if drafts.is_empty() {
         vec![blackhole(first)]
     } else {

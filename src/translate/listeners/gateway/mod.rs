@@ -18,7 +18,7 @@ pub use tls::ServerTls;
 
 use crate::class::OwnView;
 use crate::context::Context;
-use crate::gateways;
+use crate::gateways::{self, rules::Bindings};
 use crate::key::Key;
 
 /// Planned resources: name and key.
@@ -27,5 +27,6 @@ type Planned = Vec<(Arc<str>, Key)>;
 /// Plans the listeners and the route configurations of a router.
 pub fn plan(context: &Context<'_>, view: &OwnView) -> (Planned, Planned) {
     let merged = gateways::merged(context, view);
-    (plan::listeners(context, view, &merged), gateways::routes::plan(context, &merged))
+    let bindings = Bindings::of(context);
+    (plan::listeners(&bindings, view, &merged), gateways::routes::plan(&bindings, &merged))
 }

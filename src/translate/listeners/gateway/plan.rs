@@ -16,9 +16,10 @@ use super::tls::ServerTls;
 use crate::class::OwnView;
 use crate::clusters::outbound::subsets;
 use crate::context::Context;
+use crate::gateways::hosts;
 use crate::gateways::merge::{Listening, Merged};
+use crate::gateways::rules::Bindings;
 use crate::gateways::server::{Carries, Server};
-use crate::gateways::{hosts, rules};
 use crate::key::Key;
 use crate::listeners::ListenerKey;
 use crate::listeners::outbound::{OutboundDefaults, Wildcard};
@@ -27,7 +28,8 @@ use crate::listeners::outbound::{OutboundDefaults, Wildcard};
 const FIRST_UNPRIVILEGED: u16 = 1024;
 
 /// Plans the listeners. What is wrong with servers is told by the listener of their port, else by the first one.
-pub(super) fn listeners(context: &Context<'_>, view: &OwnView, merged: &Merged<'_>) -> Planned {
+pub(super) fn listeners(bindings: &Bindings<'_>, view: &OwnView, merged: &Merged<'_>) -> Planned {
+    let context = bindings.context;
     let defaults = Ref::new(OutboundDefaults::of(context));
     let mut keys = Vec::new();
     let mut problems = merged.problems.clone();
@@ -38,6 +40,7 @@ pub(super) fn listeners(context: &Context<'_>, view: &OwnView, merged: &Merged<'
         }
         let mut planner = Planner {
             context,
+            bindings,
             view,
             listening,
             defaults: &defaults,
@@ -73,6 +76,7 @@ fn no_right(server: &Server<'_>, port: u16) -> Problem {
 /// The chains of one listener.
 struct Planner<'a> {
     context: &'a Context<'a>,
+    bindings: &'a Bindings<'a>,
     view: &'a OwnView,
     listening: &'a Listening<'a>,
     defaults: &'a Ref<OutboundDefaults>,
@@ -108,7 +112,7 @@ impl<'a> Planner<'a> {
     /// The first route for TCP of the VirtualServices whose hosts meet the server's; none leaves the server closed.
     fn tcp(&mut self, server: &Server<'_>) {
         let forwarder = self.forwarder(server);
-        for rule in rules::of_gateway(self.context, &server.gateway_name) {
+        for rule in self.bindings.to(&server.gateway_name) {
             let spec = &rule.config.spec;
             if !hosts::meets(&server.hosts, &spec.hosts, rule.config.namespace()) {
                 continue;
@@ -161,7 +165,7 @@ impl<'a> Planner<'a> {
     /// A chain for each match of the TLS routes whose names are still free.
     fn passthrough(&mut self, server: &Server<'_>) {
         let forwarder = self.forwarder(server);
-        for rule in rules::of_gateway(self.context, &server.gateway_name) {
+        for rule in self.bindings.to(&server.gateway_name) {
             let spec = &rule.config.spec;
             if !hosts::meets(&server.hosts, &spec.hosts, rule.config.namespace()) {
                 continue;

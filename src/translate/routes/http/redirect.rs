@@ -36,7 +36,7 @@ pub(super) fn build(
         port_redirect: new_port(wanted, port, tls),
         response_code: code(wanted.redirect_code)?.into(),
         scheme_rewrite_specifier: (!scheme.is_empty())
-            .then(|| SchemeRewriteSpecifier::SchemeRedirect(scheme)),
+            .then_some(SchemeRewriteSpecifier::SchemeRedirect(scheme)),
         path_rewrite_specifier: Some(path),
         ..RedirectAction::default()
     })
