@@ -27,6 +27,8 @@ pub struct LoadReport {
     pub by_pod: BTreeMap<String, u64>,
     /// Requests without an answer, by the reason.
     pub failures: BTreeMap<String, u64>,
+    /// The first answer that was not 200, with how many requests had ended before it.
+    pub first_odd: Option<(u64, Answer)>,
     /// The longest time that an answer took.
     pub slowest: Duration,
 }
@@ -51,6 +53,9 @@ impl LoadReport {
         self.slowest = self.slowest.max(took);
         match outcome {
             Ok(answer) => {
+                if answer.status != 200 && self.first_odd.is_none() {
+                    self.first_odd = Some((self.total(), answer.clone()));
+                }
                 *self.by_status.entry(answer.status).or_default() += 1;
                 if let Ok(seen) = answer.seen() {
                     *self.by_pod.entry(seen.pod).or_default() += 1;
