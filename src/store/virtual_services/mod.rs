@@ -2,6 +2,7 @@
 //!
 //! Source: Istio `pilot/pkg/model/virtualservice.go`; `shared/spec/xds.md` 5.7, 6.
 
+mod conflicts;
 mod delegates;
 mod matches;
 mod names;
@@ -42,6 +43,7 @@ pub fn build<'a>(
         Ref::new(VirtualServiceEntry { config: Ref::new(config), export_to, source_dependent, origins })
     });
     let section = VirtualServices::new(entries.collect());
+    problems.extend(conflicts::of(section.all()));
     Built { section, problems }
 }
 

@@ -113,3 +113,24 @@ fn a_clients_own_private_rules_come_before_public_ones() {
     assert_eq!(names("shop"), ["b", "c", "a"]);
     assert_eq!(names("edge"), ["a"]);
 }
+
+#[test]
+fn the_owner_of_rules_that_nobody_applies_is_told() {
+    let web = || VirtualService {
+        hosts: vec!["web".to_owned()],
+        http: vec![HttpRoute { route: vec![to("web")], ..HttpRoute::default() }],
+        ..VirtualService::default()
+    };
+    let gateway = VirtualService { gateways: vec!["edge".to_owned()], ..web() };
+    let private = VirtualService { export_to: vec![".".to_owned()], ..web() };
+    let objects = [
+        object("shop", "a", web()),
+        object("shop", "b", web()),
+        object("shop", "c", gateway),
+        object("shop", "d", private),
+    ];
+    let built = build(objects.iter(), &Settings::default());
+    let told: Vec<_> = built.problems.iter().map(|p| (&*p.object.name, p.field.as_str())).collect();
+    assert_eq!(told, [("b", "spec.hosts[0]")]);
+    assert!(built.problems[0].message.contains("shop/a"));
+}

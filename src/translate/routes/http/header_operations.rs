@@ -9,6 +9,7 @@ use envoy::config::core::v3::header_value_option::HeaderAppendAction;
 use envoy::config::core::v3::{HeaderValue, HeaderValueOption};
 use envoy::config::route::v3::Route;
 
+use super::format;
 use super::text::{self, Wrong};
 
 /// Changes in Envoy's form.
@@ -75,7 +76,7 @@ fn additions(operations: &HeaderOperations, field: &str) -> Result<Vec<HeaderVal
             if name.is_empty() {
                 return Err(Wrong::new(field, "a header's name must not be empty"));
             }
-            format_string(value, &field)?;
+            format::check(value).map_err(|why| Wrong::new(&field, format!("`{value}`: {why}")))?;
             let header = HeaderValue {
                 key: text::line(name, &field)?,
                 value: text::line(value, &field)?,
@@ -93,50 +94,4 @@ fn additions(operations: &HeaderOperations, field: &str) -> Result<Vec<HeaderVal
 fn removals(operations: &HeaderOperations, field: &str) -> Result<Vec<String>, Wrong> {
     let names = operations.remove.iter().filter(|n| !n.is_empty() && !is_internal(n));
     names.map(|name| text::line(name, &format!("{field}.remove"))).collect()
-}
-
-/// Refuses a `%` that begins no command, such as `%REQ(x-name)%`, and is not doubled: Envoy refuses it, too.
-fn format_string(value: &str, field: &str) -> Result<(), Wrong> {
-    let mut rest = value;
-    while let Some((_, after)) = rest.split_once('%') {
-        if let Some(doubled) = after.strip_prefix('%') {
-            rest = doubled;
-            continue;
-        }
-        let name_end = after.find(|c: char| !(c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_'));
-        let after_name = after.get(name_end.unwrap_or(after.len())..).unwrap_or_default();
-        let after_arguments = match after_name.strip_prefix('(') {
-            Some(arguments) => arguments.split_once(')').map_or("", |(_, r)| r),
-            None => after_name,
-        };
-        let limit = after_arguments.strip_prefix(':');
-        let end = limit.map_or(after_arguments, |l| l.trim_start_matches(|c: char| c.is_ascii_digit()));
-        match end.strip_prefix('%') {
-            Some(left) if name_end != Some(0) => rest = left,
-            _ => {
-                return Err(Wrong::new(
-                    field,
-                    format!("`{value}`: a `%` that is no command is written `%%`"),
-                ));
-            }
-        }
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn commands_and_doubled_signs_pass() {
-        for good in ["plain", "%RESPONSE_CODE%", "%REQ(x:y)%", "%REQ(X?Y):10%", "100%%", "a%START_TIME(%s)%b"]
-        {
-            let verdict = format_string(good, "f");
-            assert_eq!(verdict, Ok(()), "{good}");
-        }
-        for bad in ["100%", "%foo%", "% %", "%REQ(a%"] {
-            assert!(format_string(bad, "f").is_err(), "{bad}");
-        }
-    }
 }

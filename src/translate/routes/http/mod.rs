@@ -10,6 +10,7 @@ mod claims;
 mod cors;
 mod direct_response;
 mod fault;
+mod format;
 mod header_operations;
 mod matching;
 mod mirror;
