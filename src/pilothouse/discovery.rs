@@ -16,9 +16,11 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
+use xds::engine::Engine;
 use xds::metrics::Metrics;
-use xds::server::{Config, Server};
+use xds::server::{Config, EngineHandle, Server};
 
 use crate::flags::Discovery;
 use crate::mesh_thread::MeshThread;
@@ -28,6 +30,9 @@ use crate::{features, version};
 
 /// Batches that may wait for the mesh thread before the source waits.
 const BATCHES: usize = 64;
+
+/// Time between two looks for problems; a look costs as much as there are problems.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Runs until SIGTERM or SIGINT, or until a part of it ends unexpectedly.
 ///
@@ -56,6 +61,12 @@ async fn serve(flags: &Discovery) -> Result<()> {
         Err(anyhow!("the configuration folder is no longer followed"))
     });
 
+    let (asked, told) = (engine.clone(), Arc::clone(&reports));
+    tasks.spawn(async move {
+        tell(&asked, &told).await;
+        Err(anyhow!("configuration is no longer built"))
+    });
+
     let ready = surface.ready.clone();
     let owner = MeshThread {
         tables: Tables::new(options(flags)),
@@ -80,6 +91,18 @@ async fn serve(flags: &Discovery) -> Result<()> {
     shutdown.cancel();
     server.shutdown(flags.shutdown_duration).await;
     ended
+}
+
+/// Looks again and again for what is wrong with what proxies are sent; ends with the engine.
+async fn tell(engine: &EngineHandle<Translator>, reports: &Reports) {
+    let mut pace = tokio::time::interval(LOOK_AGAIN);
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while engine.is_alive() {
+        pace.tick().await;
+        if let Some(problems) = engine.inspect(Engine::problems).await {
+            reports.served(problems);
+        }
+    }
 }
 
 /// The mesh's owner has a thread of its own: what it computes must not hold up streams.

@@ -1,7 +1,7 @@
 //! What is wrong with the configuration right now, for `/debug`; problems of objects are told in the log as well.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use api::{ObjectKey, Problem};
 use sources::event::Batch;
@@ -15,13 +15,27 @@ pub struct Reports {
 #[derive(Debug, Default)]
 struct State {
     files: BTreeSet<String>,
+    /// What the store finds.
     objects: BTreeSet<Problem>,
+    /// What is found on the way to the connected proxies.
+    served: BTreeSet<Problem>,
+}
+
+/// Tells what has come and what has gone.
+fn replace(old: &mut BTreeSet<Problem>, now: BTreeSet<Problem>) {
+    for problem in now.difference(old) {
+        tracing::warn!("{problem}");
+    }
+    for problem in old.difference(&now) {
+        tracing::info!(%problem, "no longer");
+    }
+    *old = now;
 }
 
 impl Reports {
     /// Takes what a source found; the source itself logs it.
     pub fn take(&self, batch: &Batch) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
         for report in &batch.cleared {
             state.files.remove(&report.to_string());
         }
@@ -32,20 +46,23 @@ impl Reports {
 
     /// Takes all that the store finds wrong now.
     pub fn problems(&self, problems: &BTreeMap<ObjectKey, Vec<Problem>>) {
-        let now: BTreeSet<Problem> = problems.values().flatten().cloned().collect();
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        for problem in now.difference(&state.objects) {
-            tracing::warn!("{problem}");
-        }
-        for problem in state.objects.difference(&now) {
-            tracing::info!(%problem, "no longer");
-        }
-        state.objects = now;
+        let now = problems.values().flatten().cloned().collect();
+        replace(&mut self.lock().objects, now);
+    }
+
+    /// Takes all that is wrong now with what the connected proxies are sent.
+    pub fn served(&self, now: BTreeSet<Problem>) {
+        replace(&mut self.lock().served, now);
     }
 
     /// Everything that is wrong now, a line each.
     pub fn lines(&self) -> Vec<String> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.files.iter().cloned().chain(state.objects.iter().map(Problem::to_string)).collect()
+        let state = self.lock();
+        let objects: BTreeSet<&Problem> = state.objects.union(&state.served).collect();
+        state.files.iter().cloned().chain(objects.into_iter().map(Problem::to_string)).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
