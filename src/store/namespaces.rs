@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use api::mesh_config::{
-    LabelSelector, LabelSelectorRequirement, ServiceEntryVisibility, Visibility, VisibilityMatch,
+    LabelSelector, LabelSelectorRequirement, MeshConfig, ServiceEntryVisibility, Visibility, VisibilityMatch,
 };
 use model::Labels;
 use model::visibility::ExportTo;
@@ -93,6 +93,20 @@ fn selected(selector: &LabelSelector, labels: &Labels) -> bool {
         }
     };
     model::config::selects(&selector.match_labels, labels) && selector.match_expressions.iter().all(holds)
+}
+
+/// Operators of the mesh's selectors that Kubernetes has not, each after the field that holds it.
+pub(crate) fn unknown_operators(mesh: &MeshConfig) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for (at, selector) in mesh.discovery_selectors.iter().enumerate() {
+        for (place, requirement) in selector.match_expressions.iter().enumerate() {
+            if !matches!(requirement.operator.as_str(), "In" | "NotIn" | "Exists" | "DoesNotExist") {
+                let field = format!("mesh.discoverySelectors[{at}].matchExpressions[{place}].operator");
+                found.push((field, requirement.operator.clone()));
+            }
+        }
+    }
+    found
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use model::Ref;
 use model::mesh::{Features, Settings};
 use serde_json::Value;
 
+use crate::namespaces;
 use crate::tables::Tables;
 
 /// What is fixed when the process starts.
@@ -100,6 +101,10 @@ impl Tables {
             match yaml(text("mesh")).and_then(|v| MeshConfig::from_document(v).map_err(|e| e.to_string())) {
                 Ok((mesh, warnings)) => {
                     warnings.iter().for_each(|w| take("mesh", w.to_string(), Severity::Warning));
+                    for (field, operator) in namespaces::unknown_operators(&mesh) {
+                        let message = format!("{operator:?} is no operator: no namespace is selected by it");
+                        take(&field, message, Severity::Error);
+                    }
                     mesh
                 }
                 Err(message) => {

@@ -20,6 +20,10 @@ metadata: {name: shop, labels: {topology.istio.io/network: east}}
 ---
 apiVersion: v1
 kind: Namespace
+metadata: {name: shop, labels: {topology.istio.io/network: east, team: infra}}
+---
+apiVersion: v1
+kind: Namespace
 metadata: {name: shop, annotations: {networking.istio.io/traffic-distribution: PreferClose}}
 ---
 apiVersion: v1
@@ -155,6 +159,15 @@ apiVersion: v1
 kind: ConfigMap
 metadata: {name: istio, namespace: istio-system}
 data: {mesh: 'trustDomain: example.org'}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: istio, namespace: istio-system}
+data:
+  mesh: |
+    discoverySelectors: [{matchExpressions: [{key: topology.istio.io/network, operator: Exists}]}]
+    serviceEntryVisibility: {defaultVisibility: NAMESPACE, applyToSidecars: true,
+      policies: [{visibility: PUBLIC, matchingRules: [{namespaceSelector: {matchLabels: {team: infra}}}]}]}
 ";
 
 /// Every object with its forms.
