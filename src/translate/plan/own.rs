@@ -26,7 +26,10 @@ pub(super) fn plan(mesh: &Mesh, view: &Ref<OwnView>, previous: Option<(&Arc<Plan
         ProxyKind::Router => scope::plan(mesh, &view.shared),
     });
     let context = Context { mesh, view: &view.shared, scope: &scope };
-    let ports = workload::inbound_ports(&context, view, &workload::targets(mesh, view));
+    let ports = match view.shared.kind {
+        ProxyKind::Sidecar => workload::inbound_ports(&context, view, &workload::targets(mesh, view)),
+        ProxyKind::Router => Vec::new(),
+    };
     let mut clusters = clusters::inbound::plan(&context, view, &ports);
     clusters.extend(clusters::sni_dnat::plan(&context, view).0);
     let clusters = entries(clusters);
@@ -61,7 +64,6 @@ fn unaffected(old: &Plan, mesh: &Mesh, view: &OwnView, changes: &Changes) -> boo
     let services = |mesh: &Mesh| mesh.services.of_namespace(namespace).cloned();
     let pod = |mesh: &Mesh| mesh.workloads.pod(namespace, &view.pod).cloned();
     let entries = |mesh: &Mesh| mesh.workloads.entries.get(namespace).cloned();
-    let own_endpoints = || changes.endpoints.iter().any(|(_, ns)| ns == namespace);
     let router = view.shared.kind == ProxyKind::Router;
     mesh.settings == old.mesh.settings
         && Arc::ptr_eq(&mesh.sidecars, &old.mesh.sidecars)
@@ -74,6 +76,6 @@ fn unaffected(old: &Plan, mesh: &Mesh, view: &OwnView, changes: &Changes) -> boo
         && services(mesh) == services(&old.mesh)
         && pod(mesh) == pod(&old.mesh)
         && entries(mesh) == entries(&old.mesh)
-        && !own_endpoints()
+        && (router || !workload::concerns(mesh, view, changes))
         && !endpoints::concerns_own(mesh, view, changes)
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::sync::Arc;
 
 use model::Proxy;
 use model::endpoint::Locality;
@@ -180,5 +181,52 @@ fn without_redirection_only_what_a_sidecar_lists_is_taken() -> Outcome {
     let listed = sent(&[SHOP, INGRESS], "shop-1", &metadata)?;
     assert_eq!(inbound_clusters(&listed).len(), 3);
     assert_eq!(chains(&listener(&listed, "10.1.0.1_8080")).get("10.1.0.1_8080"), Some(&2));
+    Ok(())
+}
+
+const SLICE: &str = "
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: shop-a, namespace: ns, labels: {kubernetes.io/service-name: shop}}
+addressType: IPv4
+ports: [{name: http, port: 8080}]
+endpoints: [{addresses: [10.1.0.1], conditions: {ready: true}, targetRef: {kind: Pod, name: shop-1}}]
+";
+const MANUAL: &str = "
+apiVersion: v1
+kind: Service
+metadata: {name: manual, namespace: ns}
+spec: {clusterIP: 10.96.0.8, ports: [{name: http, port: 80}]}
+";
+const MANUAL_SLICE: &str = "
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: manual-a, namespace: ns, labels: {kubernetes.io/service-name: manual}}
+addressType: IPv4
+ports: [{name: http, port: 7777}]
+endpoints: [{addresses: [10.1.0.1], conditions: {ready: true}}]
+";
+
+/// Whether the own plan of `<pod>.ns` is made again when `later` comes on top of the Services.
+fn planned_again(pod: &str, later: &str) -> Result<bool, Box<dyn Error>> {
+    let mut tables = testkit::mesh::tables(store::Options::default(), &[SHOP, MANUAL])?;
+    let before = tables.next_mesh().mesh;
+    let id = format!("sidecar~10.1.0.1~{pod}.ns~ns.svc.cluster.local");
+    let proxy = Proxy::parse(&id, &json!({"NAMESPACE": "ns"}), Locality::default())?;
+    let own = translate::class::classes(&before, &proxy).pop().ok_or("a proxy has classes")?;
+    let plan = translate::plan::plan(&before, &own, None, false);
+    for document in testkit::mesh::documents(later)? {
+        let object = api::decode::decode(document)?.object;
+        tables.apply(&object.key(), Some(&object));
+    }
+    let next = tables.next_mesh();
+    let after = translate::plan::plan(&next.mesh, &own, Some((&plan, &next.changes)), false);
+    Ok(!Arc::ptr_eq(&plan, &after))
+}
+
+#[test]
+fn endpoints_concern_only_those_who_are_known_by_them() -> Outcome {
+    assert!(!planned_again("shop-1", SLICE)?, "the pod is selected by its labels");
+    assert!(planned_again("shop-1", MANUAL_SLICE)?, "the service knows its workloads by address");
     Ok(())
 }

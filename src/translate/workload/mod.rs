@@ -7,8 +7,10 @@ mod ports;
 mod registered;
 mod selected;
 
-use model::mesh::Mesh;
-use model::service::{Service, ServicePort};
+use std::sync::Arc;
+
+use model::mesh::{Changes, Mesh};
+use model::service::{Registry, Resolution, Service, ServicePort};
 use model::{Ref, config};
 
 use crate::class::OwnView;
@@ -60,6 +62,28 @@ fn of_kubernetes(mesh: &Mesh, view: &OwnView) -> Vec<Target> {
         }
         None => selected::of_metadata(mesh, view),
     }
+}
+
+/// Whether changed endpoints may change what a workload serves or is hidden from it: those of services that know
+/// their workloads by address, or all while no service selects the workload.
+pub fn concerns(mesh: &Mesh, view: &OwnView, changes: &Changes) -> bool {
+    let namespace = &view.shared.namespace;
+    let own: Vec<_> = changes.endpoints.iter().filter(|(_, ns)| ns == namespace).collect();
+    if own.is_empty() {
+        return false;
+    }
+    let known_by_address = |s: &Service| {
+        s.registry == Registry::External || s.selector.is_none() || s.resolution == Resolution::Passthrough
+    };
+    let touches = |host: &Arc<str>| {
+        let mut services = mesh.services.of_host(host).iter().filter(|s| s.namespace == *namespace);
+        services.any(|s| known_by_address(s))
+    };
+    let selected = || {
+        let pod = mesh.workloads.pod(namespace, &view.pod);
+        pod.is_none_or(|pod| !selected::of_pod(mesh, pod).is_empty())
+    };
+    own.iter().any(|(host, _)| touches(host)) || !selected()
 }
 
 /// The services of a namespace, oldest first.
