@@ -147,9 +147,7 @@ impl Generate for Translator {
     }
 
     fn part_substitute(&self, part: &Ref<VirtualHostKey>) -> Option<Bytes> {
-        let message = format!("{} cannot be built", part.name());
-        tracing::error!(message);
-        None
+        Some(virtual_host_field(&routes::substitute::virtual_host(part)))
     }
 }
 
@@ -175,7 +173,25 @@ fn virtual_host_field(host: &impl Message) -> Bytes {
 
 #[cfg(test)]
 mod tests {
+    use envoy::config::route::v3::RouteConfiguration;
+
     use super::*;
+
+    #[test]
+    fn a_virtual_host_that_cannot_be_built_answers_with_its_name() {
+        let unknown = routes::catch_all::Unknown::Pass;
+        let catch_all = routes::catch_all::CatchAll { unknown, attempt_count: false, sidecar: None };
+        let bytes = Translator.part_substitute(&Ref::new(VirtualHostKey::CatchAll(catch_all)));
+        let head = routes::build_head(&RouteKey { name: "80".into(), virtual_hosts: Vec::new() });
+        let whole = [head.message.encode_to_vec(), bytes.expect("a substitute").to_vec()].concat();
+        let decoded = RouteConfiguration::decode(&*whole).expect("a route configuration");
+        let host = &decoded.virtual_hosts[0];
+        assert_eq!((host.name.as_str(), host.domains.as_slice()), ("*", ["*".to_owned()].as_slice()));
+        let json = api::json::to_json(&host.routes[0]);
+        let answer =
+            serde_json::json!({"status": 500, "body": {"inlineString": "virtual host * cannot be built"}});
+        assert_eq!(json["directResponse"], answer);
+    }
 
     #[test]
     fn placeholders_are_those_that_the_wire_fills() {

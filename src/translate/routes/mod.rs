@@ -10,6 +10,7 @@ pub mod http;
 pub mod inbound;
 pub mod retry;
 pub mod sidecar;
+pub mod substitute;
 mod virtual_host;
 
 use std::sync::Arc;

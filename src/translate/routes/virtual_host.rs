@@ -72,19 +72,52 @@ pub enum Routes {
     Rules(Ref<RuleSet>),
 }
 
+impl Host {
+    fn name(&self) -> Arc<str> {
+        match self {
+            Self::Service(host) => format!("{}:{}", host.service.host, host.port),
+            Self::Alone(service, port) => format!("{}:{port}", service.host),
+            Self::Named(host) => format!("{}:{}", host.host, host.port),
+        }
+        .into()
+    }
+
+    fn domains(&self) -> Vec<String> {
+        match self {
+            Self::Service(host) => host.domains(),
+            Self::Alone(..) => vec!["*".to_owned()],
+            Self::Named(host) => {
+                let bracketed = host.domains.iter().map(|d| domains::bracketed(d));
+                bracketed.flat_map(|d| domains::with_port(d, host.port, host.form)).collect()
+            }
+        }
+    }
+
+    fn sources(&self) -> Vec<ObjectRef> {
+        match self {
+            Self::Service(host) => vec![host.service.source.clone()],
+            Self::Alone(service, _) => vec![service.source.clone()],
+            Self::Named(_) => Vec::new(),
+        }
+    }
+}
+
 impl VirtualHostKey {
     /// The name of the virtual host.
     pub fn name(&self) -> Arc<str> {
         match self {
-            Self::Hosted(Hosted { host: Host::Service(h), .. }) => {
-                format!("{}:{}", h.service.host, h.port).into()
-            }
-            Self::Hosted(Hosted { host: Host::Alone(service, port), .. }) => {
-                format!("{}:{port}", service.host).into()
-            }
-            Self::Hosted(Hosted { host: Host::Named(h), .. }) => format!("{}:{}", h.host, h.port).into(),
+            Self::Hosted(hosted) => hosted.host.name(),
             Self::CatchAll(_) => Arc::from("*"),
             Self::Gateway(host) => host.name(),
+        }
+    }
+
+    /// The hosts whose requests it takes, as Envoy writes them.
+    pub fn domains(&self) -> Vec<String> {
+        match self {
+            Self::Hosted(hosted) => hosted.host.domains(),
+            Self::CatchAll(_) => vec!["*".to_owned()],
+            Self::Gateway(host) => host.domains.clone(),
         }
     }
 
@@ -100,10 +133,9 @@ impl VirtualHostKey {
     /// The objects that its name and domains come from.
     pub fn sources(&self) -> Vec<ObjectRef> {
         match self {
-            Self::Hosted(Hosted { host: Host::Service(h), .. }) => vec![h.service.source.clone()],
-            Self::Hosted(Hosted { host: Host::Alone(service, _), .. }) => vec![service.source.clone()],
+            Self::Hosted(hosted) => hosted.host.sources(),
+            Self::CatchAll(_) => Vec::new(),
             Self::Gateway(host) => host.sources(),
-            _ => Vec::new(),
         }
     }
 }
@@ -118,24 +150,7 @@ pub fn build(key: &VirtualHostKey) -> Built<VirtualHost> {
 }
 
 fn build_hosted(key: &Hosted) -> Built<VirtualHost> {
-    let mut sources: Vec<ObjectRef> = Vec::new();
-    let (name, domains) = match &key.host {
-        Host::Service(host) => {
-            sources.push(host.service.source.clone());
-            (format!("{}:{}", host.service.host, host.port), host.domains())
-        }
-        Host::Alone(service, port) => {
-            sources.push(service.source.clone());
-            (format!("{}:{port}", service.host), vec!["*".to_owned()])
-        }
-        Host::Named(host) => {
-            let domains = host
-                .domains
-                .iter()
-                .flat_map(|d| domains::with_port(domains::bracketed(d), host.port, host.form));
-            (format!("{}:{}", host.host, host.port), domains.collect())
-        }
-    };
+    let mut sources = key.host.sources();
     let routes = match &key.routes {
         Routes::Default(route) => {
             let hashing = route.hashing.iter().flat_map(|h| h.from.iter().cloned());
@@ -146,8 +161,8 @@ fn build_hosted(key: &Hosted) -> Built<VirtualHost> {
     sources.extend(routes.sources);
     let require_tls = if key.https_only { TlsRequirementType::All } else { TlsRequirementType::None };
     let message = VirtualHost {
-        name,
-        domains,
+        name: key.host.name().to_string(),
+        domains: key.host.domains(),
         routes: routes.message,
         require_tls: require_tls.into(),
         include_request_attempt_count: key.attempt_count,

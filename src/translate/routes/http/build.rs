@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 
 use api::istio::{HttpMatchRequest, HttpRoute};
 use api::{ObjectRef, Problem, Severity};
-use envoy::config::core::v3::data_source::Specifier;
-use envoy::config::core::v3::{DataSource, Metadata};
+use envoy::config::core::v3::Metadata;
 use envoy::config::route::v3::route::Action;
 use envoy::config::route::v3::route_action::ClusterSpecifier;
 use envoy::config::route::v3::route_match::PathSpecifier;
-use envoy::config::route::v3::{Decorator, DirectResponseAction, Route, RouteMatch};
+use envoy::config::route::v3::{Decorator, Route, RouteMatch};
 use envoy::google::protobuf::{Struct, Value};
 use model::Ref;
 
@@ -20,9 +19,7 @@ use super::{
 };
 use crate::output::Built;
 use crate::routes::default_route::everything;
-
-/// The answer to requests for a route that cannot be built.
-const SUBSTITUTE_STATUS: u32 = 500;
+use crate::routes::substitute;
 
 const SUBSTITUTED: (Severity, &str) =
     (Severity::Error, "correct the field; until then requests that the rule matches are answered with 500");
@@ -169,18 +166,11 @@ impl Rule<'_> {
     fn substitute(&self, route: Route) -> Route {
         let source = &self.set.entry.config.source.key;
         let called = if route.name.is_empty() { format!("http[{}]", self.index) } else { route.name.clone() };
-        let text =
-            format!("route {called} of VirtualService {}/{} cannot be built", source.namespace, source.name);
-        let body = DataSource { specifier: Some(Specifier::InlineString(text)), ..DataSource::default() };
-        let answer = DirectResponseAction {
-            status: SUBSTITUTE_STATUS,
-            body: Some(body),
-            ..DirectResponseAction::default()
-        };
+        let what = format!("route {called} of VirtualService {}/{}", source.namespace, source.name);
         Route {
             name: route.name,
             metadata: route.metadata,
-            action: Some(Action::DirectResponse(answer)),
+            action: Some(substitute::answer(&what)),
             ..Route::default()
         }
     }
