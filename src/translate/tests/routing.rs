@@ -250,3 +250,48 @@ fn classes_share_the_virtual_hosts_that_do_not_differ() -> Outcome {
     assert_ne!(east, keys("shop")?, "a client of the same namespace has a shorter name for the service");
     Ok(())
 }
+
+/// Envoy refuses a configuration with two virtual hosts of one name.
+#[test]
+fn of_several_services_of_a_host_the_last_has_the_port() -> Outcome {
+    let entry = "
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: cart-more, namespace: shop}
+spec:
+  hosts: [cart.shop.svc.cluster.local]
+  resolution: STATIC
+  ports: [{number: 80, name: http, protocol: HTTP}, {number: 8080, name: tcp, protocol: TCP}]
+  endpoints: [{address: 172.22.0.1}]";
+    let mesh = mesh(&[SERVICES, entry])?;
+    let of_cart = |hosts: &[Value]| -> Vec<Value> {
+        let named = hosts.iter().filter(|h| h["name"].as_str().is_some_and(|n| n.starts_with("cart.")));
+        named.map(|h| h["domains"].clone()).collect()
+    };
+    let found = of_cart(&hosts(&mesh, "80", &json!({}))?);
+    assert_eq!(found.len(), 1);
+    assert!(!found[0].as_array().is_some_and(|d| d.contains(&json!("10.96.0.2"))), "{found:?}");
+    Ok(())
+}
+
+#[test]
+fn commands_that_envoy_does_not_know_are_kept_from_it() -> Outcome {
+    let spec = "
+  hosts: [web]
+  http:
+  - name: wrong
+    match: [{uri: {prefix: /wrong}}]
+    headers: {response: {set: {x-a: '100%'}}}
+    route: [{destination: {host: web}}]
+  - name: right
+    headers: {request: {set: {x-path: '%REQ(:path)%', host: other.example}}}
+    route: [{destination: {host: web}}]";
+    let mesh = mesh(&[SERVICES, &rules("web", spec)])?;
+    let routes = routes(&mesh, WEB, &json!({}))?;
+    assert_eq!(routes[0]["directResponse"]["status"], 500);
+    assert_eq!(routes[0]["responseHeadersToAdd"], Value::Null);
+    assert_eq!(routes[1]["requestHeadersToAdd"][0]["header"]["value"], "%REQ(:path)%");
+    assert_eq!(routes[1]["requestHeadersToAdd"].as_array().map(Vec::len), Some(1));
+    assert_eq!(routes[1]["route"]["hostRewriteLiteral"], "other.example");
+    Ok(())
+}
