@@ -82,20 +82,24 @@ fn a_route_to_a_missing_subset_fails_alone_until_the_subset_is_there() {
 }
 
 #[test]
-fn a_rule_that_envoy_would_refuse_never_reaches_it() {
+fn a_rule_that_envoy_would_refuse_answers_500_and_the_rules_before_it_go_on() {
     world(|world| {
         let shop = Shop::start(world)?;
         shop.subsets()?;
-        // RE2 knows no look-ahead; the other rule of the same object goes on.
-        shop.rules(
-            "regex",
-            &format!(
-                "  - match: [{{uri: {{regex: '/(?=x).*'}}}}]\n    route: [{{destination: {{host: reviews, subset: v1}}}}]\n{}",
-                rule("regex", "v2")
-            ),
-        )?;
-        told(&shop.mesh, &["shop/reviews", "http[0]", "regex"])?;
-        assert_eq!(seen(&shop.client, REVIEWS)?.pod, "reviews-v2");
+        shop.mesh.service("shop", "ratings").selector(&[("app", "reviews")]).port("http", 8080).create()?;
+        answered(&shop.client, "http://ratings:8080/")?;
+        // RE2 knows no look-ahead.
+        shop.mesh.apply(&virtual_service(
+            "  - match: [{uri: {prefix: /new}}]
+    route: [{destination: {host: reviews, subset: v2}}]
+  - match: [{uri: {regex: '/(?=x).*'}}]
+    route: [{destination: {host: reviews, subset: v1}}]",
+        ))?;
+        let refused = answered_with(&shop.client, "http://reviews:8080/x", 500)?;
+        assert!(String::from_utf8_lossy(&refused.body).contains("shop/reviews"), "{refused:?}");
+        told(&shop.mesh, &["shop/reviews", "http[1]", "regex"])?;
+        assert_eq!(seen(&shop.client, "http://reviews:8080/new")?.pod, "reviews-v2");
+        seen(&shop.client, "http://ratings:8080/x")?;
         shop.mesh.wait_synced(&[&shop.client])
     });
 }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use api::kubernetes::{IntOrString, Namespace, Service, ServicePort, ServiceType};
-use api::{Kind, Object, ObjectKey, ObjectRef};
+use api::{Kind, Object, ObjectKey, ObjectRef, Problem, Severity};
 use model::hostname;
 use model::mesh::Settings;
 use model::protocol::Protocol;
@@ -56,7 +56,30 @@ pub(super) fn convert(
     }
 }
 
-/// A port; none if its number is none, which the API server does not let pass.
+/// What keeps a Service, or a port of it, from being served; the API server lets none of it pass, a folder does.
+pub(super) fn problems(object: &Object<Service>) -> Vec<Problem> {
+    let spec = &object.spec;
+    let problem = |field: String, message: &str, hint: &str| Problem {
+        severity: Severity::Error,
+        object: ObjectKey::of(Kind::Service, &object.meta),
+        field,
+        message: message.to_owned(),
+        hint: hint.to_owned(),
+    };
+    let needs_ports = spec.r#type != ServiceType::ExternalName && spec.cluster_ip != "None";
+    if spec.ports.is_empty() && needs_ports {
+        let message = "there are no ports, so nothing can be sent to this service";
+        return vec![problem("spec.ports".to_owned(), message, "list its ports, or set clusterIP to None")];
+    }
+    let unusable = spec.ports.iter().enumerate().filter(|(_, p)| port(p).is_none());
+    let told = unusable.map(|(at, _)| {
+        let message = "the port is left out: its number or its target's is none";
+        problem(format!("spec.ports[{at}]"), message, "use numbers from 1 to 65535")
+    });
+    told.collect()
+}
+
+/// A port; none if its number is none, which [`problems`] tells.
 fn port(port: &ServicePort) -> Option<MeshPort> {
     let number = u16::try_from(port.port).ok().filter(|n| *n != 0)?;
     let target = match &port.target_port {

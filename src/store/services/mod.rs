@@ -6,6 +6,7 @@ mod kubernetes;
 
 use std::sync::Arc;
 
+use api::{Kind, ObjectKey};
 use model::Ref;
 use model::service::Service;
 
@@ -22,10 +23,14 @@ impl Tables {
         };
         for id in touched {
             let object = self.services.get(&id).filter(|_| self.said.discovers(&id.0));
+            let problems = object.map(|object| kubernetes::problems(object)).unwrap_or_default();
             let converted = object.map(|object| {
                 let namespace = self.namespaces.get(&(Arc::from(""), Arc::clone(&id.0)));
                 Ref::new(kubernetes::convert(object, namespace.map(|n| &**n), &self.settings))
             });
+            let key =
+                ObjectKey { kind: Kind::Service, namespace: Arc::clone(&id.0), name: Arc::clone(&id.1) };
+            self.report(&key, problems);
             match converted {
                 Some(service) => self.converted.insert(id, service),
                 None => self.converted.remove(&id),
@@ -52,8 +57,8 @@ impl Tables {
                     self.converted_entries.insert(id, services.into_iter().map(Ref::new).collect());
                 }
                 None => {
-                    let key = api::ObjectKey {
-                        kind: api::Kind::ServiceEntry,
+                    let key = ObjectKey {
+                        kind: Kind::ServiceEntry,
                         namespace: Arc::clone(&id.0),
                         name: Arc::clone(&id.1),
                     };
