@@ -3,4 +3,5 @@
 pub mod ads;
 pub mod compare;
 pub mod conformance;
+pub mod large;
 pub mod mesh;
