@@ -295,3 +295,25 @@ fn commands_that_envoy_does_not_know_are_kept_from_it() -> Outcome {
     assert_eq!(routes[1]["route"]["hostRewriteLiteral"], "other.example");
     Ok(())
 }
+
+/// One wrong match must not answer for the whole host.
+#[test]
+fn a_match_of_which_nothing_is_left_matches_nothing() -> Outcome {
+    let spec = "
+  hosts: [web]
+  http:
+  - name: lost
+    match: [{uri: {regex: '['}}, {uri: {prefix: ''}, headers: {x: {regex: '('}}}]
+    route: [{destination: {host: web}}]
+  - name: rest
+    route: [{destination: {host: web}}]";
+    let mesh = mesh(&[SERVICES, &rules("web", spec)])?;
+    let routes = routes(&mesh, WEB, &json!({}))?;
+    assert_eq!(names(&routes), ["lost", "lost", "rest"]);
+    for lost in routes.iter().take(2) {
+        assert_eq!(lost["directResponse"]["status"], 500);
+        let never = json!([{"name": ":path", "presentMatch": true, "invertMatch": true}]);
+        assert_eq!(lost["match"]["headers"], never);
+    }
+    Ok(())
+}

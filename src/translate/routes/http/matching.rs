@@ -14,7 +14,8 @@ use crate::re2;
 use crate::routes::default_route::everything;
 
 /// A match in Envoy's form. What is wrong is left out or widened to what is sure to hold whenever the match would,
-/// and told: the caller answers such requests with an error.
+/// and told: the caller answers such requests with an error. If nothing is left that holds for some requests only, it
+/// matches none, for an error must not be the answer to all.
 pub(super) fn build(request: &HttpMatchRequest, separated: bool, wrong: &mut Vec<Wrong>) -> RouteMatch {
     let mut result = everything();
     result.case_sensitive = Some((!request.ignore_uri_case).into());
@@ -29,7 +30,28 @@ pub(super) fn build(request: &HttpMatchRequest, separated: bool, wrong: &mut Vec
             Err(fault) => wrong.push(fault),
         }
     }
+    if !wrong.is_empty() && is_unlimited(&result) {
+        result.headers.push(no_path());
+    }
     result
+}
+
+/// Whether every request matches.
+fn is_unlimited(matched: &RouteMatch) -> bool {
+    let path = matches!(&matched.path_specifier, Some(PathSpecifier::Prefix(p)) if p.is_empty() || p == "/");
+    path && matched.headers.is_empty()
+        && matched.query_parameters.is_empty()
+        && matched.dynamic_metadata.is_empty()
+}
+
+/// What no request is like.
+fn no_path() -> HeaderMatcher {
+    HeaderMatcher {
+        name: ":path".to_owned(),
+        invert_match: true,
+        header_match_specifier: Some(HeaderMatchSpecifier::PresentMatch(true)),
+        ..HeaderMatcher::default()
+    }
 }
 
 fn path(uri: &StringMatch, separated: bool, result: &mut RouteMatch, wrong: &mut Vec<Wrong>) {
