@@ -28,9 +28,10 @@ impl Services {
             by_namespace.entry(Arc::clone(&service.namespace)).or_default().push(service.clone());
         }
         let by_namespace = by_namespace.into_iter().map(|(ns, list)| (ns, Ref::new(list))).collect();
-        let contested = contested::of(&services, &by_host);
         let several = by_host.iter().filter(|(_, list)| list.len() > 1);
-        let repeated = several.map(|(host, _)| Arc::clone(host)).collect();
+        let repeated: BTreeSet<_> = several.map(|(host, _)| Arc::clone(host)).collect();
+        let mut contested = contested::of(&services, &by_host);
+        contested.extend(repeated.iter().cloned());
         Self { all: services, by_host, by_namespace, contested, repeated }
     }
 

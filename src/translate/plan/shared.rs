@@ -13,7 +13,7 @@ use super::{Plan, keep};
 use crate::class::{Layer, SharedView};
 use crate::context::Context;
 use crate::key::{Entries, entries};
-use crate::scope::{self, Scope};
+use crate::scope::{self, Difference, Scope};
 use crate::{endpoints, listeners, routes};
 
 /// Which parts must be planned again.
@@ -29,10 +29,14 @@ impl Stale {
     const ALL: Self = Self { clusters: true, endpoints: true, listeners: true, routes: true };
 
     /// What must be planned again when `old`, made from an older mesh, meets `mesh`.
-    fn after(old: &Plan, mesh: &Mesh, scope: &Ref<Scope>, changes: &Changes) -> Self {
-        if *scope != old.scope || mesh.settings != old.mesh.settings {
+    fn after(old: &Plan, context: &Context<'_>, scope: &Ref<Scope>, changes: &Changes) -> Self {
+        let mesh = context.mesh;
+        if mesh.settings != old.mesh.settings {
             return Self::ALL;
         }
+        let scoped = if *scope == old.scope { Difference::default() } else { scope.difference(&old.scope) };
+        // What a layer adds to the one below depends on both.
+        let below = context.view.layer == Layer::Upper && !Arc::ptr_eq(&mesh.services, &old.mesh.services);
         let rules = !Arc::ptr_eq(&mesh.destination_rules, &old.mesh.destination_rules);
         let authn = !Arc::ptr_eq(&mesh.peer_authentications, &old.mesh.peer_authentications);
         let gateways = !Arc::ptr_eq(&mesh.gateways, &old.mesh.gateways);
@@ -45,10 +49,16 @@ impl Stale {
         // The endpoints of DNS clusters are inside the cluster, those of headless services name listeners.
         let inline = seen(&|r| r != Resolution::ClientSide);
         Self {
-            clusters: rules || authn || gateways || inline || !changes.identities.is_empty(),
-            endpoints: rules || authn || gateways,
-            listeners: rules || seen(&|r| r == Resolution::Passthrough),
-            routes: rules || old.holding,
+            clusters: scoped.clusters
+                || below
+                || rules
+                || authn
+                || gateways
+                || inline
+                || !changes.identities.is_empty(),
+            endpoints: scoped.endpoints || below || rules || authn || gateways,
+            listeners: scoped.listeners || rules || seen(&|r| r == Resolution::Passthrough),
+            routes: scoped.routes || rules || old.holding,
         }
     }
 }
@@ -63,7 +73,7 @@ pub(super) fn plan(
     let old = previous.map(|(plan, _)| plan);
     let scope = plan_scope(mesh, view, old.map(|p| &**p));
     let context = Context { mesh, view, scope: &scope };
-    let stale = previous.map_or(Stale::ALL, |(old, changes)| Stale::after(old, mesh, &scope, changes));
+    let stale = previous.map_or(Stale::ALL, |(old, changes)| Stale::after(old, &context, &scope, changes));
     let upstreams = LazyCell::new(|| Upstreams::of(&context));
     let (clusters, hidden_clusters) = match old {
         Some(old) if !stale.clusters => (Arc::clone(&old.clusters), Arc::clone(&old.hidden_clusters)),

@@ -3,6 +3,7 @@
 //!
 //! Source: Istio `pilot/pkg/model/sidecar.go`; `shared/spec/xds.md` 6.
 
+mod difference;
 mod imports;
 mod seen;
 mod union;
@@ -18,6 +19,8 @@ use model::service::{Service, ServicePort};
 use model::{Config, Mesh, ProxyKind, Ref};
 
 use crate::class::SharedView;
+pub use difference::Difference;
+
 use imports::Imports;
 use seen::Owners;
 use union::Union;

@@ -7,6 +7,8 @@ use model::endpoint::Locality;
 use serde_json::{Value, json};
 use testkit::compare::Dump;
 use testkit::mesh::{dump, mesh, plans};
+use translate::scope::{self, Difference, Scope};
+use translate::{Class, Plan, class};
 
 type Outcome = Result<(), Box<dyn Error>>;
 
@@ -253,10 +255,48 @@ fn clients_that_see_the_same_share_every_key() -> Outcome {
     let mesh = mesh(&[SERVICES])?;
     let first = plans(&mesh, &proxy("pay", &json!({"LABELS": {"app": "a"}, "MESH_ID": "one"}))?);
     let second = plans(&mesh, &proxy("stock", &json!({"LABELS": {"app": "b"}, "WORKLOAD_NAME": "w"}))?);
-    let (Some(a), Some(b)) = (first.first(), second.first()) else { return Err("no plan".into()) };
-    assert!(!a.clusters.is_empty() && !a.endpoints.is_empty() && !a.listeners.is_empty());
-    assert_eq!(a.clusters, b.clusters);
-    assert_eq!(a.endpoints, b.endpoints);
-    assert_eq!(a.listeners, b.listeners);
+    // The last layer is one workload's own.
+    let shared = first.len().saturating_sub(1);
+    let count = |of: fn(&Plan) -> usize| first.iter().take(shared).map(|p| of(p)).sum::<usize>();
+    assert_eq!(count(|p| p.endpoints.len()), 7, "one assignment for each port, in one layer");
+    assert!(count(|p| p.clusters.len()) > 7 && count(|p| p.listeners.len()) > 0);
+    for (a, b) in first.iter().zip(&second).take(shared) {
+        assert_eq!(a.clusters, b.clusters);
+        assert_eq!(a.endpoints, b.endpoints);
+        assert_eq!(a.listeners, b.listeners);
+    }
+    Ok(())
+}
+
+#[test]
+fn rules_for_http_touch_routes_alone() -> Outcome {
+    let scope = |rule: &str| -> Result<Scope, Box<dyn Error>> {
+        let mesh = mesh(&[SERVICES, rule])?;
+        let classes = class::classes(&mesh, &proxy("shop", &json!({}))?);
+        let Some(Class::Shared(view)) = classes.first() else { return Err("no class".into()) };
+        Ok(scope::plan(&mesh, view))
+    };
+    let rule = |routes: &str| {
+        format!(
+            "
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: cart, namespace: shop}}
+spec: {{hosts: [cart], {routes}}}
+"
+        )
+    };
+    let before = scope(&rule("http: [{timeout: 1s, route: [{destination: {host: cart}}]}]"))?;
+    let http = scope(&rule("http: [{timeout: 2s, route: [{destination: {host: cart}}]}]"))?;
+    assert_eq!(http.difference(&before), Difference { routes: true, ..Difference::default() });
+    let tcp = scope(&rule("tcp: [{route: [{destination: {host: cart}}]}]"))?;
+    assert_eq!(
+        tcp.difference(&before),
+        Difference { listeners: true, routes: true, ..Difference::default() }
+    );
+    let narrow = scope(&egress("[{hosts: ['./*']}]"))?;
+    let all = Difference { clusters: true, endpoints: true, listeners: true, routes: true };
+    assert_eq!(narrow.difference(&before), all);
+    assert_eq!(before.difference(&before), Difference::default());
     Ok(())
 }

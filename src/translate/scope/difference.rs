@@ -1,0 +1,43 @@
+//! What differs between two scopes of one class, by what is planned from it.
+
+use model::Ref;
+use model::mesh::VirtualServiceEntry;
+
+use super::{EgressListener, Scope};
+
+/// What must be planned again when one scope takes the place of another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Difference {
+    /// Clusters: the services or the Sidecar differ.
+    pub clusters: bool,
+    /// Assignments: the services differ.
+    pub endpoints: bool,
+    /// Listeners: services, the Sidecar, what listeners import, or rules for TCP and TLS differ.
+    pub listeners: bool,
+    /// Route configurations: anything differs.
+    pub routes: bool,
+}
+
+impl Scope {
+    /// What must be planned again when this scope takes the place of `old`. Most changes are of rules for HTTP, which
+    /// routes alone look at.
+    pub fn difference(&self, old: &Self) -> Difference {
+        let endpoints = self.services != old.services;
+        let clusters = endpoints || self.sidecar != old.sidecar;
+        let imported = |scope: &Self| scope.egress.iter().map(|e| e.index).collect::<Vec<_>>();
+        let listeners = clusters
+            || imported(self) != imported(old)
+            || self.egress.iter().zip(&old.egress).any(|(new, old)| {
+                new.services != old.services || !for_connections(new).eq(for_connections(old))
+            });
+        Difference { clusters, endpoints, listeners, routes: listeners || self.egress != old.egress }
+    }
+}
+
+/// The rules that listeners look at.
+fn for_connections(listener: &EgressListener) -> impl Iterator<Item = &Ref<VirtualServiceEntry>> {
+    listener.virtual_services.iter().filter(|v| {
+        let spec = &v.config.spec;
+        !spec.tcp.is_empty() || !spec.tls.is_empty()
+    })
+}
