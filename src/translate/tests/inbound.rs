@@ -230,3 +230,21 @@ fn endpoints_concern_only_those_who_are_known_by_them() -> Outcome {
     assert!(planned_again("shop-1", MANUAL_SLICE)?, "the service knows its workloads by address");
     Ok(())
 }
+
+#[test]
+fn workloads_of_one_service_share_what_they_take() -> Outcome {
+    let second = SHOP.split("---").last().ok_or("a pod")?.replace("shop-1", "shop-2");
+    let second = second.replace("10.1.0.1", "10.1.0.2");
+    let mesh = mesh(&[SHOP, &second])?;
+    let plan = |pod: &str, ip: &str| -> Result<_, Box<dyn Error>> {
+        let id = format!("sidecar~{ip}~{pod}.ns~ns.svc.cluster.local");
+        let proxy = Proxy::parse(&id, &json!({"NAMESPACE": "ns"}), Locality::default())?;
+        let own = translate::class::classes(&mesh, &proxy).pop().ok_or("a proxy has classes")?;
+        Ok(translate::plan::plan(&mesh, &own, None, false))
+    };
+    let (first, second) = (plan("shop-1", "10.1.0.1")?, plan("shop-2", "10.1.0.2")?);
+    assert_eq!(first.listeners.len(), 1);
+    assert_eq!(first.listeners, second.listeners);
+    assert_eq!(first.clusters, second.clusters);
+    Ok(())
+}
