@@ -124,9 +124,14 @@ impl Gate {
         if self.blocked_from.is_some_and(|epoch| epoch <= owed.latest) {
             return if end <= now { Verdict::Expired } else { Verdict::Wait(end) };
         }
-        let quiet = self.answered_at.filter(|at| rule.settles && !owed.forced && *at >= owed.since);
-        match quiet.map(|at| end.min(at + stream.limits.settle)) {
-            Some(quiet) if quiet > now => Verdict::Wait(quiet),
+        if !rule.settles || owed.forced {
+            return Verdict::Go;
+        }
+        // Without an answer since it is owed it waits as well: what names it may be held in its last form, and what
+        // replaces that may come a moment later.
+        let last = self.answered_at.map_or(owed.since, |at| at.max(owed.since));
+        match end.min(last + stream.limits.settle) {
+            quiet if quiet > now => Verdict::Wait(quiet),
             _ => Verdict::Go,
         }
     }
