@@ -133,7 +133,8 @@ fn retries_timeouts_faults_and_mirrors() {
         assert_eq!(tries("/broken")?, (418, 0));
         let began = Instant::now();
         assert_eq!(tries("/late")?, (200, 1));
-        assert!(began.elapsed() >= Duration::from_millis(300));
+        // Envoy's timers start from the time at which its loop last woke up, so they may end a little early.
+        assert!(began.elapsed() >= Duration::from_millis(200), "no delay");
 
         let mirrored = shop.v2.app().requests();
         assert_eq!(seen(client, "http://reviews:8080/seen-twice")?.pod, "reviews-v1");
