@@ -31,9 +31,9 @@ impl Class {
 pub enum Layer {
     /// All of it: a Sidecar says what is imported.
     Whole,
-    /// The clusters and assignments that a client of no namespace would get; the view has no namespace.
+    /// The clusters, assignments and listeners that a client of no namespace would get; the view has no namespace.
     Common,
-    /// What a namespace has beside and instead of [`Layer::Common`]; all listeners and routes.
+    /// What a namespace has beside and instead of [`Layer::Common`]; all routes.
     Upper,
 }
 

@@ -50,6 +50,11 @@ impl Entry {
         std::iter::once(own).chain(delegates)
     }
 
+    /// Whether it has rules for connections (TCP, TLS), which listeners look at.
+    pub fn for_connections(&self) -> bool {
+        !self.config.spec.tcp.is_empty() || !self.config.spec.tls.is_empty()
+    }
+
     /// Whether `gateway` (`mesh`, or `<namespace>/<name>`) applies it.
     pub fn applies_to(&self, gateway: &str) -> bool {
         let gateways = &self.config.spec.gateways;

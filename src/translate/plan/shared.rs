@@ -14,7 +14,7 @@ use crate::class::{Layer, SharedView};
 use crate::context::Context;
 use crate::key::{Entries, entries};
 use crate::scope::{self, Difference, Scope};
-use crate::{endpoints, listeners, routes};
+use crate::{endpoints, routes};
 
 /// Which parts must be planned again.
 #[derive(Clone, Copy, Debug, Default)]
@@ -23,10 +23,13 @@ struct Stale {
     endpoints: bool,
     listeners: bool,
     routes: bool,
+    /// If routes are: nothing but rules of VirtualServices differs for them.
+    rules_only: bool,
 }
 
 impl Stale {
-    const ALL: Self = Self { clusters: true, endpoints: true, listeners: true, routes: true };
+    const ALL: Self =
+        Self { clusters: true, endpoints: true, listeners: true, routes: true, rules_only: false };
 
     /// What must be planned again when `old`, made from an older mesh, meets `mesh`.
     fn after(old: &Plan, context: &Context<'_>, scope: &Ref<Scope>, changes: &Changes) -> Self {
@@ -57,8 +60,9 @@ impl Stale {
                 || inline
                 || !changes.identities.is_empty(),
             endpoints: scoped.endpoints || below || rules || authn || gateways,
-            listeners: scoped.listeners || rules || seen(&|r| r == Resolution::Passthrough),
+            listeners: scoped.listeners || below || rules || seen(&|r| r == Resolution::Passthrough),
             routes: scoped.routes || rules || old.holding,
+            rules_only: !(scoped.listeners || rules || old.holding),
         }
     }
 }
@@ -94,7 +98,15 @@ pub(super) fn plan(
             (endpoints, hidden)
         }
     };
-    let (listeners, (routes, holding)) = downstream(&context, stale, old, holds);
+    let (listeners, hidden_listeners) = match old {
+        Some(old) if !stale.listeners => (Arc::clone(&old.listeners), Arc::clone(&old.hidden_listeners)),
+        _ => {
+            let listeners = keep(upstreams.listeners(), old.map(|p| &p.listeners));
+            let hidden = upstreams.hidden_listeners(&listeners);
+            (listeners, hidden)
+        }
+    };
+    let (routes, holding) = plan_routes(&context, stale, old, holds);
     Arc::new(Plan {
         clusters,
         endpoints,
@@ -102,39 +114,27 @@ pub(super) fn plan(
         routes,
         hidden_clusters,
         hidden_endpoints,
-        hidden_listeners: Arc::default(),
+        hidden_listeners,
         holding,
         mesh: mesh.clone(),
         scope,
     })
 }
 
-/// Listeners, routes, and whether any of these is held. The layer that namespaces have in common has none.
-fn downstream(
-    context: &Context<'_>,
-    stale: Stale,
-    old: Option<&Arc<Plan>>,
-    holds: bool,
-) -> (Entries, (Entries, bool)) {
+/// Routes, and whether any of these is held. The layer that namespaces have in common has none.
+fn plan_routes(context: &Context<'_>, stale: Stale, old: Option<&Arc<Plan>>, holds: bool) -> (Entries, bool) {
     if context.view.layer == Layer::Common {
-        return (Entries::default(), (Entries::default(), false));
+        return (Entries::default(), false);
     }
-    let listeners = match old {
-        Some(old) if !stale.listeners => Arc::clone(&old.listeners),
-        _ => keep(entries(listeners::outbound::plan(context)), old.map(|p| &p.listeners)),
-    };
-    let routes = match old {
-        Some(old) if !stale.routes => (Arc::clone(&old.routes), old.holding),
-        _ => {
-            let new = entries(routes::sidecar::plan(context));
-            let (new, holding) = match old {
-                Some(old) if holds => hold(new, &old.routes),
-                _ => (new, false),
-            };
-            (keep(new, old.map(|p| &p.routes)), holding)
-        }
-    };
-    (listeners, routes)
+    let whole = || entries(routes::sidecar::plan(context));
+    let Some(old) = old else { return (whole(), false) };
+    if !stale.routes {
+        return (Arc::clone(&old.routes), old.holding);
+    }
+    let again = || routes::sidecar::replan(context, &old.scope, &old.routes);
+    let new = stale.rules_only.then(again).flatten().unwrap_or_else(whole);
+    let (new, holding) = if holds { hold(new, &old.routes) } else { (new, false) };
+    (keep(new, Some(&old.routes)), holding)
 }
 
 fn plan_scope(mesh: &Mesh, view: &SharedView, old: Option<&Plan>) -> Ref<Scope> {

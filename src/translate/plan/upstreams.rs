@@ -1,4 +1,4 @@
-//! The clusters and assignments of a class, in two layers: what a client of no namespace would get is made once for
+//! The clusters, assignments and listeners of a class, in two layers: what a client of no namespace would get is made once for
 //! all; a namespace adds, replaces and hides what is otherwise for it.
 
 use std::collections::BTreeSet;
@@ -10,7 +10,7 @@ use crate::class::{Layer, SharedView};
 use crate::context::Context;
 use crate::key::{Entries, entries};
 use crate::scope::{self, Scope, ScopedService};
-use crate::{clusters, endpoints};
+use crate::{clusters, endpoints, listeners};
 
 type Planned = Vec<(Arc<str>, crate::Key)>;
 
@@ -61,6 +61,36 @@ impl<'a> Upstreams<'a> {
         entries(endpoints::plan(self.context, &self.services))
     }
 
+    /// The outbound listeners of the class's own layer: all or none of them, for they depend on each other.
+    pub(super) fn listeners(&self) -> Entries {
+        match &self.below {
+            Some(below) if self.listens_as(below) => Entries::default(),
+            _ => entries(listeners::outbound::plan(self.context)),
+        }
+    }
+
+    /// Whether the listeners of the layer below are those that the class would have.
+    fn listens_as(&self, below: &Below) -> bool {
+        let scope = self.context.scope;
+        let by_rules = || scope.egress.iter().flat_map(|e| &e.virtual_services).any(|v| v.for_connections());
+        let renamed = || scope.services.iter().any(|s| !s.service.aliases.is_empty());
+        self.services.is_empty()
+            && below.replaced.is_empty()
+            && !scope.difference(&below.scope).listeners
+            && !by_rules()
+            && !renamed()
+    }
+
+    /// The listeners of the layer below that the class must not have, when its own are these.
+    pub(super) fn hidden_listeners(&self, own: &Entries) -> Arc<[Arc<str>]> {
+        match &self.below {
+            Some(below) if !own.is_empty() => {
+                below.names_beyond(self.context.mesh, own, listeners::outbound::plan)
+            }
+            _ => Arc::default(),
+        }
+    }
+
     /// The clusters of the layer below that the class must not have, when its own are these.
     pub(super) fn hidden_clusters(&self, own: &Entries) -> Arc<[Arc<str>]> {
         self.hidden(own, clusters::outbound::plan)
@@ -79,9 +109,21 @@ impl<'a> Upstreams<'a> {
         let Some(below) = self.below.as_ref().filter(|b| !b.replaced.is_empty()) else {
             return Arc::default();
         };
-        let context = Context { mesh: self.context.mesh, view: &below.view, scope: &below.scope };
         let replaced: Vec<_> = below.replaced.iter().collect();
-        let names: BTreeSet<Arc<str>> = plan(&context, &replaced).into_iter().map(|(name, _)| name).collect();
+        below.names_beyond(self.context.mesh, own, |context| plan(context, &replaced))
+    }
+}
+
+impl Below {
+    /// The names of what is planned for the class below that are not among `own`.
+    fn names_beyond(
+        &self,
+        mesh: &Mesh,
+        own: &Entries,
+        plan: impl FnOnce(&Context<'_>) -> Planned,
+    ) -> Arc<[Arc<str>]> {
+        let planned = plan(&Context { mesh, view: &self.view, scope: &self.scope });
+        let names: BTreeSet<Arc<str>> = planned.into_iter().map(|(name, _)| name).collect();
         names.into_iter().filter(|name| own.binary_search_by(|(n, _)| n.cmp(name)).is_err()).collect()
     }
 }

@@ -36,8 +36,5 @@ impl Scope {
 
 /// The rules that listeners look at.
 fn for_connections(listener: &EgressListener) -> impl Iterator<Item = &Ref<VirtualServiceEntry>> {
-    listener.virtual_services.iter().filter(|v| {
-        let spec = &v.config.spec;
-        !spec.tcp.is_empty() || !spec.tls.is_empty()
-    })
+    listener.virtual_services.iter().filter(|v| v.for_connections())
 }

@@ -41,17 +41,18 @@ spec: {{host: {host}, subsets: [{{name: {name}, labels: {{v: one}}}}]{more}}}
     )
 }
 
-fn virtual_service() -> String {
-    "
+fn virtual_service(more: &str) -> String {
+    format!(
+        "
 ---
 apiVersion: networking.istio.io/v1
 kind: VirtualService
-metadata: {name: open, namespace: a}
+metadata: {{name: open, namespace: a}}
 spec:
   hosts: [open]
-  http: [{route: [{destination: {host: open, subset: canary}}]}]
+  http: [{{route: [{{destination: {{host: open, subset: canary}}}}]{more}}}]
 "
-    .to_owned()
+    )
 }
 
 fn sidecar(namespace: &str) -> Result<Proxy, Box<dyn Error>> {
@@ -119,19 +120,23 @@ fn two_layers_are_the_same_as_one() -> Outcome {
         assert_eq!(clusters(&layers), clusters(&whole), "clusters of {namespace}");
         let endpoints = |plan: &[Arc<Plan>]| merged(plan, |p| (&p.endpoints, &p.hidden_endpoints));
         assert_eq!(endpoints(&layers), endpoints(&whole), "assignments of {namespace}");
-        assert!(layers[0].listeners.is_empty() && layers[0].routes.is_empty());
-        assert_eq!((&layers[1].listeners, &layers[1].routes), (&whole[0].listeners, &whole[0].routes));
+        let listeners = |plan: &[Arc<Plan>]| merged(plan, |p| (&p.listeners, &p.hidden_listeners));
+        assert_eq!(listeners(&layers), listeners(&whole), "listeners of {namespace}");
+        assert!(layers[0].routes.is_empty());
+        assert_eq!(layers[1].routes, whole[0].routes);
     }
     Ok(())
 }
 
 #[test]
-fn a_namespace_without_anything_of_its_own_adds_no_cluster() -> Outcome {
+fn a_namespace_without_anything_of_its_own_adds_only_routes() -> Outcome {
     let mesh = mesh(&[&service("open", "a", ""), &destination_rule("canary", "a", "open", "")])?;
     let plans = plans(&mesh, &sidecar("b")?);
     assert!(!plans[0].clusters.is_empty() && !plans[0].endpoints.is_empty());
-    assert!(plans[1].clusters.is_empty() && plans[1].endpoints.is_empty());
-    assert!(plans[1].hidden_clusters.is_empty() && plans[1].hidden_endpoints.is_empty());
+    let upper = &plans[1];
+    assert!(upper.clusters.is_empty() && upper.endpoints.is_empty() && upper.listeners.is_empty());
+    let hidden = [&upper.hidden_clusters, &upper.hidden_endpoints, &upper.hidden_listeners];
+    assert!(hidden.iter().all(|names| names.is_empty()));
     Ok(())
 }
 
@@ -154,7 +159,7 @@ fn routes_to_a_subset_that_is_not_there_yet_keep_their_last_form() -> Outcome {
         }
         Ok(tables.next_mesh())
     };
-    let routed = apply(&virtual_service())?;
+    let routed = apply(&virtual_service(""))?;
     let held = next(&routed.mesh, &view, &first, &routed.changes, true);
     assert!(held.holding, "the subset is missing");
     assert_eq!(held.routes, first.routes);
@@ -165,5 +170,28 @@ fn routes_to_a_subset_that_is_not_there_yet_keep_their_last_form() -> Outcome {
     let ready = next(&defined.mesh, &view, &held, &defined.changes, true);
     assert!(!ready.holding, "the subset is there");
     assert_ne!(ready.routes, first.routes);
+    Ok(())
+}
+
+/// Rules that replace others are planned without the rest: the result is that of a whole plan.
+#[test]
+fn changed_rules_give_what_a_whole_plan_gives() -> Outcome {
+    let rule = destination_rule("canary", "a", "open.a.svc.cluster.local", "");
+    let with = |more: &str| mesh(&[&various(), &rule, &virtual_service(more)]);
+    let before = with("")?;
+    let limited = ", match: [{sourceNamespace: b}]";
+    for (form, more) in [("another timeout", ", timeout: 3s"), ("for some clients", limited)] {
+        let after = with(more)?;
+        for namespace in ["a", "b"] {
+            let view = shared_views(&before, &sidecar(namespace)?).pop().ok_or("no view")?;
+            let class = Class::Shared(view.clone());
+            let last = plan::plan(&before, &class, None, false);
+            let changes = Changes { configuration: true, ..Changes::default() };
+            let next = next(&after, &view, &last, &changes, false);
+            assert_ne!(next.routes, last.routes, "{form} in {namespace}");
+            assert_eq!(next.routes, plan::plan(&after, &class, None, false).routes, "{form} in {namespace}");
+            assert!(Arc::ptr_eq(&next.listeners, &last.listeners), "{form}: listeners are not planned again");
+        }
+    }
     Ok(())
 }

@@ -5,6 +5,7 @@
 mod configuration;
 mod contested;
 mod hosts;
+mod replan;
 mod table;
 
 use std::collections::{BTreeSet, HashMap};
@@ -25,6 +26,8 @@ use super::{hash_policy, http};
 use crate::context::Context;
 use crate::key::Key;
 use crate::scope::EgressListener;
+
+pub use replan::replan;
 
 /// What all route configurations of a class have in common.
 #[derive(Clone, Debug)]
