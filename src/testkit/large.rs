@@ -78,7 +78,11 @@ fn name(s: usize) -> String {
 }
 
 fn metadata(name: &str, n: usize) -> Value {
-    json!({"name": name, "namespace": &*namespace(n)})
+    labeled(name, n, &json!({}))
+}
+
+fn labeled(name: &str, n: usize, labels: &Value) -> Value {
+    json!({"name": name, "namespace": &*namespace(n), "labels": labels})
 }
 
 fn address(size: Size, n: usize, s: usize, p: usize) -> String {
@@ -97,9 +101,9 @@ fn service(size: Size, n: usize, s: usize) -> Value {
 }
 
 fn pod(size: Size, n: usize, s: usize, p: usize) -> Value {
-    let mut metadata = metadata(&format!("{}-{p}", name(s)), n);
     let version = format!("v{}", 1 + p % 2);
-    metadata["labels"] = json!({"app": name(s), "version": version, "security.istio.io/tlsMode": "istio"});
+    let labels = json!({"app": name(s), "version": version, "security.istio.io/tlsMode": "istio"});
+    let metadata = labeled(&format!("{}-{p}", name(s)), n, &labels);
     let ip = address(size, n, s, p);
     let ready = json!([{"type": "Ready", "status": "True"}]);
     let status = json!({"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}], "conditions": ready});
@@ -109,8 +113,8 @@ fn pod(size: Size, n: usize, s: usize, p: usize) -> Value {
 
 /// The endpoints of a service; with `moved` they have addresses of their own.
 pub fn slice(size: Size, n: usize, s: usize, moved: usize) -> Value {
-    let mut metadata = metadata(&format!("{}-1", name(s)), n);
-    metadata["labels"] = json!({"kubernetes.io/service-name": name(s)});
+    let labels = json!({"kubernetes.io/service-name": name(s)});
+    let metadata = labeled(&format!("{}-1", name(s)), n, &labels);
     let endpoint = |p: usize| match moved {
         0 => json!({
             "addresses": [address(size, n, s, p)], "conditions": {"ready": true},
