@@ -46,7 +46,7 @@ pub fn run(flags: &Discovery) -> Result<()> {
 async fn serve(flags: &Discovery) -> Result<()> {
     let registry = Registry::new();
     let metrics = Metrics::register(&registry)?;
-    let (server, engine) = Server::start(Arc::new(Translator), config(flags), metrics, None)?;
+    let (server, engine) = Server::start(Arc::new(Translator::default()), config(flags), metrics, None)?;
     let reports = Arc::new(Reports::default());
     let mesh = Arc::new(ArcSwap::<Mesh>::default());
     let surface = surface(&registry, &server, &reports, &mesh);

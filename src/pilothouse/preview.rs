@@ -42,7 +42,7 @@ pub fn run(flags: &Preview) -> Result<()> {
     let mesh = tables.next_mesh().mesh;
     tables.problems().values().flatten().for_each(|p| crate::logging::note(p));
 
-    let mut engine = Engine::new(Arc::new(Translator), mesh, Duration::ZERO);
+    let mut engine = Engine::new(Arc::new(Translator::default()), mesh, Duration::ZERO);
     let (_, sets) = engine.connect(Arc::new(proxy)).map_err(|refusal| anyhow!(refusal.message))?;
     let kinds = kinds(&flags.only)?;
     let mut out = serde_json::Map::new();

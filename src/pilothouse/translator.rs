@@ -1,6 +1,6 @@
 //! Joins `xds` and `translate`: the engine's questions, answered by plans and builders.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use api::ObjectRef;
 use bytes::{BufMut, Bytes, BytesMut};
@@ -17,12 +17,21 @@ use xds::kind::ResourceType;
 use xds::slot::Slots;
 
 /// Answers the engine from the rooms that know the mesh.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Translator;
+#[derive(Debug, Default)]
+pub struct Translator {
+    /// The plan with routes that was made last: the next one keeps nothing twice that this one has.
+    latest: Mutex<Weak<Plan>>,
+}
 
 /// The field number of `RouteConfiguration.virtual_hosts`: a virtual host is encoded once, as this field of whatever
 /// configuration holds it.
 const VIRTUAL_HOSTS: u32 = 2;
+
+impl Translator {
+    fn latest(&self) -> MutexGuard<'_, Weak<Plan>> {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl Generate for Translator {
     type Mesh = Mesh;
@@ -59,7 +68,7 @@ impl Generate for Translator {
 
     fn reclassify(&self, changes: &Changes, proxy: &Proxy) -> bool {
         let named = |name: &Arc<str>| (Arc::clone(&proxy.namespace), Arc::clone(name));
-        changes.configuration
+        changes.classes
             || changes.workloads.contains(&named(&proxy.pod))
             || changes.workloads.contains(&named(&Arc::from("")))
     }
@@ -71,7 +80,12 @@ impl Generate for Translator {
         previous: Option<(&Arc<Plan>, &Changes)>,
         hold: bool,
     ) -> Arc<Plan> {
-        plan::plan(mesh, class, previous, hold)
+        let beside = self.latest().upgrade();
+        let plan = plan::plan(mesh, class, previous, hold, beside.as_deref());
+        if !plan.routes.is_empty() {
+            *self.latest() = Arc::downgrade(&plan);
+        }
+        plan
     }
 
     fn holding(&self, plan: &Plan) -> bool {
@@ -181,7 +195,7 @@ mod tests {
     fn a_virtual_host_that_cannot_be_built_answers_with_its_name() {
         let unknown = routes::catch_all::Unknown::Pass;
         let catch_all = routes::catch_all::CatchAll { unknown, attempt_count: false, sidecar: None };
-        let bytes = Translator.part_substitute(&Ref::new(VirtualHostKey::CatchAll(catch_all)));
+        let bytes = Translator::default().part_substitute(&Ref::new(VirtualHostKey::CatchAll(catch_all)));
         let head = routes::build_head(&RouteKey { name: "80".into(), virtual_hosts: Vec::new() });
         let whole = [head.message.encode_to_vec(), bytes.expect("a substitute").to_vec()].concat();
         let decoded = RouteConfiguration::decode(&*whole).expect("a route configuration");

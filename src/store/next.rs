@@ -58,6 +58,7 @@ impl Tables {
         changes.configuration |= self.update_services(&mut mesh, dirty, resettled);
         self.update_endpoints(&mut mesh, dirty, &pods, &entries, resettled, &mut changes);
         changes.configuration |= self.update_policies(&mut mesh, dirty, resettled);
+        changes.classes |= resettled || dirty.sidecars;
         self.finish(mesh, changes)
     }
 
@@ -117,7 +118,7 @@ impl Tables {
         objects.iter().filter(|(id, _)| self.said.discovers(&id.0)).map(|(_, object)| object)
     }
 
-    fn finish(&mut self, mut mesh: Mesh, changes: Changes) -> Next {
+    fn finish(&mut self, mut mesh: Mesh, mut changes: Changes) -> Next {
         if changes.is_empty() {
             return Next { mesh: Arc::clone(&self.mesh), changes };
         }
@@ -125,6 +126,7 @@ impl Tables {
             let interest = interest::of(&mesh);
             if interest != *mesh.interest {
                 mesh.interest = Ref::new(interest);
+                changes.classes = true;
             }
         }
         self.mesh = Arc::new(mesh);

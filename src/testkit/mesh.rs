@@ -49,7 +49,7 @@ pub fn mesh(streams: &[&str]) -> Result<Arc<Mesh>> {
 
 /// The plans of a proxy, lowest layer first.
 pub fn plans(mesh: &Mesh, proxy: &Proxy) -> Vec<Arc<Plan>> {
-    class::classes(mesh, proxy).iter().map(|class| plan::plan(mesh, class, None, false)).collect()
+    class::classes(mesh, proxy).iter().map(|class| plan::plan(mesh, class, None, false, None)).collect()
 }
 
 /// All that a proxy gets, as canonical JSON by type and name.

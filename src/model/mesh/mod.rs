@@ -66,6 +66,8 @@ pub struct Changes {
     pub workloads: BTreeSet<(Arc<str>, Arc<str>)>,
     /// Whether any section but endpoints and workloads changed.
     pub configuration: bool,
+    /// Whether what classes of proxies are made of changed: settings, Sidecars, or which labels and localities count.
+    pub classes: bool,
 }
 
 impl Changes {
@@ -80,5 +82,6 @@ impl Changes {
         self.identities.extend(later.identities);
         self.workloads.extend(later.workloads);
         self.configuration |= later.configuration;
+        self.classes |= later.classes;
     }
 }

@@ -32,7 +32,7 @@ fn cold(criterion: &mut Criterion) {
     let [common, namespace, own] = classes(&mesh, 0);
     for (name, class) in [("what all share", common), ("a namespace", namespace), ("a workload", own)] {
         criterion.bench_function(&format!("plan {name}, cold"), |b| {
-            b.iter(|| plan::plan(&mesh, &class, None, true))
+            b.iter(|| plan::plan(&mesh, &class, None, true, None))
         });
     }
 }
@@ -45,11 +45,11 @@ fn change(criterion: &mut Criterion, name: &str, value: Value) {
     let Next { mesh, changes } = tables.next_mesh();
     let [common, namespace, _] = classes(&before, 1);
     for (layer, class) in [("what all share", common), ("a namespace", namespace)] {
-        let last = plan::plan(&before, &class, None, true);
+        let last = plan::plan(&before, &class, None, true, None);
         criterion.bench_function(&format!("plan {layer} after a change of {name}"), |b| {
             b.iter_batched(
                 || Arc::clone(&last),
-                |last| plan::plan(&mesh, &class, Some((&last, &changes)), true),
+                |last| plan::plan(&mesh, &class, Some((&last, &changes)), true, None),
                 BatchSize::SmallInput,
             );
         });
@@ -75,7 +75,7 @@ fn build(key: &Key) {
 
 fn builds(criterion: &mut Criterion) {
     let mesh = tables().next_mesh().mesh;
-    let [common, namespace, _] = classes(&mesh, 0).map(|class| plan::plan(&mesh, &class, None, true));
+    let [common, namespace, _] = classes(&mesh, 0).map(|class| plan::plan(&mesh, &class, None, true, None));
     let lists = |plan: &Plan| {
         let all = [&plan.clusters, &plan.endpoints, &plan.listeners, &plan.routes];
         all.into_iter().flat_map(|l| l.iter()).map(|(_, key)| key.clone()).collect::<Vec<_>>()

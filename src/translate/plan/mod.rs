@@ -5,6 +5,7 @@
 
 mod hold;
 mod own;
+mod share;
 mod shared;
 pub(crate) mod upstreams;
 
@@ -51,9 +52,16 @@ impl Plan {
 
 /// Plans a class. `previous` is its last plan and what changed since; if nothing of the class changed the same
 /// allocation comes back. With `hold` a virtual host whose new form names what does not exist keeps the last one.
-pub fn plan(mesh: &Mesh, class: &Class, previous: Option<(&Arc<Plan>, &Changes)>, hold: bool) -> Arc<Plan> {
+/// `beside` is the plan of another class: what is equal is not kept twice.
+pub fn plan(
+    mesh: &Mesh,
+    class: &Class,
+    previous: Option<(&Arc<Plan>, &Changes)>,
+    hold: bool,
+    beside: Option<&Plan>,
+) -> Arc<Plan> {
     match class {
-        Class::Shared(view) => shared::plan(mesh, view, previous, hold),
+        Class::Shared(view) => shared::plan(mesh, view, previous, hold, beside),
         Class::Own(view) => own::plan(mesh, view, previous),
     }
 }

@@ -8,6 +8,7 @@ use model::service::Resolution;
 use model::{Mesh, Ref};
 
 use super::hold::hold;
+use super::share::share;
 use super::upstreams::Upstreams;
 use super::{Plan, keep};
 use crate::class::{Layer, SharedView};
@@ -73,6 +74,7 @@ pub(super) fn plan(
     view: &Ref<SharedView>,
     previous: Option<(&Arc<Plan>, &Changes)>,
     holds: bool,
+    beside: Option<&Plan>,
 ) -> Arc<Plan> {
     let old = previous.map(|(plan, _)| plan);
     let scope = plan_scope(mesh, view, old.map(|p| &**p));
@@ -106,7 +108,7 @@ pub(super) fn plan(
             (listeners, hidden)
         }
     };
-    let (routes, holding) = plan_routes(&context, stale, old, holds);
+    let (routes, holding) = plan_routes(&context, stale, old, holds, beside);
     Arc::new(Plan {
         clusters,
         endpoints,
@@ -122,11 +124,23 @@ pub(super) fn plan(
 }
 
 /// Routes, and whether any of these is held. The layer that namespaces have in common has none.
-fn plan_routes(context: &Context<'_>, stale: Stale, old: Option<&Arc<Plan>>, holds: bool) -> (Entries, bool) {
+fn plan_routes(
+    context: &Context<'_>,
+    stale: Stale,
+    old: Option<&Arc<Plan>>,
+    holds: bool,
+    beside: Option<&Plan>,
+) -> (Entries, bool) {
     if context.view.layer == Layer::Common {
         return (Entries::default(), false);
     }
-    let whole = || entries(routes::sidecar::plan(context));
+    let whole = || {
+        let planned = entries(routes::sidecar::plan(context));
+        match old.map(|p| &**p).or(beside) {
+            Some(known) => share(planned, &known.routes),
+            None => planned,
+        }
+    };
     let Some(old) = old else { return (whole(), false) };
     if !stale.routes {
         return (Arc::clone(&old.routes), old.holding);

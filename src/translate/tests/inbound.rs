@@ -214,13 +214,13 @@ fn planned_again(pod: &str, later: &str) -> Result<bool, Box<dyn Error>> {
     let id = format!("sidecar~10.1.0.1~{pod}.ns~ns.svc.cluster.local");
     let proxy = Proxy::parse(&id, &json!({"NAMESPACE": "ns"}), Locality::default())?;
     let own = translate::class::classes(&before, &proxy).pop().ok_or("a proxy has classes")?;
-    let plan = translate::plan::plan(&before, &own, None, false);
+    let plan = translate::plan::plan(&before, &own, None, false, None);
     for document in testkit::mesh::documents(later)? {
         let object = api::decode::decode(document)?.object;
         tables.apply(&object.key(), Some(&object));
     }
     let next = tables.next_mesh();
-    let after = translate::plan::plan(&next.mesh, &own, Some((&plan, &next.changes)), false);
+    let after = translate::plan::plan(&next.mesh, &own, Some((&plan, &next.changes)), false, None);
     Ok(!Arc::ptr_eq(&plan, &after))
 }
 
@@ -240,7 +240,7 @@ fn workloads_of_one_service_share_what_they_take() -> Outcome {
         let id = format!("sidecar~{ip}~{pod}.ns~ns.svc.cluster.local");
         let proxy = Proxy::parse(&id, &json!({"NAMESPACE": "ns"}), Locality::default())?;
         let own = translate::class::classes(&mesh, &proxy).pop().ok_or("a proxy has classes")?;
-        Ok(translate::plan::plan(&mesh, &own, None, false))
+        Ok(translate::plan::plan(&mesh, &own, None, false, None))
     };
     let (first, second) = (plan("shop-1", "10.1.0.1")?, plan("shop-2", "10.1.0.2")?);
     assert_eq!(first.listeners.len(), 1);

@@ -113,7 +113,7 @@ fn two_layers_are_the_same_as_one() -> Outcome {
         let [common, upper] = views.as_slice() else { return Err("not two layers".into()) };
         assert_eq!((common.layer, upper.layer), (Layer::Common, Layer::Upper));
         let whole = Class::Shared(Ref::new(SharedView { layer: Layer::Whole, ..SharedView::clone(upper) }));
-        let planned = |class: Class| plan::plan(&mesh, &class, None, false);
+        let planned = |class: Class| plan::plan(&mesh, &class, None, false, None);
         let layers = [planned(Class::Shared(common.clone())), planned(Class::Shared(upper.clone()))];
         let whole = [planned(whole)];
         let clusters = |plan: &[Arc<Plan>]| merged(plan, |p| (&p.clusters, &p.hidden_clusters));
@@ -142,7 +142,7 @@ fn a_namespace_without_anything_of_its_own_adds_only_routes() -> Outcome {
 
 /// The plan of the namespace's listeners and routes, after the one before it.
 fn next(mesh: &Mesh, view: &Ref<SharedView>, before: &Arc<Plan>, changes: &Changes, hold: bool) -> Arc<Plan> {
-    plan::plan(mesh, &Class::Shared(view.clone()), Some((before, changes)), hold)
+    plan::plan(mesh, &Class::Shared(view.clone()), Some((before, changes)), hold, None)
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn routes_to_a_subset_that_is_not_there_yet_keep_their_last_form() -> Outcome {
     let mut tables = tables(Options::default(), &[&service("open", "a", "")])?;
     let mesh = tables.next_mesh().mesh;
     let view = shared_views(&mesh, &sidecar("a")?).pop().ok_or("no view")?;
-    let first = plan::plan(&mesh, &Class::Shared(view.clone()), None, true);
+    let first = plan::plan(&mesh, &Class::Shared(view.clone()), None, true, None);
     assert!(!first.holding);
     let mut apply = |yaml: &str| -> Result<store::Next, Box<dyn Error>> {
         for doc in documents(yaml)? {
@@ -185,13 +185,42 @@ fn changed_rules_give_what_a_whole_plan_gives() -> Outcome {
         for namespace in ["a", "b"] {
             let view = shared_views(&before, &sidecar(namespace)?).pop().ok_or("no view")?;
             let class = Class::Shared(view.clone());
-            let last = plan::plan(&before, &class, None, false);
+            let last = plan::plan(&before, &class, None, false, None);
             let changes = Changes { configuration: true, ..Changes::default() };
             let next = next(&after, &view, &last, &changes, false);
             assert_ne!(next.routes, last.routes, "{form} in {namespace}");
-            assert_eq!(next.routes, plan::plan(&after, &class, None, false).routes, "{form} in {namespace}");
+            assert_eq!(
+                next.routes,
+                plan::plan(&after, &class, None, false, None).routes,
+                "{form} in {namespace}"
+            );
             assert!(Arc::ptr_eq(&next.listeners, &last.listeners), "{form}: listeners are not planned again");
         }
     }
+    Ok(())
+}
+
+/// Virtual hosts that two namespaces have alike are one allocation.
+#[test]
+fn equal_virtual_hosts_are_kept_once() -> Outcome {
+    let mesh = mesh(&[&various()])?;
+    let planned = |namespace: &str, beside: Option<&Plan>| -> Result<Arc<Plan>, Box<dyn Error>> {
+        let view = shared_views(&mesh, &sidecar(namespace)?).pop().ok_or("no view")?;
+        Ok(plan::plan(&mesh, &Class::Shared(view), None, false, beside))
+    };
+    let hosts = |plan: &Plan| -> Vec<Ref<translate::routes::VirtualHostKey>> {
+        let keys = plan.routes.iter().map(|(_, key)| key);
+        keys.flat_map(|key| if let Key::Route(r) = key { r.virtual_hosts.clone() } else { Vec::new() })
+            .collect()
+    };
+    let first = planned("b", None)?;
+    let (alone, beside) = (planned("c", None)?, planned("c", Some(&first))?);
+    assert_eq!(alone.routes, beside.routes, "it changes nothing but where things are kept");
+    let kept = hosts(&first);
+    let shared =
+        |plan: &Plan| hosts(plan).iter().filter(|h| kept.iter().any(|k| std::ptr::eq(&**k, &***h))).count();
+    let equal = hosts(&beside).iter().filter(|h| kept.contains(h)).count();
+    assert!(equal > 0);
+    assert_eq!((shared(&alone), shared(&beside)), (0, equal));
     Ok(())
 }

@@ -43,22 +43,22 @@ fn rules_wait_for_their_subsets_and_for_no_longer_than_they_may() {
     apply(&mut tables, SERVICE);
     let before = tables.next_mesh();
     let class = shared(&before.mesh, &proxy);
-    let first = plan::plan(&before.mesh, &class, None, false);
+    let first = plan::plan(&before.mesh, &class, None, false, None);
 
     apply(&mut tables, RULES);
     let alone = tables.next_mesh();
     assert_eq!(shared(&alone.mesh, &proxy), class, "another class has no last form to keep");
-    let held = plan::plan(&alone.mesh, &class, Some((&first, &alone.changes)), true);
+    let held = plan::plan(&alone.mesh, &class, Some((&first, &alone.changes)), true, None);
     assert!(held.holding);
     assert_eq!(routes(&held), routes(&first));
-    let not = plan::plan(&alone.mesh, &class, Some((&first, &alone.changes)), false);
+    let not = plan::plan(&alone.mesh, &class, Some((&first, &alone.changes)), false, None);
     assert!(!not.holding && routes(&not) != routes(&first));
 
     apply(&mut tables, SUBSETS);
     let both = tables.next_mesh();
-    let full = plan::plan(&both.mesh, &class, Some((&held, &both.changes)), true);
+    let full = plan::plan(&both.mesh, &class, Some((&held, &both.changes)), true, None);
     assert!(!full.holding);
     assert_ne!(routes(&full), routes(&first));
-    let fresh: Arc<Plan> = plan::plan(&both.mesh, &class, None, false);
+    let fresh: Arc<Plan> = plan::plan(&both.mesh, &class, None, false, None);
     assert_eq!(routes(&full), routes(&fresh));
 }
