@@ -11,6 +11,7 @@ use axum::Router;
 use debug::Surface;
 use model::Mesh;
 use prometheus::Registry;
+use prometheus::process_collector::ProcessCollector;
 use store::{Options, Tables};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -23,6 +24,7 @@ use xds::metrics::Metrics;
 use xds::server::{Config, EngineHandle, Server};
 
 use crate::flags::Discovery;
+use crate::intake::Intake;
 use crate::mesh_thread::MeshThread;
 use crate::reports::Reports;
 use crate::translator::Translator;
@@ -45,6 +47,7 @@ pub fn run(flags: &Discovery) -> Result<()> {
 
 async fn serve(flags: &Discovery) -> Result<()> {
     let registry = Registry::new();
+    registry.register(Box::new(ProcessCollector::for_self()))?;
     let metrics = Metrics::register(&registry)?;
     let (server, engine) = Server::start(Arc::new(Translator::default()), config(flags), metrics, None)?;
     let reports = Arc::new(Reports::default());
@@ -73,6 +76,7 @@ async fn serve(flags: &Discovery) -> Result<()> {
         limits: features::limits(),
         batches,
         reports,
+        intake: Intake::register(&registry)?,
         publish: move |next: Arc<Mesh>, changes, age| {
             mesh.store(Arc::clone(&next));
             engine.update(next, changes, age);

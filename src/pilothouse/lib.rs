@@ -4,6 +4,7 @@ pub mod bootstrap;
 pub mod discovery;
 pub mod features;
 pub mod flags;
+mod intake;
 pub mod logging;
 mod mesh_thread;
 mod pod;

@@ -9,6 +9,7 @@ use store::{Limits, Next, Pacing, Pending, Tables};
 use tokio::sync::mpsc::Receiver;
 use tokio::time::timeout;
 
+use crate::intake::Intake;
 use crate::reports::Reports;
 
 /// Everything that the thread needs.
@@ -21,6 +22,8 @@ pub(crate) struct MeshThread<F> {
     pub(crate) batches: Receiver<Batch>,
     /// What is wrong with the objects, for `/debug` and the log.
     pub(crate) reports: Arc<Reports>,
+    /// Counts what comes in.
+    pub(crate) intake: Intake,
     /// Takes each mesh, what changed, and how long ago the first of it came.
     pub(crate) publish: F,
 }
@@ -52,13 +55,15 @@ impl<F: FnMut(Arc<Mesh>, Changes, Duration)> MeshThread<F> {
             self.reports.take(&batch);
             for event in &batch.events {
                 let pending = self.tables.apply(&event.key, event.object.as_deref());
+                self.intake.take(&event.key, event.object.is_some(), pending.is_some());
                 pacing.applied(pending, start.elapsed());
             }
             if batch.complete && !complete {
                 complete = true;
                 let Next { mesh, changes } = self.tables.next_mesh();
                 self.reports.problems(self.tables.problems());
-                (self.publish)(mesh, changes, pacing.taken(Pending::Configuration, start.elapsed()));
+                let age = pacing.taken(Pending::Configuration, start.elapsed());
+                self.hand_on(mesh, changes, age);
             }
         }
     }
@@ -72,7 +77,12 @@ impl<F: FnMut(Arc<Mesh>, Changes, Duration)> MeshThread<F> {
             self.reports.problems(self.tables.problems());
         }
         if !next.changes.is_empty() {
-            (self.publish)(next.mesh, next.changes, age);
+            self.hand_on(next.mesh, next.changes, age);
         }
+    }
+
+    fn hand_on(&mut self, mesh: Arc<Mesh>, changes: Changes, age: Duration) {
+        self.intake.pushed(age);
+        (self.publish)(mesh, changes, age);
     }
 }
