@@ -3,7 +3,7 @@
 //! A plan takes [`HttpDefaults`] once for a class and keeps them as a `Ref` in its keys; a builder makes a
 //! [`Manager`] from them, sets what is particular, and calls [`Manager::filter`]:
 //!
-//! ```ignore
+//! ```text
 //! let mut manager = Manager::new(&key.http, Side::Inbound, "inbound_0.0.0.0_8080;".to_owned(), route);
 //! manager.http2 = key.protocol.is_http2();
 //! let filter = manager.filter();
