@@ -79,10 +79,10 @@ fn first(
         resume(&mut watch, &set, &request.held, &behind);
     }
     if wildcard {
-        let unsaid = |name: &Arc<str>| set.get(name).is_none() && !request.held.contains_key(&**name);
-        for name in context.doubtful(kind).into_iter().filter(unsaid) {
-            // A removal of what is not there does no harm.
-            watch.owed.insert(name, Owed { held: None, ..behind(Step::Removal, FOREIGN) });
+        for name in context.doubtful(kind).into_iter().filter(|name| !request.held.contains_key(&**name)) {
+            // It may hold any form of it. A removal of what is not there does no harm.
+            let step = if set.get(&name).is_some() { Step::Change } else { Step::Removal };
+            watch.owed.insert(name, behind(step, FOREIGN));
         }
     }
     let names: Vec<_> = watch.subscription.names().to_vec();

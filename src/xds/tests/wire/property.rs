@@ -402,3 +402,33 @@ proptest! {
         link.check_settled();
     }
 }
+
+/// A client that refuses one of two clusters takes the other, but says of neither that it holds it. If its stream is lost
+/// then and the cluster goes before the first answer of the next one, it must be told so all the same.
+#[test]
+fn what_a_lost_stream_left_is_removed_even_if_it_goes_before_the_first_answer() {
+    let (clusters, none) = (BTreeMap::from([(0, 0), (2, 0)]), BTreeMap::new());
+    let world =
+        World { clusters, endpoints: BTreeMap::new(), routes: none.clone(), listeners: none }.consistent();
+    for held_by_another in [false, true] {
+        let mut link = Link::new(Variant::Delta, world.clone());
+        if held_by_another {
+            link.change(Change::Cluster(2, None));
+            link.change(Change::Cluster(0, None));
+            link.change(Change::Cluster(1, Some(0)));
+            link.settle();
+            link.change(Change::Cluster(0, Some(0)));
+            link.change(Change::Cluster(2, Some(0)));
+        }
+        let refused = Step::Refuse(Kind::Cluster, 0, true);
+        let taken_in_part = [Step::Ask, refused, Step::Hear, Step::Answer, Step::Learn];
+        let back = [Step::Lose, Step::Ask, Step::Hear, Step::Change(Change::Cluster(2, None))];
+        for step in taken_in_part.into_iter().chain(back) {
+            link.step(step);
+        }
+        link.envoy.refuse(Kind::Cluster, "outbound|80||c0", false);
+        link.change(Change::Cluster(0, Some(4)));
+        link.settle();
+        link.check_settled();
+    }
+}
