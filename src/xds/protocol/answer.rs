@@ -251,7 +251,7 @@ fn respond(
     if let Some(watch) = stream.watch(kind) {
         watch.ledger.send(sent, content);
         if divisible {
-            watch.ledger.keep(number, parts.resources.clone());
+            watch.ledger.keep(number, parts.resources.clone(), parts.removed.clone());
         }
     }
     Response {

@@ -103,14 +103,21 @@ const OUTSTANDING: usize = 32;
 /// The resources of more unanswered responses than this are kept in one list.
 const KEPT: usize = 4;
 
+/// What is in a response.
+struct Kept {
+    nonce: u64,
+    resources: Vec<Arc<Encoded>>,
+    removed: Vec<Arc<str>>,
+}
+
 /// The responses of one type.
 #[derive(Default)]
 pub(super) struct Ledger {
     sent: Option<Sent>,
     acked: Option<Sent>,
     outstanding: VecDeque<(Sent, Content)>,
-    /// The resources of unanswered responses, of types of which Envoy applies the good part of a bad response.
-    kept: VecDeque<(u64, Vec<Arc<Encoded>>)>,
+    /// What is in unanswered responses, of types of which Envoy applies the good part of a bad response.
+    kept: VecDeque<Kept>,
     rejection: Option<(Duration, Rejection)>,
     /// The earliest change in a response that was rejected and not followed by an accepted one.
     rejected: Option<Epoch>,
@@ -156,28 +163,33 @@ impl Ledger {
         Reply::Ack
     }
 
-    /// Keeps the resources of a response until it is answered.
-    pub(super) fn keep(&mut self, nonce: u64, resources: Vec<Arc<Encoded>>) {
-        self.kept.push_back((nonce, resources));
+    /// Keeps what is in a response until it is answered.
+    pub(super) fn keep(&mut self, nonce: u64, resources: Vec<Arc<Encoded>>, removed: Vec<Arc<str>>) {
+        self.kept.push_back(Kept { nonce, resources, removed });
         if self.kept.len() > KEPT
-            && let Some((_, mut oldest)) = self.kept.pop_front()
-            && let Some((_, next)) = self.kept.front_mut()
+            && let Some(mut oldest) = self.kept.pop_front()
+            && let Some(next) = self.kept.front_mut()
         {
-            next.append(&mut oldest);
-            next.sort_by(|a, b| a.name().cmp(b.name()));
-            next.dedup_by(|a, b| a.name() == b.name());
+            next.resources.append(&mut oldest.resources);
+            next.resources.sort_by(|a, b| a.name().cmp(b.name()));
+            next.resources.dedup_by(|a, b| a.name() == b.name());
+            next.removed.append(&mut oldest.removed);
+            next.removed.sort_unstable();
+            next.removed.dedup();
         }
     }
 
     /// The resources of the responses up to this one, now that it is answered.
     pub(super) fn take_kept(&mut self, nonce: Option<u64>) -> Vec<Arc<Encoded>> {
-        let answered = self.kept.partition_point(|(kept, _)| nonce.is_some_and(|nonce| *kept <= nonce));
-        self.kept.drain(..answered).flat_map(|(_, resources)| resources).collect()
+        let answered = self.kept.partition_point(|kept| nonce.is_some_and(|nonce| kept.nonce <= nonce));
+        self.kept.drain(..answered).flat_map(|kept| kept.resources).collect()
     }
 
     /// The names in responses that are not answered.
     pub(super) fn kept(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.kept.iter().flat_map(|(_, resources)| resources).map(|resource| resource.name())
+        self.kept
+            .iter()
+            .flat_map(|kept| kept.resources.iter().map(|resource| resource.name()).chain(&kept.removed))
     }
 
     /// Whether `nonce` is that of the latest response.

@@ -432,3 +432,22 @@ fn what_a_lost_stream_left_is_removed_even_if_it_goes_before_the_first_answer() 
         link.check_settled();
     }
 }
+
+/// The removal of what a client took from a response that it refused for other parts may be lost with the stream.
+#[test]
+fn a_removal_that_is_lost_with_its_stream_is_sent_again() {
+    let (clusters, none) = (BTreeMap::from([(0, 3), (1, 0)]), BTreeMap::new());
+    let world =
+        World { clusters, endpoints: BTreeMap::new(), routes: none.clone(), listeners: none }.consistent();
+    let mut link = Link::new(Variant::Delta, world);
+    let first = [Step::Ask, Step::Hear, Step::Answer, Step::Change(Change::Cluster(0, None))];
+    let refused = [Step::Refuse(Kind::Cluster, 0, true), Step::Learn];
+    let removed = [Step::Ask, Step::Hear, Step::Answer, Step::Lose];
+    for step in first.into_iter().chain(refused).chain(removed) {
+        link.step(step);
+    }
+    link.envoy.refuse(Kind::Cluster, "outbound|80||c1", false);
+    link.change(Change::Cluster(1, Some(4)));
+    link.settle();
+    link.check_settled();
+}
