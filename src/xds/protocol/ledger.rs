@@ -1,6 +1,6 @@
 //! Nonces of one type: what was sent, and what the client said to it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -118,6 +118,9 @@ pub(super) struct Ledger {
     outstanding: VecDeque<(Sent, Content)>,
     /// What is in unanswered responses, of types of which Envoy applies the good part of a bad response.
     kept: VecDeque<Kept>,
+    /// Names in refused responses of such types, until a response with them is accepted: the client may hold some form
+    /// of them and does not say so when it comes back.
+    unsaid: BTreeSet<Arc<str>>,
     rejection: Option<(Duration, Rejection)>,
     /// The earliest change in a response that was rejected and not followed by an accepted one.
     rejected: Option<Epoch>,
@@ -180,16 +183,28 @@ impl Ledger {
     }
 
     /// The resources of the responses up to this one, now that it is answered.
-    pub(super) fn take_kept(&mut self, nonce: Option<u64>) -> Vec<Arc<Encoded>> {
+    pub(super) fn take_kept(&mut self, nonce: Option<u64>, refused: bool) -> Vec<Arc<Encoded>> {
         let answered = self.kept.partition_point(|kept| nonce.is_some_and(|nonce| kept.nonce <= nonce));
-        self.kept.drain(..answered).flat_map(|kept| kept.resources).collect()
+        let kept: Vec<Kept> = self.kept.drain(..answered).collect();
+        for kept in &kept {
+            let names = kept.resources.iter().map(|resource| resource.name());
+            if refused {
+                self.unsaid.extend(names.cloned());
+            } else {
+                names.chain(&kept.removed).for_each(|name| drop(self.unsaid.take(name)));
+            }
+        }
+        kept.into_iter().flat_map(|kept| kept.resources).collect()
     }
 
-    /// The names in responses that are not answered.
-    pub(super) fn kept(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.kept
+    /// The names of which it is not known whether the client holds them: those in responses that are not answered, or
+    /// that were refused.
+    pub(super) fn doubtful(&self) -> impl Iterator<Item = &Arc<str>> {
+        let names = self
+            .kept
             .iter()
-            .flat_map(|kept| kept.resources.iter().map(|resource| resource.name()).chain(&kept.removed))
+            .flat_map(|kept| kept.resources.iter().map(|resource| resource.name()).chain(&kept.removed));
+        names.chain(&self.unsaid)
     }
 
     /// Whether `nonce` is that of the latest response.

@@ -148,7 +148,7 @@ impl Stream {
             return Vec::new();
         };
         let again = watch.owed.iter().filter(|(_, owed)| owed.forced).map(|(name, _)| name);
-        let mut names: Vec<_> = watch.ledger.kept().chain(again).cloned().collect();
+        let mut names: Vec<_> = watch.ledger.doubtful().chain(again).cloned().collect();
         names.sort_unstable();
         names.dedup();
         names
@@ -184,7 +184,7 @@ impl Stream {
         let number = self.number(nonce);
         let event = error.clone().map(|error| Event::Rejected(kind, error));
         let watch = self.watch(kind)?;
-        let kept = watch.ledger.take_kept(number);
+        let kept = watch.ledger.take_kept(number, error.is_some());
         let blamed = error.as_ref().map(Rejection::names).unwrap_or_default();
         let reply = watch.ledger.reply(number, error, now);
         self.confirm(kind, &kept, &blamed, now);

@@ -458,3 +458,25 @@ fn a_removal_that_is_lost_with_its_stream_is_sent_again() {
     link.settle();
     link.check_settled();
 }
+
+/// What a client took from one refused response and then refused in another form it still has, and does not say so.
+#[test]
+fn what_was_refused_later_is_removed_after_a_lost_stream() {
+    let (clusters, none) = (BTreeMap::from([(0, 0), (4, 0)]), BTreeMap::new());
+    let world =
+        World { clusters, endpoints: BTreeMap::new(), routes: none.clone(), listeners: none }.consistent();
+    let mut link = Link::new(Variant::Delta, world);
+    let round = || [Step::Ask, Step::Hear, Step::Answer, Step::Learn];
+    let (first, second) = (Step::Refuse(Kind::Cluster, 0, true), Step::Refuse(Kind::Cluster, 1, true));
+    let steps = [first].into_iter().chain(round()).chain([second]).chain(round()).chain(round());
+    let end = [Step::Ask, Step::Hear, Step::Change(Change::Cluster(4, None)), Step::Lose];
+    for step in steps.chain(end) {
+        link.step(step);
+    }
+    for name in ["outbound|80||c0", "outbound|80||c4"] {
+        link.envoy.refuse(Kind::Cluster, name, false);
+    }
+    link.change(Change::Cluster(0, Some(4)));
+    link.settle();
+    link.check_settled();
+}
