@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use api::ObjectRef;
+use api::{ObjectRef, Problem};
 use bytes::{BufMut, Bytes, BytesMut};
 use envoy::config::endpoint::v3::ClusterLoadAssignment;
 use model::endpoint::Locality;
@@ -90,6 +90,10 @@ impl Generate for Translator {
 
     fn holding(&self, plan: &Plan) -> bool {
         plan.holding
+    }
+
+    fn problems<'p>(&self, plan: &'p Plan) -> &'p [Problem] {
+        &plan.problems
     }
 
     fn layer<'p>(&self, plan: &'p Plan, kind: ResourceType) -> LayerPlan<'p, Key> {

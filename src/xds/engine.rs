@@ -175,10 +175,11 @@ impl<G: Generate> Engine<G> {
         of_classes.chain(of_proxies).map(|failure| &**failure).collect()
     }
 
-    /// Everything wrong with what is served: what builds found, and what panicked.
+    /// Everything wrong with what is served: what plans and builds found, and what panicked.
     pub fn problems(&self) -> BTreeSet<Problem> {
+        let planned = self.plans().flat_map(|(_, plan)| self.generate.problems(plan));
         let layers = self.classes.iter().flat_map(|(_, state)| &state.layers);
-        let found = layers.flat_map(|layer| layer.problems()).cloned();
+        let found = planned.chain(layers.flat_map(|layer| layer.problems())).cloned();
         found.chain(self.failures().into_iter().flat_map(Failure::problems)).collect()
     }
 

@@ -161,6 +161,9 @@ pub trait Generate: Send + Sync + 'static {
     /// Whether some entry of the plan is held.
     fn holding(&self, plan: &Self::Plan) -> bool;
 
+    /// What is left out of the plan, and why.
+    fn problems<'p>(&self, plan: &'p Self::Plan) -> &'p [Problem];
+
     /// What the plan has of one type.
     fn layer<'p>(&self, plan: &'p Self::Plan, kind: ResourceType) -> LayerPlan<'p, Self::Key>;
 

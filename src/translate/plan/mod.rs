@@ -11,6 +11,7 @@ pub(crate) mod upstreams;
 
 use std::sync::Arc;
 
+use api::Problem;
 use model::mesh::Changes;
 use model::{Mesh, Ref};
 
@@ -37,6 +38,8 @@ pub struct Plan {
     pub hidden_listeners: Arc<[Arc<str>]>,
     /// Whether a virtual host keeps its last form, because its new one names what does not exist.
     pub holding: bool,
+    /// What is left out of it, and why.
+    pub problems: Arc<[Problem]>,
     /// What it was made from.
     mesh: Mesh,
     /// What the class sees of it.

@@ -10,7 +10,8 @@ use crate::class::OwnView;
 use crate::context::Context;
 use crate::key::entries;
 use crate::scope;
-use crate::{clusters, endpoints, listeners, workload};
+use crate::workload::{self, Ports};
+use crate::{clusters, endpoints, listeners};
 
 /// Plans an own class.
 pub(super) fn plan(mesh: &Mesh, view: &Ref<OwnView>, previous: Option<(&Arc<Plan>, &Changes)>) -> Arc<Plan> {
@@ -28,8 +29,9 @@ pub(super) fn plan(mesh: &Mesh, view: &Ref<OwnView>, previous: Option<(&Arc<Plan
     let context = Context { mesh, view: &view.shared, scope: &scope };
     let ports = match view.shared.kind {
         ProxyKind::Sidecar => workload::inbound_ports(&context, view, &workload::targets(mesh, view)),
-        ProxyKind::Router => Vec::new(),
+        ProxyKind::Router => Ports::default(),
     };
+    let Ports { ports, mut problems } = ports;
     let mut clusters = clusters::inbound::plan(&context, view, &ports);
     clusters.extend(clusters::sni_dnat::plan(&context, view).0);
     let clusters = entries(clusters);
@@ -40,8 +42,9 @@ pub(super) fn plan(mesh: &Mesh, view: &Ref<OwnView>, previous: Option<(&Arc<Plan
             (listeners::inbound::plan(&context, view, &ports), Vec::new(), hidden)
         }
         ProxyKind::Router => {
-            let (listeners, routes) = listeners::gateway::plan(&context, view);
-            (listeners, routes, Vec::new())
+            let planned = listeners::gateway::plan(&context, view);
+            problems.extend(planned.problems);
+            (planned.listeners, planned.routes, Vec::new())
         }
     };
     Arc::new(Plan {
@@ -53,6 +56,7 @@ pub(super) fn plan(mesh: &Mesh, view: &Ref<OwnView>, previous: Option<(&Arc<Plan
         hidden_endpoints: Arc::default(),
         hidden_listeners: hidden.into(),
         holding: false,
+        problems: problems.into(),
         mesh: mesh.clone(),
         scope,
     })

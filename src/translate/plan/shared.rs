@@ -15,7 +15,7 @@ use crate::class::{Layer, SharedView};
 use crate::context::Context;
 use crate::key::{Entries, entries};
 use crate::scope::{self, Difference, Scope};
-use crate::{endpoints, routes};
+use crate::{endpoints, listeners, routes};
 
 /// Which parts must be planned again.
 #[derive(Clone, Copy, Debug, Default)]
@@ -108,6 +108,10 @@ pub(super) fn plan(
             (listeners, hidden)
         }
     };
+    let problems = match old {
+        Some(old) if !stale.listeners => Arc::clone(&old.problems),
+        _ => listeners::outbound::left_out(&context).into(),
+    };
     let (routes, holding) = plan_routes(&context, stale, old, holds, beside);
     Arc::new(Plan {
         clusters,
@@ -118,6 +122,7 @@ pub(super) fn plan(
         hidden_endpoints,
         hidden_listeners,
         holding,
+        problems,
         mesh: mesh.clone(),
         scope,
     })

@@ -69,11 +69,12 @@ fn sent(yaml: &[&str]) -> Result<Dump, Box<dyn Error>> {
     Ok(dump(&*mesh(&all)?, &router(&json!({}))?))
 }
 
-/// What the owners of the objects are told when the router's listeners are built: field and message.
+/// What the owners of the objects are told when the router's listeners are planned and built: field and message.
 fn told(yaml: &[&str]) -> Result<Vec<(String, String)>, Box<dyn Error>> {
     let all: Vec<&str> = std::iter::once(ROUTER).chain(yaml.iter().copied()).collect();
     let mut told = Vec::new();
     for plan in plans(&*mesh(&all)?, &router(&json!({}))?) {
+        told.extend(plan.problems.iter().map(|p| (p.field.clone(), p.message.clone())));
         for (_, key) in plan.listeners.iter() {
             if let Key::Listener(key) = key {
                 told.extend(listeners::build(key).problems.into_iter().map(|p| (p.field, p.message)));

@@ -184,6 +184,53 @@ fn without_redirection_only_what_a_sidecar_lists_is_taken() -> Outcome {
     Ok(())
 }
 
+const IN_VAIN: &str = "
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {name: own, namespace: ns}
+spec:
+  ingress:
+  - {port: {number: 8080, protocol: HTTP, name: http}, defaultEndpoint: '127.0.0.1:3000'}
+  - {port: {number: 8080, protocol: HTTP, name: again}, defaultEndpoint: '127.0.0.1:3001'}
+  - {port: {number: 70000, protocol: HTTP, name: far}, defaultEndpoint: '127.0.0.1:3002'}
+  - {port: {number: 81, protocol: TCP, name: low}, defaultEndpoint: '127.0.0.1:3003', captureMode: NONE}
+  egress:
+  - {hosts: ['*/*'], port: {number: 15001, protocol: HTTP, name: own}}
+  - {hosts: ['*/*']}
+";
+const OWN_PORT: &str = "
+apiVersion: v1
+kind: Service
+metadata: {name: loop, namespace: ns}
+spec: {clusterIP: 10.96.0.8, ports: [{name: http, port: 15001}]}
+";
+
+#[test]
+fn what_cannot_be_opened_is_told_at_its_object() -> Outcome {
+    let mesh = mesh(&[SHOP, IN_VAIN, OWN_PORT])?;
+    let id = "sidecar~10.1.0.1~shop-1.ns~ns.svc.cluster.local";
+    let metadata = json!({"NAMESPACE": "ns", "UNPRIVILEGED_POD": "true"});
+    let proxy = Proxy::parse(id, &metadata, Locality::default())?;
+    let mut told: Vec<String> = Vec::new();
+    for plan in testkit::mesh::plans(&mesh, &proxy) {
+        told.extend(plan.problems.iter().map(|p| format!("{} {}: {}", p.object, p.field, p.message)));
+    }
+    told.sort();
+    assert_eq!(
+        told,
+        [
+            "Service/ns/loop spec.ports: port 15001 is one that sidecars listen on themselves; they open no outbound \
+             listener for it",
+            "Sidecar/ns/own spec.egress[0].port: the proxy may not bind port 15001; the egress listener is left out",
+            "Sidecar/ns/own spec.ingress[1].port: port 8080 is taken by an ingress listener before it; the ingress \
+             listener is left out",
+            "Sidecar/ns/own spec.ingress[2].port: 70000 is no port number; the ingress listener is left out",
+            "Sidecar/ns/own spec.ingress[3].port: the proxy may not bind port 81; the ingress listener is left out",
+        ]
+    );
+    Ok(())
+}
+
 const SLICE: &str = "
 apiVersion: discovery.k8s.io/v1
 kind: EndpointSlice

@@ -15,7 +15,7 @@ use model::{Ref, config};
 
 use crate::class::OwnView;
 
-pub use ports::{InboundPort, Ingress, inbound_ports};
+pub use ports::{InboundPort, Ingress, Ports, inbound_ports};
 
 /// A port of a service that the workload is an endpoint of.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -45,6 +45,11 @@ impl World {
         self.changes.classes.insert(class.to_owned());
     }
 
+    fn leave_out(&mut self, class: &str, name: &str) {
+        self.mesh.classes.entry(class.to_owned()).or_default().left_out.push(name.to_owned());
+        self.changes.classes.insert(class.to_owned());
+    }
+
     fn remove(&mut self, class: &str, kind: ResourceType, name: &str) {
         let def = self.mesh.classes.entry(class.to_owned()).or_default();
         def.entries.remove(&(kind, name.to_owned()));

@@ -12,6 +12,8 @@ mod tls;
 
 use std::sync::Arc;
 
+use api::Problem;
+
 pub use chain::{Content, GatewayChain};
 pub use key::GatewayKey;
 pub use tls::ServerTls;
@@ -24,9 +26,21 @@ use crate::key::Key;
 /// Planned resources: name and key.
 type Planned = Vec<(Arc<str>, Key)>;
 
+/// What a router has for itself.
+#[derive(Debug, Default)]
+pub struct RouterPlan {
+    /// Its listeners.
+    pub listeners: Planned,
+    /// The route configurations that they ask for.
+    pub routes: Planned,
+    /// What is left out.
+    pub problems: Vec<Problem>,
+}
+
 /// Plans the listeners and the route configurations of a router.
-pub fn plan(context: &Context<'_>, view: &OwnView) -> (Planned, Planned) {
+pub fn plan(context: &Context<'_>, view: &OwnView) -> RouterPlan {
     let merged = gateways::merged(context, view);
     let bindings = Bindings::of(context);
-    (plan::listeners(&bindings, view, &merged), gateways::routes::plan(&bindings, &merged))
+    let (listeners, problems) = plan::listeners(&bindings, view, &merged);
+    RouterPlan { listeners, routes: gateways::routes::plan(&bindings, &merged), problems }
 }

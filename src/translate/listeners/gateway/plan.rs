@@ -27,8 +27,13 @@ use crate::listeners::outbound::{OutboundDefaults, Wildcard};
 /// The first port that needs no privileges.
 const FIRST_UNPRIVILEGED: u16 = 1024;
 
-/// Plans the listeners. What is wrong with servers is told by the listener of their port, else by the first one.
-pub(super) fn listeners(bindings: &Bindings<'_>, view: &OwnView, merged: &Merged<'_>) -> Planned {
+/// Plans the listeners. What is wrong with servers is told by the listener of their port; comes with the plan for those
+/// that have none.
+pub(super) fn listeners(
+    bindings: &Bindings<'_>,
+    view: &OwnView,
+    merged: &Merged<'_>,
+) -> (Planned, Vec<Problem>) {
     let context = bindings.context;
     let defaults = Ref::new(OutboundDefaults::of(context));
     let mut keys = Vec::new();
@@ -57,15 +62,11 @@ pub(super) fn listeners(bindings: &Bindings<'_>, view: &OwnView, merged: &Merged
             keys.push(planner.key());
         }
     }
-    if let Some(first) = keys.first_mut() {
-        first.problems.append(&mut problems);
-    }
-    keys.into_iter()
-        .map(|key| {
-            let name: Arc<str> = key.name().into();
-            (name, Key::Listener(Ref::new(ListenerKey::Gateway(key))))
-        })
-        .collect()
+    let entry = |key: GatewayKey| {
+        let name: Arc<str> = key.name().into();
+        (name, Key::Listener(Ref::new(ListenerKey::Gateway(key))))
+    };
+    (keys.into_iter().map(entry).collect(), problems)
 }
 
 fn no_right(server: &Server<'_>, port: u16) -> Problem {

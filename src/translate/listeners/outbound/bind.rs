@@ -2,12 +2,14 @@
 
 use std::sync::{Arc, LazyLock};
 
+use api::istio::{CaptureMode, IstioEgressListener};
 use api::mesh_config::MeshConfig;
 use model::protocol::Protocol;
-use model::proxy::IpFamilies;
+use model::proxy::{Interception, IpFamilies};
 use model::service::{Registry, Resolution, Service};
 
 use crate::class::SharedView;
+use crate::context::Context;
 
 /// The unspecified and the loopback addresses of a proxy, by its families.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -70,6 +72,43 @@ impl Bind {
     /// The loopback address.
     pub(super) fn local(wildcard: &Wildcard) -> Self {
         Self { address: Arc::clone(&wildcard.local), extra: wildcard.local_extra.clone() }
+    }
+}
+
+/// Where the listeners of an egress listener bind.
+#[derive(Clone, Debug)]
+pub(super) struct Placing {
+    /// The address that the egress listener names, or that its listeners have in common.
+    pub bind: Option<Bind>,
+    /// Whether they really bind, instead of being redirected to.
+    pub bound: bool,
+    /// Whether it names a Unix socket.
+    pub unix: bool,
+}
+
+impl Placing {
+    /// Where they bind, by what a Sidecar says of the egress listener if it is one of a Sidecar.
+    pub(super) fn of(view: &SharedView, declared: Option<&IstioEgressListener>) -> Self {
+        let named = declared.map(|d| d.bind.as_str()).filter(|b| !b.is_empty());
+        let unix = named.is_some_and(|b| b.starts_with("unix://"));
+        let captured = declared.is_none_or(|d| d.capture_mode != CaptureMode::None);
+        let bound = view.interception == Interception::None || !captured || unix;
+        let bind = match named {
+            Some(address) => Some(Bind::to(address.into())),
+            None => bound.then(|| Bind::local(Wildcard::of(view.families))),
+        };
+        Self { bind, bound, unix }
+    }
+
+    /// The address of a listener that stands for no service alone.
+    pub(super) fn shared(&self, wildcard: &Wildcard) -> Bind {
+        self.bind.clone().unwrap_or_else(|| Bind::any(wildcard))
+    }
+
+    /// Whether a listener for a port that a Sidecar names may be opened.
+    pub(super) fn allows(&self, context: &Context<'_>, port: u16, protocol: Protocol) -> bool {
+        let bind = self.shared(Wildcard::of(context.view.families));
+        allowed(context.view, &context.settings().mesh, Some(&bind.address), self.bound, port, protocol)
     }
 }
 

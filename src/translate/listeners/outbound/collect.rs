@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use api::istio::{CaptureMode, IstioEgressListener};
+use api::istio::IstioEgressListener;
 use model::Ref;
 use model::endpoint::Address;
 use model::protocol::{Class, Protocol};
-use model::proxy::Interception;
 use model::service::{Registry, Resolution, Service, ServicePort};
 
-use super::bind::{self, Bind, Wildcard};
+use super::bind::{self, Bind, Placing, Wildcard};
 use super::entry::{Entries, Wish};
+use super::left_out::{declared, egress_port};
 use super::routes::{Listen, Routes};
 use super::{Chain, HttpChain, OutboundDefaults, OutboundKey, Unknown};
 use crate::context::Context;
@@ -25,13 +25,13 @@ pub(super) fn all(
 ) -> Vec<OutboundKey> {
     let mut entries = Entries::default();
     for egress in &context.scope.egress {
-        let sidecar = context.scope.sidecar.as_ref();
-        let declared = egress.index.and_then(|at| sidecar?.spec.egress.get(at));
+        let declared = declared(context, egress);
         let mut collector = Collector::new(context, unknown, egress, declared, &mut entries);
         match declared.and_then(|d| d.port.as_ref()) {
             Some(port) => {
-                let number = u16::try_from(port.number).unwrap_or_default();
-                collector.port(number, Protocol::of_declared(&port.protocol));
+                if let Some(number) = egress_port(port.number, collector.placing.unix) {
+                    collector.port(number, Protocol::of_declared(&port.protocol));
+                }
             }
             None => collector.every_port(),
         }
@@ -50,10 +50,7 @@ struct Collector<'a, 'e> {
     /// VirtualServices for TCP and TLS.
     routes: Routes<'a>,
     wildcard: &'static Wildcard,
-    /// The address that the egress listener names.
-    bind: Option<Bind>,
-    /// Whether its listeners really bind.
-    bound: bool,
+    placing: Placing,
     entries: &'e mut Entries,
 }
 
@@ -65,30 +62,23 @@ impl<'a, 'e> Collector<'a, 'e> {
         declared: Option<&IstioEgressListener>,
         entries: &'e mut Entries,
     ) -> Self {
-        let named = declared.map(|d| d.bind.as_str()).filter(|b| !b.is_empty());
-        let unix = named.is_some_and(|b| b.starts_with("unix://"));
-        let captured = declared.is_none_or(|d| d.capture_mode != CaptureMode::None);
-        let bound = context.view.interception == Interception::None || !captured || unix;
+        let placing = Placing::of(context.view, declared);
         let wildcard = Wildcard::of(context.view.families);
-        let bind = match named {
-            Some(address) => Some(Bind::to(address.into())),
-            None => bound.then(|| Bind::local(wildcard)),
-        };
         let routes = Routes::of(context, egress);
-        Self { context, unknown, egress, routes, wildcard, bind, bound, entries }
+        Self { context, unknown, egress, routes, wildcard, placing, entries }
     }
 
-    fn allowed(&self, bind: Option<&Bind>, port: u16, protocol: Protocol) -> bool {
-        let (view, mesh) = (self.context.view, &self.context.settings().mesh);
-        bind::allowed(view, mesh, bind.map(|b| &*b.address), self.bound, port, protocol)
+    fn allowed(&self, port: u16, protocol: Protocol) -> bool {
+        let (view, mesh, placing) = (self.context.view, &self.context.settings().mesh, &self.placing);
+        bind::allowed(view, mesh, placing.bind.as_ref().map(|b| &*b.address), placing.bound, port, protocol)
     }
 
     /// One port, whatever ports the services have.
     fn port(&mut self, number: u16, protocol: Protocol) {
-        let bind = self.bind.clone().unwrap_or_else(|| Bind::any(self.wildcard));
-        if !self.allowed(Some(&bind), number, protocol) {
+        if !self.placing.allows(self.context, number, protocol) {
             return;
         }
+        let bind = self.placing.shared(self.wildcard);
         for scoped in &self.egress.services {
             self.enter(scoped, Listen { port: number, protocol }, bind.clone(), Vec::new());
         }
@@ -99,7 +89,7 @@ impl<'a, 'e> Collector<'a, 'e> {
         self.entries.lock();
         for scoped in &self.egress.services {
             for port in scoped.ports() {
-                if self.allowed(self.bind.as_ref(), port.number, port.protocol) {
+                if self.allowed(port.number, port.protocol) {
                     self.service_port(scoped, port);
                 }
             }
@@ -108,7 +98,7 @@ impl<'a, 'e> Collector<'a, 'e> {
 
     fn service_port(&mut self, scoped: &ScopedService, port: &ServicePort) {
         let listen = Listen { port: port.number, protocol: port.protocol };
-        if let Some(bind) = self.bind.clone() {
+        if let Some(bind) = self.placing.bind.clone() {
             return self.enter(scoped, listen, bind, Vec::new());
         }
         if port.protocol.class() == Class::Http {
@@ -161,7 +151,7 @@ impl<'a, 'e> Collector<'a, 'e> {
             return;
         }
         let on_any = bind.address == self.wildcard.any;
-        let wish = Wish { bind, port: listen.port, bound: self.bound, protocol: listen.protocol };
+        let wish = Wish { bind, port: listen.port, bound: self.placing.bound, protocol: listen.protocol };
         let (routes, unknown, view) = (&self.routes, self.unknown, self.context.view);
         let http = || {
             let dns_cache = dns_cache(&scoped.service, view.families, unknown);

@@ -12,6 +12,7 @@ mod defaults;
 mod entry;
 mod hidden;
 mod key;
+mod left_out;
 mod routes;
 mod unknown;
 mod virtual_outbound;
@@ -28,6 +29,7 @@ pub use defaults::OutboundDefaults;
 pub use hidden::hidden;
 pub use key::OutboundKey;
 pub(super) use key::{accepts, http_inspector, tls_inspector};
+pub use left_out::left_out;
 pub use unknown::Unknown;
 pub use virtual_outbound::VirtualOutboundKey;
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use api::ObjectRef;
+use api::{ObjectRef, Problem};
 use bytes::Bytes;
 use xds::generate::{Built, BuiltPart, ContentHash, Fragment, Generate, LayerPlan, NodeInfo, Peer, Refusal};
 use xds::kind::ResourceType;
@@ -175,6 +175,10 @@ impl Generate for Benchmark {
 
     fn holding(&self, _plan: &Plan) -> bool {
         false
+    }
+
+    fn problems<'p>(&self, _plan: &'p Plan) -> &'p [Problem] {
+        &[]
     }
 
     fn layer<'p>(&self, plan: &'p Plan, kind: ResourceType) -> LayerPlan<'p, Key> {

@@ -35,6 +35,8 @@ pub(super) struct ClassDef {
     pub(super) entries: BTreeMap<(ResourceType, String), Recipe>,
     pub(super) hidden: BTreeSet<(ResourceType, String)>,
     pub(super) panic: bool,
+    /// Objects of which something is left out.
+    pub(super) left_out: Vec<String>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -77,6 +79,7 @@ pub(super) struct Plan {
     lists: [Vec<(Arc<str>, Key)>; ResourceType::COUNT],
     hidden: [Vec<Arc<str>>; ResourceType::COUNT],
     held: bool,
+    problems: Vec<Problem>,
 }
 
 /// Counts how often each key is built.
@@ -90,6 +93,17 @@ pub(super) struct Fake {
 pub(super) fn source(name: &str) -> ObjectRef {
     let key = ObjectKey { kind: Kind::VirtualService, namespace: "shop".into(), name: name.into() };
     ObjectRef { key, generation: 1 }
+}
+
+/// The problem of the object that a text is said to come from.
+fn strange(name: &str) -> Problem {
+    Problem {
+        severity: Severity::Warning,
+        object: source(name).key,
+        field: String::new(),
+        message: "strange".to_owned(),
+        hint: String::new(),
+    }
 }
 
 /// What is encoded for a text.
@@ -158,6 +172,7 @@ impl Generate for Fake {
             plan.held |= held;
             plan.lists[kind.index()].push((name.as_str().into(), key));
         }
+        plan.problems.extend(def.left_out.iter().map(|name| strange(name)));
         for (kind, name) in &def.hidden {
             plan.hidden[kind.index()].push(name.as_str().into());
         }
@@ -166,6 +181,10 @@ impl Generate for Fake {
 
     fn holding(&self, plan: &Plan) -> bool {
         plan.held
+    }
+
+    fn problems<'p>(&self, plan: &'p Plan) -> &'p [Problem] {
+        &plan.problems
     }
 
     fn layer<'p>(&self, plan: &'p Plan, kind: ResourceType) -> LayerPlan<'p, Key> {
@@ -198,14 +217,7 @@ impl Generate for Fake {
             .1
             .strip_prefix('$')
             .map_or_else(|| part.1.clone(), |slot| placeholder(slot.parse().unwrap()));
-        let problem = Problem {
-            severity: Severity::Warning,
-            object: source(&part.0).key,
-            field: String::new(),
-            message: "strange".to_owned(),
-            hint: String::new(),
-        };
-        let problems = if part.1 == "strange" { vec![problem] } else { Vec::new() };
+        let problems = if part.1 == "strange" { vec![strange(&part.0)] } else { Vec::new() };
         BuiltPart {
             bytes: field(&text).into(),
             slotted: part.1.starts_with('$'),

@@ -146,3 +146,15 @@ fn a_proxy_that_cannot_be_classified_stays_what_it_was_and_is_tried_again() {
     assert_eq!(world.body(id, Listener, "l"), "b");
     assert_eq!(world.engine.plans().count(), 1);
 }
+
+#[test]
+fn what_a_plan_leaves_out_is_told_while_the_class_is_in_use() {
+    let mut world = World::new();
+    world.put("all", Cluster, "a", &own("1"));
+    world.leave_out("all", "b");
+    let (id, _) = world.connect("p", &["all"]);
+    let objects: Vec<_> = world.engine.problems().into_iter().map(|problem| problem.object).collect();
+    assert_eq!(objects, [source("b").key]);
+    world.engine.disconnect(id);
+    assert!(world.engine.problems().is_empty());
+}

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use api::ObjectRef;
 use api::envoy::config::cluster::v3::{Cluster, cluster};
 use api::envoy::config::core::v3::{Address, Node, SocketAddress, address, socket_address};
 use api::envoy::config::endpoint::v3::{
@@ -18,6 +17,7 @@ use api::envoy::extensions::filters::network::http_connection_manager::v3::{
 };
 use api::envoy::google::protobuf::{Any, Duration};
 use api::envoy::{Message, Name};
+use api::{ObjectRef, Problem};
 use bytes::Bytes;
 use testkit::ads::Kind;
 use xds::encoded::Encoded;
@@ -254,6 +254,10 @@ impl Generate for Toy {
 
     fn holding(&self, _: &Plan) -> bool {
         false
+    }
+
+    fn problems<'p>(&self, _plan: &'p Plan) -> &'p [Problem] {
+        &[]
     }
 
     fn layer<'p>(&self, plan: &'p Plan, kind: ResourceType) -> LayerPlan<'p, Key> {
