@@ -108,6 +108,8 @@ pub struct MeshConfig {
     pub path_normalization: PathNormalization,
     /// When routes that do not say try again; absent means the built-in policy.
     pub default_http_retry_policy: Option<HttpRetry>,
+    /// When inbound routes try again: attempts, conditions and backoff count; absent means the built-in policy.
+    pub default_inbound_http_retry_policy: Option<HttpRetry>,
     /// TLS within the mesh.
     #[serde(rename = "meshMTLS")]
     pub mesh_mtls: Option<MeshTlsConfig>,
@@ -172,6 +174,7 @@ impl Default for MeshConfig {
             discovery_selectors: Vec::new(),
             path_normalization: PathNormalization::default(),
             default_http_retry_policy: None,
+            default_inbound_http_retry_policy: None,
             mesh_mtls: None,
             tls_defaults: None,
             default_traffic_policy: None,

@@ -2,6 +2,7 @@
 //!
 //! Source: Istio `pilot/pkg/networking/core/httproute.go` (`buildSidecarInboundHTTPRouteConfig`); `xds.md` 5.3.
 
+use api::istio::HttpRetry;
 use envoy::config::route::v3::route::Action;
 use envoy::config::route::v3::route_action::{ClusterSpecifier, MaxStreamDuration};
 use envoy::config::route::v3::{Decorator, Route, RouteAction, RouteConfiguration, VirtualHost};
@@ -21,6 +22,8 @@ pub struct Inbound<'a> {
     pub port: u16,
     /// Whether the port speaks gRPC.
     pub grpc: bool,
+    /// The mesh's retries of inbound routes, if it says any.
+    pub retries: Option<&'a HttpRetry>,
 }
 
 /// The inline route configuration of an inbound chain.
@@ -34,7 +37,7 @@ pub fn configuration(inbound: Inbound<'_>) -> RouteConfiguration {
             grpc_timeout_header_max: zero(),
             grpc_timeout_header_offset: None,
         }),
-        retry_policy: retry::inbound(inbound.grpc),
+        retry_policy: retry::inbound(inbound.grpc, inbound.retries),
         ..RouteAction::default()
     };
     let operation = format!("{}:{}/*", inbound.host, inbound.port);

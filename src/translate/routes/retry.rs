@@ -28,7 +28,7 @@ const INBOUND_RETRIES: u32 = 2;
 /// policy comes back when retries are switched off.
 pub fn policy(retries: Option<&HttpRetry>, sticky: bool) -> Option<RetryPolicy> {
     let Some(retries) = retries else { return Some(built_in(!sticky)) };
-    let attempts = u32::try_from(retries.attempts).ok().filter(|n| *n > 0)?;
+    let attempts = attempts(retries)?;
     let mut policy = built_in(retries.retry_ignore_previous_hosts.unwrap_or(!sticky));
     policy.num_retries = Some(attempts.into());
     if !retries.retry_on.is_empty() {
@@ -38,20 +38,39 @@ pub fn policy(retries: Option<&HttpRetry>, sticky: bool) -> Option<RetryPolicy> 
     if retries.retry_remote_localities == Some(true) {
         policy.retry_priority = Some(previous_priorities());
     }
-    // Envoy refuses an interval of zero.
-    let base = retries.backoff.filter(|b| !b.is_zero());
-    policy.retry_back_off =
-        base.map(|base| RetryBackOff { base_interval: Some(duration(base)), max_interval: None });
+    policy.retry_back_off = backoff(retries);
     Some(policy)
 }
 
-/// The policy of inbound routes; gRPC ports have none, their clients retry.
-pub fn inbound(grpc: bool) -> Option<RetryPolicy> {
-    (!grpc).then(|| RetryPolicy {
+/// The policy of inbound routes, where `retries` is the mesh's for them, of which attempts, conditions and backoff count;
+/// gRPC ports have none, their clients retry.
+pub fn inbound(grpc: bool, retries: Option<&HttpRetry>) -> Option<RetryPolicy> {
+    if grpc {
+        return None;
+    }
+    let mut policy = RetryPolicy {
         retry_on: "reset-before-request".to_owned(),
         num_retries: Some(INBOUND_RETRIES.into()),
         ..RetryPolicy::default()
-    })
+    };
+    let Some(retries) = retries else { return Some(policy) };
+    policy.num_retries = Some(attempts(retries)?.into());
+    if !retries.retry_on.is_empty() {
+        (policy.retry_on, policy.retriable_status_codes) = conditions(&retries.retry_on);
+    }
+    policy.retry_back_off = backoff(retries);
+    Some(policy)
+}
+
+/// How often to try again; none switches retries off.
+fn attempts(retries: &HttpRetry) -> Option<u32> {
+    u32::try_from(retries.attempts).ok().filter(|n| *n > 0)
+}
+
+fn backoff(retries: &HttpRetry) -> Option<RetryBackOff> {
+    // Envoy refuses an interval of zero.
+    let base = retries.backoff.filter(|b| !b.is_zero())?;
+    Some(RetryBackOff { base_interval: Some(duration(base)), max_interval: None })
 }
 
 fn built_in(avoid_previous_hosts: bool) -> RetryPolicy {
@@ -116,6 +135,28 @@ mod tests {
         let policy = policy(Some(&own), false).unwrap();
         assert_eq!((policy.retry_on.as_str(), policy.num_retries), (RETRY_ON, Some(9.into())));
         assert_eq!(policy.retry_host_predicate.len(), 1);
+    }
+
+    #[test]
+    fn inbound_routes_take_what_the_mesh_says_of_them() {
+        let built_in = inbound(false, None).unwrap();
+        assert_eq!(
+            (built_in.retry_on.as_str(), built_in.num_retries),
+            ("reset-before-request", Some(2.into()))
+        );
+        let asked = HttpRetry {
+            attempts: 5,
+            retry_on: "5xx,429".to_owned(),
+            per_try_timeout: Some(api::Duration::from_secs(1)),
+            backoff: Some(api::Duration::from_secs(2)),
+            ..HttpRetry::default()
+        };
+        let own = inbound(false, Some(&asked)).unwrap();
+        assert_eq!((own.num_retries, own.retriable_status_codes), (Some(5.into()), vec![429]));
+        assert_eq!((own.per_try_timeout, own.retry_host_predicate.len()), (None, 0));
+        assert_eq!(own.retry_back_off.unwrap().base_interval, Some(Duration::from_secs(2)));
+        assert_eq!(inbound(true, Some(&asked)), None);
+        assert_eq!(inbound(false, Some(&HttpRetry::default())), None);
     }
 
     #[test]

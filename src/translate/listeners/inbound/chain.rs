@@ -93,12 +93,13 @@ impl Group {
     }
 
     fn http(&self, defaults: &InboundDefaults) -> Vec<Filter> {
+        let retries = defaults.retries.as_deref();
         let manager = match &self.place {
             Place::Port(port) => {
                 let cluster = names::inbound(port.number);
                 let host = host(port);
                 let grpc = port.protocol.is_grpc();
-                let route = Inbound { cluster: &cluster, host, port: port.service_port, grpc };
+                let route = Inbound { cluster: &cluster, host, port: port.service_port, grpc, retries };
                 let prefix = format!("inbound_{};", name(port, defaults));
                 let mut manager = manager(defaults, prefix, route);
                 manager.http2 = port.protocol.is_http2();
@@ -106,7 +107,7 @@ impl Group {
                 manager
             }
             Place::Passthrough(_) => {
-                let route = Inbound { cluster: INBOUND_PASSTHROUGH, host: "", port: 0, grpc: false };
+                let route = Inbound { cluster: INBOUND_PASSTHROUGH, host: "", port: 0, grpc: false, retries };
                 manager(defaults, format!("{INBOUND_PASSTHROUGH};"), route)
             }
         };

@@ -1,6 +1,7 @@
 //! What all inbound listeners of a workload have in common.
 
 use api::Duration;
+use api::istio::HttpRetry;
 use model::Ref;
 
 use crate::class::OwnView;
@@ -40,6 +41,8 @@ pub struct InboundDefaults {
     pub dual_stack: bool,
     /// How mesh mTLS is taken.
     pub tls: MeshServer,
+    /// Retries of inbound routes, if the mesh says any.
+    pub retries: Option<Ref<HttpRetry>>,
     /// What HTTP connection managers have in common.
     pub http: Ref<HttpDefaults>,
 }
@@ -64,6 +67,7 @@ impl InboundDefaults {
             wildcard: Wildcard::of(view.families).clone(),
             dual_stack: features.dual_stack,
             tls: MeshServer::of(settings),
+            retries: settings.mesh.default_inbound_http_retry_policy.clone().map(Ref::new),
             http: Ref::new(http),
             access_logs,
         }
