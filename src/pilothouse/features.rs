@@ -54,6 +54,11 @@ pub fn limits() -> Limits {
     Limits {
         quiet: environment.duration("PILOT_DEBOUNCE_AFTER", default.quiet),
         longest: environment.duration("PILOT_DEBOUNCE_MAX", default.longest),
+        endpoints: if environment.flag("PILOT_ENABLE_EDS_DEBOUNCE", true) {
+            default.endpoints
+        } else {
+            Duration::ZERO
+        },
     }
 }
 

@@ -1,4 +1,4 @@
-//! When the next mesh is made: endpoints at once, configuration when a burst has ended.
+//! When the next mesh is made: endpoints at once, but for those that come in a stream; configuration when a burst has ended.
 //!
 //! Pure: time comes in as a span since some fixed moment.
 
@@ -13,11 +13,15 @@ pub struct Limits {
     pub quiet: Duration,
     /// It is not collected for longer than this (`PILOT_DEBOUNCE_MAX`).
     pub longest: Duration,
+    /// Time between two meshes that are made for the sake of endpoints alone: a change that comes by itself goes at once,
+    /// of a stream of changes what came meanwhile goes together. Each mesh costs a message to every proxy.
+    pub endpoints: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { quiet: Duration::from_millis(10), longest: Duration::from_millis(100) }
+        let [quiet, longest, endpoints] = [10, 100, 40].map(Duration::from_millis);
+        Self { quiet, longest, endpoints }
     }
 }
 
@@ -28,6 +32,8 @@ pub struct Pacing {
     burst: Option<Burst>,
     /// When the first endpoints came that wait.
     urgent: Option<Duration>,
+    /// When endpoints last went into a mesh.
+    sent: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +45,7 @@ struct Burst {
 impl Pacing {
     /// With nothing pending.
     pub fn new(limits: Limits) -> Self {
-        Self { limits, burst: None, urgent: None }
+        Self { limits, ..Self::default() }
     }
 
     /// Objects were applied at `now`, and this is what they left pending.
@@ -58,9 +64,12 @@ impl Pacing {
     /// burst of configuration to end.
     pub fn deadline(&self, now: Duration) -> Option<(Duration, Pending)> {
         let burst = self.burst.map(|b| (b.last + self.limits.quiet).min(b.first + self.limits.longest));
-        match (self.urgent, burst) {
+        let free = self.sent.map_or(Duration::ZERO, |sent| sent + self.limits.endpoints);
+        let endpoints = self.urgent.map(|_| free.max(now));
+        match (endpoints, burst) {
             (_, Some(due)) if due <= now => Some((due, Pending::Configuration)),
-            (Some(_), _) => Some((now, Pending::Endpoints)),
+            (Some(free), Some(due)) if due <= free => Some((due, Pending::Configuration)),
+            (Some(free), _) => Some((free, Pending::Endpoints)),
             (None, due) => due.map(|due| (due, Pending::Configuration)),
         }
     }
@@ -68,6 +77,7 @@ impl Pacing {
     /// What was pending of this kind goes into a mesh at `now`. Returns the age of the oldest of it.
     pub fn taken(&mut self, what: Pending, now: Duration) -> Duration {
         let endpoints = self.urgent.take();
+        self.sent = endpoints.map(|_| now).or(self.sent);
         let first = match what {
             Pending::Configuration => self.burst.take().map(|b| b.first).into_iter().chain(endpoints).min(),
             Pending::Endpoints => endpoints,
@@ -102,6 +112,32 @@ mod tests {
             pacing.applied(Some(Pending::Configuration), ms(at));
         }
         assert_eq!(pacing.deadline(ms(95)), Some((ms(100), Pending::Configuration)));
+    }
+
+    #[test]
+    fn a_stream_of_endpoints_goes_together() {
+        let mut pacing = Pacing::default();
+        pacing.applied(Some(Pending::Endpoints), ms(0));
+        pacing.taken(Pending::Endpoints, ms(0));
+        for at in [10, 20, 30] {
+            pacing.applied(Some(Pending::Endpoints), ms(at));
+            assert_eq!(pacing.deadline(ms(at)), Some((ms(40), Pending::Endpoints)));
+        }
+        assert_eq!(pacing.taken(Pending::Endpoints, ms(40)), ms(30));
+        pacing.applied(Some(Pending::Endpoints), ms(200));
+        assert_eq!(pacing.deadline(ms(200)), Some((ms(200), Pending::Endpoints)));
+    }
+
+    #[test]
+    fn a_burst_that_ends_takes_the_endpoints_that_wait_along() {
+        let mut pacing = Pacing::default();
+        pacing.applied(Some(Pending::Endpoints), ms(0));
+        pacing.taken(Pending::Endpoints, ms(0));
+        pacing.applied(Some(Pending::Endpoints), ms(5));
+        pacing.applied(Some(Pending::Configuration), ms(6));
+        assert_eq!(pacing.deadline(ms(6)), Some((ms(16), Pending::Configuration)));
+        assert_eq!(pacing.taken(Pending::Configuration, ms(16)), ms(11));
+        assert_eq!(pacing.deadline(ms(16)), None);
     }
 
     #[test]
