@@ -25,7 +25,7 @@ mod tests;
 #[derive(Debug, thiserror::Error)]
 pub enum WatchError {
     /// The folder is not there or cannot be listed.
-    #[error("--configDir {}: {source}", path.display())]
+    #[error("--configDir {}: the folder cannot be read", path.display())]
     Folder {
         /// The folder.
         path: PathBuf,
@@ -33,7 +33,7 @@ pub enum WatchError {
         source: io::Error,
     },
     /// A fault of the program.
-    #[error("looking at the configuration folder failed: {0}")]
+    #[error("looking at the configuration folder failed")]
     Fault(#[from] task::JoinError),
 }
 

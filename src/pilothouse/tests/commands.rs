@@ -1,0 +1,66 @@
+//! The built program: what its commands print, and how it refuses.
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+/// Runs the program with arguments.
+fn pilothouse(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pilothouse"));
+    command.args(arguments).env_clear();
+    command.output().expect("the program can be started")
+}
+
+/// The folder of the example mesh.
+fn shop() -> String {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../examples/shop");
+    root.to_string_lossy().into_owned()
+}
+
+/// What a failed run says on standard error.
+fn complaint(output: &Output) -> String {
+    assert!(!output.status.success(), "it should have failed");
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn translate_prints_what_a_proxy_gets_and_from_which_objects() {
+    let arguments = ["translate", "--configDir", &shop(), "--proxy", "shop/web-v1", "--only", "cds"];
+    let output = pilothouse(&arguments);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let printed: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let clusters = printed["CDS"].as_array().expect("clusters");
+    let catalog =
+        |c: &&Value| c["name"].as_str().is_some_and(|n| n.ends_with("||catalog.shop.svc.cluster.local"));
+    let catalog = clusters.iter().find(catalog).expect("the cluster of a service");
+    let sources = catalog["sources"].as_array().expect("sources");
+    assert!(sources.contains(&Value::from("Service/shop/catalog")), "{sources:?}");
+}
+
+#[test]
+fn what_is_asked_for_and_not_there_is_named() {
+    let unknown = complaint(&pilothouse(&["translate", "--configDir", &shop(), "--proxy", "shop/nobody"]));
+    assert!(unknown.contains("shop/nobody"), "{unknown}");
+    let any = "127.0.0.1:0";
+    let folder = complaint(&pilothouse(&[
+        "discovery",
+        "--configDir",
+        "/nowhere/at/all",
+        "--grpcAddr",
+        any,
+        "--httpAddr",
+        any,
+        "--monitoringAddr",
+        any,
+    ]));
+    assert!(folder.contains("/nowhere/at/all: the folder cannot be read: No such file"), "{folder}");
+}
+
+#[test]
+fn version_says_which_it_is() {
+    let output = pilothouse(&["version"]);
+    assert!(output.status.success());
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.contains(env!("CARGO_PKG_VERSION")), "{text}");
+}
