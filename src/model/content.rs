@@ -89,6 +89,15 @@ impl<T: ?Sized> Deref for Ref<T> {
     }
 }
 
+impl<'a, T> IntoIterator for &'a Ref<Vec<T>> {
+    type Item = &'a T;
+    type IntoIter = std::slice::Iter<'a, T>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
 impl<T: ?Sized> PartialEq for Ref<T> {
     fn eq(&self, other: &Self) -> bool {
         self.0.hash == other.0.hash

@@ -21,8 +21,8 @@ pub(crate) struct Dirty {
     pub(crate) pods: BTreeSet<Id>,
     /// Kubernetes Services whose slices changed.
     pub(crate) slices_of: BTreeSet<Id>,
-    pub(crate) virtual_services: bool,
-    pub(crate) destination_rules: bool,
+    pub(crate) virtual_services: BTreeSet<Id>,
+    pub(crate) destination_rules: BTreeSet<Id>,
     pub(crate) gateways: bool,
     pub(crate) sidecars: bool,
     pub(crate) peer_authentications: bool,

@@ -4,6 +4,7 @@
 //! and marks what it touches; `Tables::next` rebuilds only the touched sections of the mesh. Applying objects one
 //! by one ends in the same mesh as applying them all at once.
 
+mod destination_rules;
 mod dirty;
 mod endpoints;
 mod interest;
@@ -14,10 +15,8 @@ mod problems;
 mod services;
 mod settings;
 mod tables;
+mod virtual_services;
 mod workloads;
-
-pub mod destination_rules;
-pub mod virtual_services;
 
 pub use next::{Next, Pending};
 pub use pacing::{Limits, Pacing};

@@ -1,15 +1,15 @@
 //! The next mesh: only the sections that the applied objects touch are rebuilt.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use api::Kind;
-use model::mesh::{Changes, Gateways, PeerAuthentications, Services, Sidecars};
+use model::mesh::{Changes, DestinationRules, Gateways, PeerAuthentications, Sidecars, VirtualServices};
 use model::{Mesh, Ref};
 
 use crate::dirty::Dirty;
 use crate::tables::{Id, Tables};
-use crate::{destination_rules, interest, virtual_services};
+use crate::virtual_services::{self, Difference};
 
 /// A mesh and what differs from the one before it.
 #[derive(Clone, Debug)]
@@ -62,41 +62,10 @@ impl Tables {
         self.finish(mesh, changes)
     }
 
-    /// Services of Kubernetes and of ServiceEntries; true if any differs.
-    fn update_services(&mut self, mesh: &mut Mesh, dirty: &Dirty, all: bool) -> bool {
-        let touched =
-            all || dirty.namespaces || !dirty.services.is_empty() || !dirty.service_entries.is_empty();
-        if !touched {
-            return false;
-        }
-        self.convert_services(dirty, all || dirty.namespaces);
-        self.convert_service_entries(dirty, all);
-        let services = self.services_with_aliases();
-        let same = services.len() == mesh.services.all().len() && {
-            let next = Services::new(services.clone());
-            next.all() == mesh.services.all()
-        };
-        if !same {
-            mesh.services = Arc::new(Services::new(services));
-        }
-        !same
-    }
-
     /// Sections that are built from objects of one kind; true if any differs.
     fn update_policies(&mut self, mesh: &mut Mesh, dirty: &Dirty, all: bool) -> bool {
-        let mut changed = false;
-        if all || dirty.virtual_services {
-            let built = virtual_services::build(self.counted(&self.virtual_services), &mesh.settings);
-            self.report_kind(Kind::VirtualService, built.problems);
-            mesh.virtual_services = Arc::new(built.section);
-            changed = true;
-        }
-        if all || dirty.destination_rules {
-            let built = destination_rules::build(self.counted(&self.destination_rules), &mesh.settings);
-            self.report_kind(Kind::DestinationRule, built.problems);
-            mesh.destination_rules = Arc::new(built.section);
-            changed = true;
-        }
+        let mut changed = self.update_virtual_services(mesh, dirty, all);
+        changed |= self.update_destination_rules(mesh, dirty, all);
         if all || dirty.gateways {
             mesh.gateways = Arc::new(Gateways::new(self.counted(&self.gateways).cloned().collect()));
             changed = true;
@@ -113,6 +82,53 @@ impl Tables {
         changed
     }
 
+    /// VirtualServices; true if any differs.
+    fn update_virtual_services(&mut self, mesh: &mut Mesh, dirty: &Dirty, all: bool) -> bool {
+        let mut known = std::mem::take(&mut self.known_virtual_services);
+        if all {
+            known = virtual_services::Known::default();
+        }
+        let objects = self.touched(&self.virtual_services, &dirty.virtual_services, all);
+        let Difference { gone, came, problems } = known.update(objects, &mesh.settings);
+        self.known_virtual_services = known;
+        problems.into_iter().for_each(|(key, problems)| self.report(&key, problems));
+        let section = if all { &VirtualServices::default() } else { &*mesh.virtual_services };
+        let changed = all || !gone.is_empty() || !came.is_empty();
+        if changed {
+            mesh.virtual_services = Arc::new(section.replaced(&gone, &came));
+        }
+        changed
+    }
+
+    /// DestinationRules; true if any differs.
+    fn update_destination_rules(&mut self, mesh: &mut Mesh, dirty: &Dirty, all: bool) -> bool {
+        if !all && dirty.destination_rules.is_empty() {
+            return false;
+        }
+        let mut known = std::mem::take(&mut self.known_destination_rules);
+        let mut section = DestinationRules::clone(&mesh.destination_rules);
+        if all {
+            (known, section) = Default::default();
+        }
+        let objects = self.touched(&self.destination_rules, &dirty.destination_rules, all);
+        let problems = known.update(&mut section, objects, &mesh.settings);
+        self.known_destination_rules = known;
+        problems.into_iter().for_each(|(key, problems)| self.report(&key, problems));
+        mesh.destination_rules = Arc::new(section);
+        true
+    }
+
+    /// Changed objects, or all with those that are gone, by what is known of them now.
+    fn touched<'a, S>(
+        &'a self,
+        objects: &'a BTreeMap<Id, S>,
+        dirty: &'a BTreeSet<Id>,
+        all: bool,
+    ) -> impl Iterator<Item = (&'a Id, Option<&'a S>)> {
+        let rest = objects.keys().filter(move |id| all && !dirty.contains(*id));
+        dirty.iter().chain(rest).map(|id| (id, objects.get(id).filter(|_| self.said.discovers(&id.0))))
+    }
+
     /// The objects of one kind whose namespaces count.
     fn counted<'a, S>(&'a self, objects: &'a BTreeMap<Id, S>) -> impl Iterator<Item = &'a S> {
         objects.iter().filter(|(id, _)| self.said.discovers(&id.0)).map(|(_, object)| object)
@@ -123,7 +139,7 @@ impl Tables {
             return Next { mesh: Arc::clone(&self.mesh), changes };
         }
         if changes.configuration {
-            let interest = interest::of(&mesh);
+            let interest = self.interests.update(&self.mesh, &mesh);
             if interest != *mesh.interest {
                 mesh.interest = Ref::new(interest);
                 changes.classes = true;

@@ -1,6 +1,6 @@
 //! What the store finds wrong with objects, kept by object until the object or the finding changes.
 
-use api::{Kind, ObjectKey, Problem};
+use api::{ObjectKey, Problem};
 
 use crate::tables::Tables;
 
@@ -11,14 +11,6 @@ impl Tables {
             self.problems.remove(key);
         } else {
             self.problems.insert(key.clone(), problems);
-        }
-    }
-
-    /// Replaces the problems of all objects of a kind.
-    pub(crate) fn report_kind(&mut self, kind: Kind, problems: Vec<Problem>) {
-        self.problems.retain(|key, _| key.kind != kind);
-        for problem in problems {
-            self.problems.entry(problem.object.clone()).or_default().push(problem);
         }
     }
 }

@@ -15,9 +15,12 @@ use model::service::Service as MeshService;
 use model::{Mesh, Ref};
 
 use crate::dirty::Dirty;
+use crate::interest::Interests;
 use crate::namespaces::Said;
 use crate::next::Pending;
+use crate::services::Aliases;
 use crate::settings::Options;
+use crate::{destination_rules, virtual_services};
 
 /// Namespace and name.
 pub(crate) type Id = (Arc<str>, Arc<str>);
@@ -50,6 +53,14 @@ pub struct Tables {
     pub(crate) converted: BTreeMap<Id, Ref<MeshService>>,
     /// ServiceEntries as services, one for each host.
     pub(crate) converted_entries: BTreeMap<Id, Vec<Ref<MeshService>>>,
+    /// The ExternalNames that lead to each host.
+    pub(crate) aliases: Aliases,
+    /// VirtualServices as the mesh sees them.
+    pub(crate) known_virtual_services: virtual_services::Known,
+    /// DestinationRules by the hosts that they are for.
+    pub(crate) known_destination_rules: destination_rules::Known,
+    /// What the sections of the last mesh look at.
+    pub(crate) interests: Interests,
     /// What the labels of namespaces say.
     pub(crate) said: Said,
     /// The last settings, kept while the mesh ConfigMap does not parse.
@@ -82,6 +93,10 @@ impl Tables {
             services_of_pod: BTreeMap::new(),
             converted: BTreeMap::new(),
             converted_entries: BTreeMap::new(),
+            aliases: Aliases::new(),
+            known_virtual_services: virtual_services::Known::default(),
+            known_destination_rules: destination_rules::Known::default(),
+            interests: Interests::new(&settings),
             mesh: Arc::new(Mesh { settings: settings.clone(), ..Mesh::default() }),
             said: Said::default(),
             settings,
@@ -151,14 +166,14 @@ impl Tables {
                 t.dirty.workload_entries.insert(Arc::clone(&id.0));
             }),
             Kind::VirtualService => {
-                config!(virtual_services, VirtualService, |t: &mut Self, _: &Id| t.dirty.virtual_services =
-                    true);
+                config!(virtual_services, VirtualService, |t: &mut Self, id: &Id| {
+                    t.dirty.virtual_services.insert(id.clone());
+                })
             }
             Kind::DestinationRule => {
-                config!(destination_rules, DestinationRule, |t: &mut Self, _: &Id| t
-                    .dirty
-                    .destination_rules =
-                    true);
+                config!(destination_rules, DestinationRule, |t: &mut Self, id: &Id| {
+                    t.dirty.destination_rules.insert(id.clone());
+                })
             }
             Kind::Gateway => config!(gateways, Gateway, |t: &mut Self, _: &Id| t.dirty.gateways = true),
             Kind::Sidecar => config!(sidecars, Sidecar, |t: &mut Self, _: &Id| t.dirty.sidecars = true),

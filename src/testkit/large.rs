@@ -90,7 +90,8 @@ fn address(size: Size, n: usize, s: usize, p: usize) -> String {
     format!("10.{}.{}.{}", 20 + at / 62500, (at / 250) % 250, 1 + at % 250)
 }
 
-fn service(size: Size, n: usize, s: usize) -> Value {
+/// A service.
+pub fn service(size: Size, n: usize, s: usize) -> Value {
     let at = n * size.services + s;
     let ports = json!([
         {"name": "http", "port": 8080}, {"name": "grpc", "port": 9090}, {"name": "tcp", "port": 6379}
@@ -100,7 +101,8 @@ fn service(size: Size, n: usize, s: usize) -> Value {
     json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata(&name(s), n), "spec": spec})
 }
 
-fn pod(size: Size, n: usize, s: usize, p: usize) -> Value {
+/// A pod of a service.
+pub fn pod(size: Size, n: usize, s: usize, p: usize) -> Value {
     let version = format!("v{}", 1 + p % 2);
     let labels = json!({"app": name(s), "version": version, "security.istio.io/tlsMode": "istio"});
     let metadata = labeled(&format!("{}-{p}", name(s)), n, &labels);
@@ -146,7 +148,8 @@ pub fn virtual_service(n: usize, s: usize, user: &str) -> Value {
     })
 }
 
-fn destination_rule(n: usize, s: usize) -> Value {
+/// The rule that names a service's subsets.
+pub fn destination_rule(n: usize, s: usize) -> Value {
     let subset = |v: &str| json!({"name": v, "labels": {"version": v}});
     let policy = json!({
         "connectionPool": {"http": {"http2MaxRequests": 1000}}, "outlierDetection": {"consecutive5xxErrors": 5}

@@ -3,5 +3,6 @@
 pub mod ads;
 pub mod compare;
 pub mod conformance;
+pub mod forms;
 pub mod large;
 pub mod mesh;

@@ -4,6 +4,7 @@
 //! A service is listed if some client might see it under a domain under which it sees another one too. Being listed
 //! only means that domains are compared; the comparison decides.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
@@ -12,11 +13,16 @@ use crate::content::Ref;
 use crate::service::Service;
 
 /// Services by host.
-type ByHost = BTreeMap<Arc<str>, Vec<Ref<Service>>>;
+type ByHost = BTreeMap<Arc<str>, Ref<Vec<Ref<Service>>>>;
 
-/// The hosts of the services that may compete for a domain.
-pub(super) fn of(services: &[Ref<Service>], by_host: &ByHost) -> BTreeSet<Arc<str>> {
-    let mut contested = BTreeSet::new();
+/// The hosts of the services that may compete for a domain; those that several services have, which are `repeated`,
+/// among them.
+pub(super) fn of(
+    services: &[Ref<Service>],
+    by_host: &ByHost,
+    repeated: &BTreeSet<Arc<str>>,
+) -> BTreeSet<Arc<str>> {
+    let mut contested = repeated.clone();
     by_address(services, &mut contested);
     for service in services {
         for alias in &service.aliases {
@@ -45,12 +51,13 @@ fn by_address(services: &[Ref<Service>], contested: &mut BTreeSet<Arc<str>>) {
 
 /// Services that some client calls `name` for short, or that differ from it by case only: they and `owner` compete.
 fn by_name(name: &str, owner: &Arc<str>, by_host: &ByHost, contested: &mut BTreeSet<Arc<str>>) {
-    let lower = name.to_ascii_lowercase();
-    let plain = lower.strip_prefix("*.").unwrap_or(&lower);
-    let plain = plain.strip_suffix('.').unwrap_or(plain);
-    if lower != name {
+    let mut lower = Cow::Borrowed(name);
+    if name.bytes().any(|b| b.is_ascii_uppercase()) {
+        lower.to_mut().make_ascii_lowercase();
         contested.insert(Arc::clone(owner));
     }
+    let plain = lower.strip_prefix("*.").unwrap_or(&lower);
+    let plain = plain.strip_suffix('.').unwrap_or(plain);
     if plain.contains(".svc.") {
         // A full name of Kubernetes: nobody's short name. Only the same name in another form competes with it.
         if plain != name || name != &**owner {

@@ -41,6 +41,33 @@ pub struct RulesByHost {
 }
 
 impl RulesByHost {
+    /// Replaces the rules of a host; without rules it is forgotten.
+    fn set(&mut self, host: &Arc<str>, rules: Vec<Ref<MergedRule>>) {
+        if !hostname::is_wildcard(host) {
+            if rules.is_empty() {
+                self.exact.remove(host);
+            } else {
+                self.exact.insert(Arc::clone(host), rules);
+            }
+            return;
+        }
+        let found = self.wildcard.binary_search_by(|(other, _)| hostname::by_specificity(other, host));
+        match (found, rules.is_empty()) {
+            (Ok(at), true) => drop(self.wildcard.remove(at)),
+            (Ok(at), false) => {
+                if let Some((_, known)) = self.wildcard.get_mut(at) {
+                    *known = rules;
+                }
+            }
+            (Err(_), true) => {}
+            (Err(at), false) => self.wildcard.insert(at, (Arc::clone(host), rules)),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.exact.is_empty() && self.wildcard.is_empty()
+    }
+
     /// The rules of the most specific host that covers `host`.
     fn matching(&self, host: &str) -> Option<&[Ref<MergedRule>]> {
         if let Some(rules) = self.exact.get(host) {
@@ -57,11 +84,22 @@ impl RulesByHost {
 #[derive(Clone, Debug, Default)]
 pub struct DestinationRules {
     /// Rules that a namespace's own clients see, private or not.
-    pub local: BTreeMap<Arc<str>, RulesByHost>,
+    pub local: BTreeMap<Arc<str>, Arc<RulesByHost>>,
     /// Rules that a namespace exports.
-    pub exported: BTreeMap<Arc<str>, RulesByHost>,
+    pub exported: BTreeMap<Arc<str>, Arc<RulesByHost>>,
     /// Rules of the root namespace that are private to it.
-    pub root_private: RulesByHost,
+    pub root_private: Arc<RulesByHost>,
+}
+
+/// The rules of one host that one namespace has, by who sees them: see [`DestinationRules`].
+#[derive(Clone, Debug, Default)]
+pub struct RulesOfHost {
+    /// For the namespace's own clients.
+    pub local: Vec<Ref<MergedRule>>,
+    /// For others.
+    pub exported: Vec<Ref<MergedRule>>,
+    /// For the root namespace alone; `None` if the namespace is another.
+    pub root_private: Option<Vec<Ref<MergedRule>>>,
 }
 
 /// A client, as far as rules look at it.
@@ -74,6 +112,20 @@ pub struct Client<'a> {
 }
 
 impl DestinationRules {
+    /// Replaces the rules of a host that a namespace has; what other hosts and namespaces have stays as it is.
+    pub fn set(&mut self, namespace: &Arc<str>, host: &Arc<str>, rules: RulesOfHost) {
+        for (level, rules) in [(&mut self.local, rules.local), (&mut self.exported, rules.exported)] {
+            let by_host = Arc::make_mut(level.entry(Arc::clone(namespace)).or_default());
+            by_host.set(host, rules);
+            if by_host.is_empty() {
+                level.remove(namespace);
+            }
+        }
+        if let Some(rules) = rules.root_private {
+            Arc::make_mut(&mut self.root_private).set(host, rules);
+        }
+    }
+
     /// All rules; one that is both local and exported comes twice.
     pub fn all(&self) -> impl Iterator<Item = &Ref<MergedRule>> {
         let levels = self.local.values().chain(self.exported.values()).chain([&self.root_private]);

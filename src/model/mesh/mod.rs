@@ -7,6 +7,7 @@ mod contested;
 mod destination_rules;
 mod endpoints;
 mod interest;
+mod lists;
 mod policies;
 mod services;
 mod settings;
@@ -16,7 +17,7 @@ mod workloads;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-pub use destination_rules::{Client, DestinationRules, MergedRule, RulesByHost};
+pub use destination_rules::{Client, DestinationRules, MergedRule, RulesByHost, RulesOfHost};
 pub use endpoints::Endpoints;
 pub use interest::Interest;
 pub use policies::{Gateways, PeerAuthentications, Sidecars};

@@ -1,11 +1,13 @@
 //! The VirtualService section: all rules, hosts resolved and delegates merged in.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use api::ObjectRef;
 use api::istio::VirtualService;
 
+use super::lists::{self, Exchange, Lists};
 use crate::config::Config;
 use crate::content::Ref;
 use crate::visibility::ExportTo;
@@ -66,6 +68,16 @@ impl Entry {
         self.config.annotations.get("internal.istio.io/route-semantics").is_some_and(|s| s == "gateway")
     }
 
+    /// The namespace of its VirtualService.
+    fn namespace(&self) -> &Arc<str> {
+        self.config.namespace()
+    }
+
+    /// As the VirtualServices by age.
+    fn by_age(&self, other: &Self) -> Ordering {
+        self.config.by_age(&other.config)
+    }
+
     /// What puts it before others for a client: what is meant for the client's namespace alone, then what is
     /// exported to it by name, then what everybody sees.
     fn precedence(&self, namespace: &str) -> u8 {
@@ -86,18 +98,31 @@ pub const MESH: &str = "mesh";
 #[derive(Clone, Debug, Default)]
 pub struct VirtualServices {
     all: Arc<[Ref<Entry>]>,
-    by_namespace: BTreeMap<Arc<str>, Vec<Ref<Entry>>>,
+    by_namespace: Lists<Entry>,
 }
 
 impl VirtualServices {
     /// Takes the entries; their order does not matter.
     pub fn new(mut entries: Vec<Ref<Entry>>) -> Self {
-        entries.sort_by(|a, b| a.config.by_age(&b.config));
-        let mut by_namespace: BTreeMap<Arc<str>, Vec<Ref<Entry>>> = BTreeMap::new();
-        for entry in &entries {
-            by_namespace.entry(Arc::clone(entry.config.namespace())).or_default().push(entry.clone());
-        }
+        entries.sort_by(|a, b| a.by_age(b));
+        let by_namespace = Lists::new(&entries, Entry::namespace);
         Self { all: entries.into(), by_namespace }
+    }
+
+    /// These without those that are `gone` and with those that `came`.
+    pub fn replaced(&self, gone: &[Ref<Entry>], came: &[Ref<Entry>]) -> Self {
+        let exchange = Exchange::new(gone, came, Entry::by_age);
+        let mut by_namespace = self.by_namespace.clone();
+        by_namespace.apply(&exchange, Entry::namespace);
+        Self { all: exchange.apply(&self.all).into(), by_namespace }
+    }
+
+    /// The entries that are not in `next`, and those that are there only; each oldest first.
+    pub fn difference<'a>(&'a self, next: &'a Self) -> (Vec<&'a Ref<Entry>>, Vec<&'a Ref<Entry>>) {
+        if Arc::ptr_eq(&self.all, &next.all) {
+            return (Vec::new(), Vec::new());
+        }
+        lists::difference(&self.all, &next.all, Entry::by_age)
     }
 
     /// All, oldest first.
@@ -112,12 +137,12 @@ impl VirtualServices {
         let mut seen: Vec<&Ref<Entry>> = match of {
             None => self.all.iter().filter(sees).collect(),
             Some(namespaces) => {
-                let lists = namespaces.iter().filter_map(|namespace| self.by_namespace.get(*namespace));
-                lists.flatten().filter(sees).collect()
+                let lists = namespaces.iter().flat_map(|namespace| self.by_namespace.of(namespace));
+                lists.filter(sees).collect()
             }
         };
         if of.is_some_and(|namespaces| namespaces.len() > 1) {
-            seen.sort_by(|a, b| a.config.by_age(&b.config));
+            seen.sort_by(|a, b| a.by_age(b));
         }
         seen.sort_by_key(|v| v.precedence(client));
         seen

@@ -48,10 +48,38 @@ fn meshes(criterion: &mut Criterion) {
         );
     });
     group.finish();
-    let routes = ["one", "two"].map(|user| large::virtual_service(0, 0, user));
-    change(criterion, "next mesh, one VirtualService changed", routes);
-    change(criterion, "next mesh, one EndpointSlice changed", [1, 2].map(|m| large::slice(size, 0, 0, m)));
 }
 
-criterion_group!(benches, meshes);
+/// An object's JSON, with another value at a place.
+fn with(object: &Value, place: &str, value: Value) -> Value {
+    let mut object = object.clone();
+    *object.pointer_mut(place).expect("a place") = value;
+    object
+}
+
+fn changes(criterion: &mut Criterion) {
+    let size = Size::default();
+    let routes = ["one", "two"].map(|user| large::virtual_service(0, 0, user));
+    change(criterion, "next mesh, one VirtualService's rules changed", routes);
+    let rules = large::virtual_service(0, 0, "one");
+    let hosts = ["svc-00", "svc-01"].map(|host| with(&rules, "/spec/hosts/0", host.into()));
+    change(criterion, "next mesh, one VirtualService's hosts changed", hosts);
+    let rule = large::destination_rule(0, 0);
+    let field = "/spec/trafficPolicy/connectionPool/http/http2MaxRequests";
+    let limits = [1_000, 2_000].map(|limit| with(&rule, field, limit.into()));
+    change(criterion, "next mesh, one DestinationRule changed", limits);
+    let service = large::service(size, 0, 0);
+    let ports = [8080, 8081].map(|port| with(&service, "/spec/ports/0/port", port.into()));
+    change(criterion, "next mesh, one Service changed", ports);
+    let pod = large::pod(size, 0, 0, 0);
+    let versions = ["v1", "v2"].map(|version| with(&pod, "/metadata/labels/version", version.into()));
+    change(criterion, "next mesh, one Pod changed", versions);
+    let slice = large::slice(size, 0, 0, 0);
+    let ready = [true, false].map(|ready| with(&slice, "/endpoints/0/conditions/ready", ready.into()));
+    change(criterion, "next mesh, one EndpointSlice changed", ready);
+    let moved = [1, 2].map(|moved| large::slice(size, 0, 0, moved));
+    change(criterion, "next mesh, one EndpointSlice without pods changed", moved);
+}
+
+criterion_group!(benches, meshes, changes);
 criterion_main!(benches);

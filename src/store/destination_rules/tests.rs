@@ -17,8 +17,17 @@ fn rule(namespace: &str, name: &str, creation: i64, spec: serde_json::Value) -> 
     })
 }
 
+/// The section of all rules, and what is wrong with them.
+fn build(rules: &[Ref<Config<DestinationRule>>]) -> (DestinationRules, Vec<Problem>) {
+    let ids: Vec<Id> = rules.iter().map(|r| (r.namespace().clone(), r.name().clone())).collect();
+    let mut section = DestinationRules::default();
+    let objects = ids.iter().zip(rules.iter().map(Some));
+    let problems = Known::default().update(&mut section, objects, &Settings::default());
+    (section, problems.into_values().flatten().collect())
+}
+
 fn section(rules: &[Ref<Config<DestinationRule>>]) -> DestinationRules {
-    build(rules.iter(), &Settings::default()).section
+    build(rules).0
 }
 
 fn found<'a>(section: &'a DestinationRules, client: &str, labels: &Labels) -> Option<&'a Ref<MergedRule>> {
@@ -50,14 +59,14 @@ fn rules_of_one_host_become_one_and_the_oldest_policy_wins() {
             "trafficPolicy": {"tls": {"mode": "DISABLE"}}}),
         ),
     ];
-    let built = build(rules.iter(), &Settings::default());
-    let merged = found(&built.section, "web", &Labels::new());
+    let (section, problems) = build(&rules);
+    let merged = found(&section, "web", &Labels::new());
     assert_eq!(names(merged), ["early", "middle", "late"]);
     let spec = &merged.expect("a rule").rule.spec;
     assert_eq!(spec.subsets.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(), ["v1", "v2"]);
     let mode = spec.traffic_policy.as_ref().and_then(|p| p.tls.as_ref()).map(|t| t.mode);
     assert_eq!(mode, Some(api::istio::ClientTlsMode::Disable));
-    assert_eq!(built.problems.len(), 1, "one word about the repeated subset");
+    assert_eq!(problems.len(), 1, "one word about the repeated subset");
 }
 
 #[test]
@@ -111,8 +120,8 @@ fn a_rule_exported_to_nobody_or_without_host_applies_to_nothing() {
         rule("shop", "hidden", 1, serde_json::json!({"host": "a", "exportTo": ["~"]})),
         rule("shop", "hostless", 1, serde_json::json!({})),
     ];
-    let built = build(rules.iter(), &Settings::default());
-    assert_eq!(built.section.all().count(), 0);
-    assert_eq!(built.problems.len(), 1);
-    assert_eq!(built.problems[0].field, "spec.host");
+    let (section, problems) = build(&rules);
+    assert_eq!(section.all().count(), 0);
+    assert_eq!(problems.len(), 1);
+    assert_eq!(problems[0].field, "spec.host");
 }

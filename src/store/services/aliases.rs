@@ -11,20 +11,19 @@ use model::service::{Alias, Resolution, Service};
 /// Where the target of an ExternalName waits until it is folded. Not a legal annotation key, so no user sets it.
 pub(super) const TARGET: &str = "externalName";
 
-/// Adds each ExternalName as an alias to the service that it leads to, over chains; loops lead nowhere. The
-/// ExternalNames themselves stay, as services of resolution `Alias` that own nothing.
-pub(super) fn fold(mut services: Vec<Ref<Service>>) -> Vec<Ref<Service>> {
+/// The ExternalNames that lead to each host.
+pub(crate) type Aliases = BTreeMap<Arc<str>, Vec<Alias>>;
+
+/// The aliases that the ExternalNames among services are, over chains; loops lead nowhere. The ExternalNames
+/// themselves stay, as services of resolution `Alias` that own nothing.
+pub(super) fn of<'a>(services: impl Iterator<Item = &'a Ref<Service>>) -> Aliases {
     let targets: BTreeMap<Arc<str>, (Arc<str>, Arc<str>)> = services
-        .iter()
         .filter(|s| s.resolution == Resolution::Alias)
         .filter_map(|s| {
             let target = s.annotations.get(TARGET)?;
             Some((Arc::clone(&s.host), (Arc::from(target.as_str()), Arc::clone(&s.namespace))))
         })
         .collect();
-    if targets.is_empty() {
-        return services;
-    }
     let mut aliases: BTreeMap<Arc<str>, BTreeSet<Alias>> = BTreeMap::new();
     for (host, (_, namespace)) in &targets {
         if let Some(end) = follow(host, &targets) {
@@ -32,14 +31,17 @@ pub(super) fn fold(mut services: Vec<Ref<Service>>) -> Vec<Ref<Service>> {
             aliases.entry(end).or_default().insert(alias);
         }
     }
-    for service in services.iter_mut().filter(|s| s.resolution != Resolution::Alias) {
-        if let Some(found) = aliases.get(&service.host) {
-            let mut with = Service::clone(service);
-            with.aliases = found.iter().cloned().collect();
-            *service = Ref::new(with);
+    aliases.into_iter().map(|(host, aliases)| (host, aliases.into_iter().collect())).collect()
+}
+
+/// The service with the aliases that lead to it.
+pub(super) fn fold(service: &Ref<Service>, aliases: &Aliases) -> Ref<Service> {
+    match aliases.get(&service.host) {
+        Some(found) if service.resolution != Resolution::Alias => {
+            Ref::new(Service { aliases: found.clone(), ..Service::clone(service) })
         }
+        _ => service.clone(),
     }
-    services
 }
 
 /// The first name on the way from `host` that is not an alias itself; none for a loop.

@@ -3,194 +3,16 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::sync::Arc;
 
-use api::decode::decode;
 use api::{AnyObject, ObjectKey};
-use model::Mesh;
+use model::{Mesh, Ref};
+use serde_json::json;
 use store::{Options, Tables};
-use testkit::mesh::documents;
+use testkit::forms::{Change, Dice, Forms};
+use testkit::large::{self, Size};
 
 type Outcome = Result<(), Box<dyn Error>>;
-
-/// Forms of the same objects: documents of one kind, namespace and name are forms of one object.
-const OBJECTS: &str = "
-apiVersion: v1
-kind: Namespace
-metadata: {name: shop, labels: {topology.istio.io/network: east}}
----
-apiVersion: v1
-kind: Namespace
-metadata: {name: shop, labels: {topology.istio.io/network: east, team: infra}}
----
-apiVersion: v1
-kind: Namespace
-metadata: {name: shop, annotations: {networking.istio.io/traffic-distribution: PreferClose}}
----
-apiVersion: v1
-kind: Node
-metadata: {name: rack-1, labels: {topology.kubernetes.io/region: eu, topology.kubernetes.io/zone: a}}
----
-apiVersion: v1
-kind: Node
-metadata: {name: rack-1, labels: {topology.kubernetes.io/region: us}}
----
-apiVersion: v1
-kind: Service
-metadata: {name: cart, namespace: shop}
-spec: {clusterIP: 10.96.0.1, selector: {app: cart}, ports: [{name: http, port: 80, targetPort: 8080}]}
----
-apiVersion: v1
-kind: Service
-metadata: {name: cart, namespace: shop, annotations: {networking.istio.io/exportTo: '.'}}
-spec: {clusterIP: None, selector: {app: cart}, ports: [{name: tcp, port: 90, targetPort: raw}]}
----
-apiVersion: v1
-kind: Service
-metadata: {name: till, namespace: shop}
-spec: {clusterIP: 10.96.0.2, ports: [{name: http, port: 80}]}
----
-apiVersion: v1
-kind: Service
-metadata: {name: till, namespace: shop}
-spec: {type: ExternalName, externalName: cart.shop.svc.cluster.local, ports: [{name: http, port: 80}]}
----
-apiVersion: v1
-kind: Pod
-metadata: {name: cart-1, namespace: shop, labels: {app: cart, security.istio.io/tlsMode: istio}}
-spec: {serviceAccountName: cart, nodeName: rack-1, containers: [{name: app}]}
-status: {phase: Running, podIP: 10.1.0.1, podIPs: [{ip: 10.1.0.1}], conditions: [{type: Ready, status: 'True'}]}
----
-apiVersion: v1
-kind: Pod
-metadata: {name: cart-1, namespace: shop, labels: {app: other}}
-spec: {nodeName: rack-1, containers: [{name: app}]}
-status: {phase: Running, podIP: 10.1.0.2, podIPs: [{ip: 10.1.0.2}]}
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {name: cart-a, namespace: shop, labels: {kubernetes.io/service-name: cart}}
-addressType: IPv4
-ports: [{name: http, port: 8080}]
-endpoints:
-- {addresses: [10.1.0.1], conditions: {ready: true}, targetRef: {kind: Pod, name: cart-1, namespace: shop}}
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {name: cart-a, namespace: shop, labels: {kubernetes.io/service-name: till}}
-addressType: IPv4
-ports: [{name: http, port: 8080}]
-endpoints:
-- {addresses: [10.1.0.1], conditions: {ready: false}}
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {name: cart-b, namespace: shop, labels: {kubernetes.io/service-name: cart}}
-addressType: IPv4
-ports: [{name: http, port: 8080}, {name: tcp, port: 9000}]
-endpoints:
-- {addresses: [10.1.0.2], conditions: {ready: true}, targetRef: {kind: Pod, name: cart-1, namespace: shop}}
-- {addresses: [10.1.0.3], conditions: {ready: true}}
----
-apiVersion: networking.istio.io/v1
-kind: WorkloadEntry
-metadata: {name: vm, namespace: shop}
-spec: {address: 10.9.0.1, labels: {app: cart}, serviceAccount: cart, ports: {http: 8088, raw: 9009}}
----
-apiVersion: networking.istio.io/v1
-kind: WorkloadEntry
-metadata: {name: vm, namespace: shop, annotations: {proxy.istio.io/health-checks-enabled: 'true'}}
-spec: {address: 10.9.0.2, labels: {app: cart}, network: west}
----
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: {name: pay, namespace: shop}
-spec: {hosts: [pay.example, cart.shop.svc.cluster.local], resolution: STATIC,
-  ports: [{number: 443, name: tls, protocol: TLS}], endpoints: [{address: 192.0.2.1}]}
----
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: {name: pay, namespace: shop}
-spec: {hosts: [pay.example], resolution: STATIC, workloadSelector: {labels: {app: cart}},
-  ports: [{number: 443, name: http, protocol: HTTP}]}
----
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: {name: pay, namespace: shop}
-spec: {hosts: [pay.example], resolution: DNS, ports: [{number: 70000, name: tls, protocol: TLS}]}
----
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {name: cart, namespace: shop}
-spec: {hosts: [cart], http: [{match: [{sourceLabels: {tier: gold}}], route: [{destination: {host: till}}]}]}
----
-apiVersion: networking.istio.io/v1
-kind: DestinationRule
-metadata: {name: cart, namespace: shop}
-spec: {host: cart, trafficPolicy: {outlierDetection: {}}, workloadSelector: {matchLabels: {zone: blue}}}
----
-apiVersion: networking.istio.io/v1
-kind: DestinationRule
-metadata: {name: cart, namespace: shop}
-spec: {host: cart, exportTo: ['.'], subsets: [{name: v1, labels: {version: v1}}]}
----
-apiVersion: networking.istio.io/v1
-kind: Sidecar
-metadata: {name: default, namespace: shop}
-spec: {workloadSelector: {labels: {ring: inner}}, egress: [{hosts: ['./*']}]}
----
-apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: {name: edge, namespace: shop}
-spec: {selector: {app: edge}, servers: [{hosts: ['*'], port: {number: 80, name: http, protocol: HTTP}}]}
----
-apiVersion: security.istio.io/v1
-kind: PeerAuthentication
-metadata: {name: default, namespace: shop}
-spec: {mtls: {mode: STRICT}}
----
-apiVersion: v1
-kind: ConfigMap
-metadata: {name: istio, namespace: istio-system}
-data:
-  mesh: 'defaultServiceExportTo: [.]'
-  meshNetworks: 'networks: {west: {endpoints: [{fromCidr: 10.1.0.0/24}]}}'
----
-apiVersion: v1
-kind: ConfigMap
-metadata: {name: istio, namespace: istio-system}
-data: {mesh: 'trustDomain: example.org'}
----
-apiVersion: v1
-kind: ConfigMap
-metadata: {name: istio, namespace: istio-system}
-data:
-  mesh: |
-    discoverySelectors: [{matchExpressions: [{key: topology.istio.io/network, operator: Exists}]}]
-    serviceEntryVisibility: {defaultVisibility: NAMESPACE, applyToSidecars: true,
-      policies: [{visibility: PUBLIC, matchingRules: [{namespaceSelector: {matchLabels: {team: infra}}}]}]}
-";
-
-/// Every object with its forms.
-fn objects() -> Result<Vec<(ObjectKey, Vec<AnyObject>)>, Box<dyn Error>> {
-    let mut forms: BTreeMap<ObjectKey, Vec<AnyObject>> = BTreeMap::new();
-    for document in documents(OBJECTS)? {
-        let object = decode(document)?.object;
-        forms.entry(object.key()).or_default().push(object);
-    }
-    Ok(forms.into_iter().collect())
-}
-
-/// A row of numbers that looks like chance and is the same every time.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 >> 33).unwrap_or_default() % sides
-    }
-}
 
 /// All that a mesh says, section by section.
 fn said(mesh: &Mesh) -> [String; 10] {
@@ -215,21 +37,19 @@ fn first_difference(left: &str, right: &str) -> String {
 
 #[test]
 fn one_by_one_ends_as_all_at_once() -> Outcome {
-    let objects = objects()?;
+    let objects = Forms::of(include_str!("objects.yaml"))?;
     for seed in 1..=150 {
-        let mut dice = Dice(0x9e37_79b9_7f4a_7c15 ^ (seed * 0x1_0000_01b3));
+        let mut dice = Dice::new(seed);
         let mut tables = Tables::new(Options::default());
         let mut known: BTreeMap<&ObjectKey, &AnyObject> = BTreeMap::new();
         let mut history = Vec::new();
-        for _ in 0..60 {
-            let Some((key, forms)) = objects.get(dice.roll(objects.len())) else { continue };
-            // One roll more than there are forms: the object goes.
-            let form = dice.roll(forms.len() + 1);
-            match forms.get(form) {
+        for _ in 0..100 {
+            let Some(Change { key, form, object }) = objects.change(&mut dice) else { continue };
+            match object {
                 Some(object) => known.insert(key, object),
                 None => known.remove(key),
             };
-            tables.apply(key, forms.get(form));
+            tables.apply(key, object);
             history.push(format!("{key} form {form}"));
             match dice.roll(4) {
                 0 => {
@@ -255,5 +75,77 @@ fn one_by_one_ends_as_all_at_once() -> Outcome {
         }
         assert_eq!(tables.problems(), fresh.problems(), "seed {seed} after {history:#?}");
     }
+    Ok(())
+}
+
+/// What of two lists of one mesh and the next is another allocation.
+fn differing<T: std::hash::Hash>(before: &[Ref<T>], after: &[Ref<T>]) -> usize {
+    assert_eq!(before.len(), after.len());
+    before.iter().zip(after).filter(|(a, b)| !a.ptr_eq(b)).count()
+}
+
+/// What an object does not concern is not made again when it changes, but stays where it is.
+#[test]
+fn a_change_makes_again_what_it_concerns() -> Outcome {
+    let size = Size { namespaces: 3, services: 4, pods: 1 };
+    let mut tables = Tables::new(Options::default());
+    for (key, object) in large::objects(size)? {
+        tables.apply(&key, Some(&object));
+    }
+    let first = tables.next_mesh().mesh;
+    let mut change = |value| -> Result<Arc<Mesh>, Box<dyn Error>> {
+        let (key, object) = large::object(value)?;
+        tables.apply(&key, Some(&object));
+        Ok(tables.next_mesh().mesh)
+    };
+    let routed = change(large::virtual_service(1, 2, "other"))?;
+    assert_eq!(differing(first.virtual_services.all(), routed.virtual_services.all()), 1);
+    assert!(Arc::ptr_eq(&first.services, &routed.services));
+    let mut value = large::destination_rule(1, 2);
+    value["spec"]["subsets"] = json!([]);
+    let ruled = change(value)?;
+    let rules = |mesh: &Mesh| mesh.destination_rules.all().cloned().collect::<Vec<_>>();
+    assert_eq!(differing(&rules(&routed), &rules(&ruled)), 2, "once for the namespace, once for the others");
+    let mut value = large::service(size, 1, 2);
+    value["spec"]["ports"][0]["port"] = json!(8081);
+    let served = change(value)?;
+    assert_eq!(differing(ruled.services.all(), served.services.all()), 1);
+    let lists = |mesh: &Mesh, n| mesh.services.of_namespace(&large::namespace(n)).cloned();
+    assert!(lists(&ruled, 0).zip(lists(&served, 0)).is_some_and(|(a, b)| a.ptr_eq(&b)));
+    assert_eq!(served.services.contested().len(), 0);
+    Ok(())
+}
+
+/// What a delegate says reaches those that name it, and nobody else.
+#[test]
+fn a_delegate_concerns_those_that_name_it() -> Outcome {
+    let service = |name: &str, spec| {
+        large::object(json!({"apiVersion": "networking.istio.io/v1", "kind": "VirtualService",
+            "metadata": {"name": name, "namespace": "shop"}, "spec": spec}))
+    };
+    let root = |delegate: &str| json!({"hosts": ["front"], "http": [{"delegate": {"name": delegate}}]});
+    let leaf = |to: &str| json!({"http": [{"route": [{"destination": {"host": to}}]}]});
+    let mut tables = Tables::new(Options::default());
+    let mut apply = |name: &str, spec| -> Result<Vec<String>, Box<dyn Error>> {
+        let (key, object) = service(name, spec)?;
+        tables.apply(&key, Some(&object));
+        let mesh = tables.next_mesh().mesh;
+        let front = mesh.virtual_services.all().iter().find(|v| &**v.config.name() == "root");
+        let http = front.into_iter().flat_map(|v| &v.config.spec.http);
+        let mut said: Vec<_> = http.flat_map(|r| &r.route).map(|r| r.destination.host.clone()).collect();
+        said.extend(tables.problems().values().flatten().map(|p| p.field.clone()));
+        Ok(said)
+    };
+    let short = |host: &str| format!("{host}.shop.svc.cluster.local");
+    assert_eq!(apply("root", root("one"))?, ["spec.http[0].delegate"]);
+    assert_eq!(apply("one", leaf("a"))?, [short("a")]);
+    assert_eq!(apply("two", leaf("b"))?, [short("a")]);
+    assert_eq!(apply("one", leaf("c"))?, [short("c")]);
+    assert_eq!(apply("root", root("two"))?, [short("b")]);
+    assert_eq!(apply("one", leaf("d"))?, [short("b")]);
+    assert_eq!(apply("two", leaf("e"))?, [short("e")]);
+    let mut hosted = leaf("f");
+    hosted["hosts"] = json!(["two"]);
+    assert_eq!(apply("two", hosted)?, ["spec.http[0].delegate"]);
     Ok(())
 }

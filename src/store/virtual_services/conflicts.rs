@@ -1,40 +1,83 @@
 //! Hosts that several VirtualServices claim for sidecars, which apply one of them only.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use api::{Problem, Severity};
 use model::Ref;
 use model::mesh::{MESH, VirtualServiceEntry};
 
-/// Tells the owners of VirtualServices that no sidecar ever applies to some host, because an older one has it for the
-/// same clients. Those that are seen by others than the older one may be meant to take its place for these.
-pub(super) fn of(entries: &[Ref<VirtualServiceEntry>]) -> Vec<Problem> {
-    let mut claimed: HashMap<&str, Vec<&VirtualServiceEntry>> = HashMap::new();
-    let mut problems = Vec::new();
-    for entry in entries.iter().filter(|e| e.applies_to(MESH) && !e.config.spec.http.is_empty()) {
-        for (index, host) in entry.config.spec.hosts.iter().enumerate() {
-            let claims = claimed.entry(host).or_default();
-            let own = entry.config.namespace();
-            let same = |older: &&&VirtualServiceEntry| {
-                older.export_to == entry.export_to
-                    && older.config.namespace() == own
-                    && older.config != entry.config
-            };
-            if let Some(older) = claims.iter().find(same) {
-                problems.push(Problem {
-                    severity: Severity::Warning,
-                    object: entry.config.source.key.clone(),
-                    field: format!("spec.hosts[{index}]"),
-                    message: format!(
-                        "sidecars apply the rules of the older VirtualService {}/{} to host {host}, and not these",
-                        older.config.namespace(),
-                        older.config.name()
-                    ),
-                    hint: "put the rules of a host into one VirtualService, with delegates if need be".to_owned(),
-                });
+use crate::tables::Id;
+
+/// The VirtualServices that sidecars may apply to each host, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Claims(BTreeMap<String, Vec<Ref<VirtualServiceEntry>>>);
+
+impl Claims {
+    /// Takes a change in. The VirtualServices that have a host in common with it come back.
+    pub(super) fn exchange(
+        &mut self,
+        gone: &[Ref<VirtualServiceEntry>],
+        came: &[Ref<VirtualServiceEntry>],
+    ) -> BTreeSet<Id> {
+        for entry in gone {
+            for host in hosts(entry) {
+                if let Some(claims) = self.0.get_mut(host) {
+                    claims.retain(|other| other != entry);
+                }
             }
-            claims.push(entry);
         }
+        for entry in came {
+            for host in hosts(entry) {
+                let claims = self.0.entry(host.clone()).or_default();
+                let at = claims.partition_point(|other| other.config.by_age(&entry.config).is_lt());
+                if claims.get(at) != Some(entry) {
+                    claims.insert(at, entry.clone());
+                }
+            }
+        }
+        let mut concerned = BTreeSet::new();
+        for host in gone.iter().chain(came).flat_map(|entry| hosts(entry)) {
+            let claims = self.0.get(host).map(Vec::as_slice).unwrap_or_default();
+            concerned.extend(claims.iter().map(|e| {
+                let key = &e.config.source.key;
+                (Arc::clone(&key.namespace), Arc::clone(&key.name))
+            }));
+            if claims.is_empty() {
+                self.0.remove(host);
+            }
+        }
+        concerned
     }
-    problems
+
+    /// Tells the owner of a VirtualService that no sidecar ever applies it to some host, because an older one has it
+    /// for the same clients. One that is seen by others than the older one may be meant to take its place for these.
+    pub(super) fn lost(&self, entry: &VirtualServiceEntry) -> Vec<Problem> {
+        let same = |older: &&Ref<VirtualServiceEntry>| {
+            older.export_to == entry.export_to && older.config.namespace() == entry.config.namespace()
+        };
+        let older = |host: &String| {
+            let claims = self.0.get(host)?.iter();
+            claims.take_while(|other| other.config != entry.config).find(same)
+        };
+        let lost = hosts(entry).enumerate().filter_map(|(at, host)| Some((at, host, older(host)?)));
+        lost.map(|(at, host, older)| Problem {
+            severity: Severity::Warning,
+            object: entry.config.source.key.clone(),
+            field: format!("spec.hosts[{at}]"),
+            message: format!(
+                "sidecars apply the rules of the older VirtualService {}/{} to host {host}, and not these",
+                older.config.namespace(),
+                older.config.name()
+            ),
+            hint: "put the rules of a host into one VirtualService, with delegates if need be".to_owned(),
+        })
+        .collect()
+    }
+}
+
+/// The hosts that an entry claims for sidecars.
+fn hosts(entry: &VirtualServiceEntry) -> impl Iterator<Item = &String> {
+    let claims = entry.applies_to(MESH) && !entry.config.spec.http.is_empty();
+    entry.config.spec.hosts.iter().filter(move |_| claims)
 }

@@ -9,88 +9,78 @@ use api::istio::{Delegate, HttpRoute, VirtualService};
 use api::{Problem, Severity};
 use model::Config;
 use model::mesh::RuleOrigin;
-use model::visibility::ExportTo;
 
-use super::matches;
+use super::{Resolved, matches};
+use crate::tables::Id;
 
-/// The delegates by namespace and name.
-pub(super) struct Delegates {
-    by_name: BTreeMap<(Arc<str>, Arc<str>), (Config<VirtualService>, ExportTo)>,
+/// Puts the rules of delegates in the place of the rules that name them. Where each rule was written comes back;
+/// nothing if there are no delegates. Delegates of delegates are not looked for.
+pub(super) fn merge_into(
+    root: &mut Config<VirtualService>,
+    known: &BTreeMap<Id, Resolved>,
+    problems: &mut Vec<Problem>,
+) -> Vec<RuleOrigin> {
+    let mut rules = Vec::new();
+    let mut origins = Vec::new();
+    for (index, mut rule) in std::mem::take(&mut root.spec.http).into_iter().enumerate() {
+        let Some(delegate) = rule.delegate.take() else {
+            origins.push(RuleOrigin { object: root.source.clone(), rule: index });
+            rules.push(rule);
+            continue;
+        };
+        let told = |field: &str, message: String, hint: &str| Problem {
+            severity: Severity::Error,
+            object: root.source.key.clone(),
+            field: format!("spec.http[{index}].{field}"),
+            message,
+            hint: hint.to_owned(),
+        };
+        let found = match find(known, &delegate, root.namespace()) {
+            Ok(found) => found,
+            Err(message) => {
+                let hint = "create it without hosts and export it to this namespace; the rule is left out";
+                problems.push(told("delegate", message, hint));
+                continue;
+            }
+        };
+        for (at, written) in found.spec.http.iter().enumerate() {
+            if let Some(merged) = merge(&rule, written) {
+                origins.push(RuleOrigin { object: found.source.clone(), rule: at });
+                rules.push(merged);
+            } else {
+                let name = format!("{}/{}", found.namespace(), found.name());
+                let message = format!("rule http[{at}] of delegate {name} fits no match of this rule");
+                problems.push(told("match", message, "narrow the delegate's matches; its rule is left out"));
+            }
+        }
+    }
+    root.spec.http = rules;
+    origins
 }
 
-impl Delegates {
-    pub(super) fn new(objects: Vec<(Config<VirtualService>, ExportTo)>) -> Self {
-        let named = |(config, export_to): (Config<VirtualService>, ExportTo)| {
-            ((Arc::clone(config.namespace()), Arc::clone(config.name())), (config, export_to))
-        };
-        Self { by_name: objects.into_iter().map(named).collect() }
-    }
+/// Namespace and name of the delegate that a rule of `namespace` names.
+pub(super) fn named(delegate: &Delegate, namespace: &Arc<str>) -> Id {
+    let of = match delegate.namespace.as_str() {
+        "" => Arc::clone(namespace),
+        other => Arc::from(other),
+    };
+    (of, Arc::from(delegate.name.as_str()))
+}
 
-    /// Puts the rules of delegates in the place of the rules that name them. Where each rule was written comes back;
-    /// nothing if there are no delegates. Delegates of delegates are not looked for.
-    pub(super) fn merge_into(
-        &self,
-        root: &mut Config<VirtualService>,
-        problems: &mut Vec<Problem>,
-    ) -> Vec<RuleOrigin> {
-        if root.spec.http.iter().all(|r| r.delegate.is_none()) {
-            return Vec::new();
+/// The delegate that a rule of `namespace` names, or why there is none.
+fn find<'k>(
+    known: &'k BTreeMap<Id, Resolved>,
+    delegate: &Delegate,
+    namespace: &Arc<str>,
+) -> Result<&'k Config<VirtualService>, String> {
+    let id = named(delegate, namespace);
+    let called = format!("delegate {}/{}", id.0, id.1);
+    match known.get(&id).filter(|r| r.is_delegate()) {
+        None => Err(format!("{called} does not exist")),
+        Some(found) if !found.export_to.visible_to(namespace) => {
+            Err(format!("{called} is not exported to namespace {namespace}"))
         }
-        let mut rules = Vec::new();
-        let mut origins = Vec::new();
-        for (index, mut rule) in std::mem::take(&mut root.spec.http).into_iter().enumerate() {
-            let Some(delegate) = rule.delegate.take() else {
-                origins.push(RuleOrigin { object: root.source.clone(), rule: index });
-                rules.push(rule);
-                continue;
-            };
-            let told = |field: &str, message: String, hint: &str| Problem {
-                severity: Severity::Error,
-                object: root.source.key.clone(),
-                field: format!("spec.http[{index}].{field}"),
-                message,
-                hint: hint.to_owned(),
-            };
-            let found = match self.find(&delegate, root.namespace()) {
-                Ok(found) => found,
-                Err(message) => {
-                    let hint =
-                        "create it without hosts and export it to this namespace; the rule is left out";
-                    problems.push(told("delegate", message, hint));
-                    continue;
-                }
-            };
-            for (at, written) in found.spec.http.iter().enumerate() {
-                if let Some(merged) = merge(&rule, written) {
-                    origins.push(RuleOrigin { object: found.source.clone(), rule: at });
-                    rules.push(merged);
-                } else {
-                    let name = format!("{}/{}", found.namespace(), found.name());
-                    let message = format!("rule http[{at}] of delegate {name} fits no match of this rule");
-                    problems.push(told(
-                        "match",
-                        message,
-                        "narrow the delegate's matches; its rule is left out",
-                    ));
-                }
-            }
-        }
-        root.spec.http = rules;
-        origins
-    }
-
-    /// The delegate that a rule of `namespace` names, or why there is none.
-    fn find(&self, delegate: &Delegate, namespace: &Arc<str>) -> Result<&Config<VirtualService>, String> {
-        let own = Arc::from(delegate.namespace.as_str());
-        let of = if delegate.namespace.is_empty() { Arc::clone(namespace) } else { own };
-        let called = format!("delegate {of}/{}", delegate.name);
-        match self.by_name.get(&(of, Arc::from(delegate.name.as_str()))) {
-            None => Err(format!("{called} does not exist")),
-            Some((_, export_to)) if !export_to.visible_to(namespace) => {
-                Err(format!("{called} is not exported to namespace {namespace}"))
-            }
-            Some((config, _)) => Ok(config),
-        }
+        Some(found) => Ok(&found.config),
     }
 }
 

@@ -1,11 +1,26 @@
 //! Names, visibility, delegates.
 
 use api::istio::{Delegate, HttpMatchRequest, HttpRoute, HttpRouteDestination, StringMatch, VirtualService};
-use api::{Kind, ObjectKey, ObjectRef};
-use model::mesh::Settings;
+use api::{Kind, ObjectKey, ObjectRef, Problem};
+use model::mesh::{Settings, VirtualServices};
 use model::{Config, Ref};
 
-use super::build;
+use super::Known;
+use crate::tables::Id;
+
+/// A section and what is wrong with its objects.
+struct Built {
+    section: VirtualServices,
+    problems: Vec<Problem>,
+}
+
+fn build(objects: &[Ref<Config<VirtualService>>]) -> Built {
+    let ids: Vec<Id> = objects.iter().map(|o| (o.namespace().clone(), o.name().clone())).collect();
+    let difference = Known::default().update(ids.iter().zip(objects.iter().map(Some)), &Settings::default());
+    assert_eq!(difference.gone, []);
+    let problems = difference.problems.into_iter().flat_map(|(_, problems)| problems).collect();
+    Built { section: VirtualServices::new(difference.came), problems }
+}
 
 fn object(namespace: &str, name: &str, spec: VirtualService) -> Ref<Config<VirtualService>> {
     let key = ObjectKey { kind: Kind::VirtualService, namespace: namespace.into(), name: name.into() };
@@ -62,7 +77,7 @@ fn a_delegates_rule_is_narrowed_and_inherits() {
         object("edge", "root", root("parts", "shop")),
         object("shop", "parts", delegate(vec![prefix("/shop/cart"), prefix("/shop/c")])),
     ];
-    let built = build(objects.iter(), &Settings::default());
+    let built = build(&objects);
     let [entry] = built.section.all() else { panic!("a delegate never stands for itself") };
     let [first, rest] = entry.config.spec.http.as_slice() else { panic!("two rules") };
     assert_eq!(first.name, "shop-cart");
@@ -83,7 +98,7 @@ fn a_delegates_rule_that_leaves_the_roots_match_is_left_out_whole() {
         object("edge", "root", root("parts", "shop")),
         object("shop", "parts", delegate(vec![prefix("/shop/cart"), regex("/shop/.*")])),
     ];
-    let built = build(objects.iter(), &Settings::default());
+    let built = build(&objects);
     assert_eq!(built.section.all()[0].config.spec.http.len(), 1);
     assert_eq!(built.problems[0].field, "spec.http[0].match");
 }
@@ -94,7 +109,7 @@ fn a_delegate_that_is_not_there_or_not_shown_takes_its_rule_only() {
     for delegates in [Vec::new(), vec![object("shop", "parts", hidden)]] {
         let mut objects = vec![object("edge", "root", root("parts", "shop"))];
         objects.extend(delegates);
-        let built = build(objects.iter(), &Settings::default());
+        let built = build(&objects);
         assert_eq!(built.section.all()[0].config.spec.http.len(), 1);
         assert_eq!(built.problems[0].field, "spec.http[0].delegate");
     }
@@ -106,7 +121,7 @@ fn a_clients_own_private_rules_come_before_public_ones() {
     let public = object("edge", "a", web());
     let private = object("shop", "b", VirtualService { export_to: vec![".".to_owned()], ..web() });
     let named = object("edge", "c", VirtualService { export_to: vec!["shop".to_owned()], ..web() });
-    let built = build([public, private, named].iter(), &Settings::default());
+    let built = build(&[public, private, named]);
     let names = |namespace: &str| -> Vec<String> {
         built.section.visible_to(namespace, None).iter().map(|v| v.config.name().to_string()).collect()
     };
@@ -129,7 +144,7 @@ fn the_owner_of_rules_that_nobody_applies_is_told() {
         object("shop", "c", gateway),
         object("shop", "d", private),
     ];
-    let built = build(objects.iter(), &Settings::default());
+    let built = build(&objects);
     let told: Vec<_> = built.problems.iter().map(|p| (&*p.object.name, p.field.as_str())).collect();
     assert_eq!(told, [("b", "spec.hosts[0]")]);
     assert!(built.problems[0].message.contains("shop/a"));
