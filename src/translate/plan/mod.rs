@@ -15,9 +15,9 @@ use api::Problem;
 use model::mesh::Changes;
 use model::{Mesh, Ref};
 
-use crate::class::Class;
+use crate::class::{Class, SharedView};
 use crate::key::Entries;
-use crate::scope::Scope;
+use crate::scope::{self, Scope};
 
 /// The resources of one class, by kind.
 #[derive(Clone, Debug)]
@@ -66,6 +66,14 @@ pub fn plan(
     match class {
         Class::Shared(view) => shared::plan(mesh, view, previous, hold, beside),
         Class::Own(view) => own::plan(mesh, view, previous),
+    }
+}
+
+/// What the class sees, from what it saw when its last plan was made.
+fn plan_scope(mesh: &Mesh, view: &SharedView, old: Option<&Plan>) -> Ref<Scope> {
+    match old {
+        Some(old) => scope::replan(mesh, view, &old.scope, &old.mesh),
+        None => Ref::new(scope::plan(mesh, view)),
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use model::mesh::Changes;
 use model::{Mesh, ProxyKind, Ref};
 
-use super::{Plan, keep};
+use super::{Plan, keep, plan_scope};
 use crate::class::OwnView;
 use crate::context::Context;
 use crate::key::entries;
@@ -22,10 +22,10 @@ pub(super) fn plan(mesh: &Mesh, view: &Ref<OwnView>, previous: Option<(&Arc<Plan
     }
     let old = previous.map(|(plan, _)| plan);
     // A sidecar's own resources do not depend on what it imports, so that is not computed for each of them.
-    let scope = Ref::new(match view.shared.kind {
-        ProxyKind::Sidecar => scope::own(mesh, &view.shared),
-        ProxyKind::Router => scope::plan(mesh, &view.shared),
-    });
+    let scope = match view.shared.kind {
+        ProxyKind::Sidecar => Ref::new(scope::own(mesh, &view.shared)),
+        ProxyKind::Router => plan_scope(mesh, &view.shared, old.map(|p| &**p)),
+    };
     let context = Context { mesh, view: &view.shared, scope: &scope };
     let ports = match view.shared.kind {
         ProxyKind::Sidecar => workload::inbound_ports(&context, view, &workload::targets(mesh, view)),

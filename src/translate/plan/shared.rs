@@ -10,11 +10,11 @@ use model::{Mesh, Ref};
 use super::hold::hold;
 use super::share::share;
 use super::upstreams::Upstreams;
-use super::{Plan, keep};
+use super::{Plan, keep, plan_scope};
 use crate::class::{Layer, SharedView};
 use crate::context::Context;
 use crate::key::{Entries, entries};
-use crate::scope::{self, Difference, Scope};
+use crate::scope::{Difference, Scope};
 use crate::{endpoints, listeners, routes};
 
 /// Which parts must be planned again.
@@ -154,23 +154,6 @@ fn plan_routes(
     let new = stale.rules_only.then(again).flatten().unwrap_or_else(whole);
     let (new, holding) = if holds { hold(new, &old.routes) } else { (new, false) };
     (keep(new, Some(&old.routes)), holding)
-}
-
-fn plan_scope(mesh: &Mesh, view: &SharedView, old: Option<&Plan>) -> Ref<Scope> {
-    if let Some(old) = old {
-        let same = Arc::ptr_eq(&mesh.services, &old.mesh.services)
-            && Arc::ptr_eq(&mesh.virtual_services, &old.mesh.virtual_services)
-            && Arc::ptr_eq(&mesh.sidecars, &old.mesh.sidecars)
-            && mesh.settings == old.mesh.settings;
-        if same {
-            return old.scope.clone();
-        }
-    }
-    let scope = Ref::new(scope::plan(mesh, view));
-    match old {
-        Some(old) if old.scope == scope => old.scope.clone(),
-        _ => scope,
-    }
 }
 
 /// The assignments with those of the changed services planned again: nothing else is looked at.

@@ -5,6 +5,7 @@
 
 mod difference;
 mod imports;
+mod replan;
 mod seen;
 mod union;
 
@@ -20,6 +21,7 @@ use model::{Config, Mesh, ProxyKind, Ref};
 
 use crate::class::SharedView;
 pub use difference::Difference;
+pub use replan::replan;
 
 use imports::Imports;
 use seen::Owners;
@@ -47,9 +49,9 @@ pub struct EgressListener {
     /// Its index in the Sidecar; `None` for the built-in catch-all.
     pub index: Option<usize>,
     /// The services that it imports, oldest first.
-    pub services: Vec<ScopedService>,
+    pub services: Ref<Vec<ScopedService>>,
     /// The VirtualServices that it imports, in order of precedence.
-    pub virtual_services: Vec<Ref<VirtualServiceEntry>>,
+    pub virtual_services: Ref<Vec<Ref<VirtualServiceEntry>>>,
 }
 
 /// What a class sees.
@@ -61,9 +63,11 @@ pub struct Scope {
     pub egress: Vec<EgressListener>,
     /// All services of all listeners and of the destinations of their VirtualServices, each host once: what has
     /// clusters.
-    pub services: Vec<ScopedService>,
+    pub services: Ref<Vec<ScopedService>>,
     /// Positions in `services`, which alone say what a scope is.
-    by_host: HashMap<Arc<str>, usize>,
+    by_host: Arc<HashMap<Arc<str>, usize>>,
+    /// How many of the services its listeners import; what comes after is there for destinations.
+    imported: usize,
 }
 
 impl PartialEq for Scope {
@@ -90,75 +94,78 @@ impl Scope {
 /// Computes the scope of a class.
 pub fn plan(mesh: &Mesh, view: &SharedView) -> Scope {
     let sidecar = select(mesh, view);
-    let declared = sidecar.as_ref().map(|s| s.spec.egress.as_slice()).unwrap_or_default();
-    let listeners: Vec<Listener<'_>> = if declared.is_empty() {
-        vec![everything(mesh, view)]
-    } else {
-        declared.iter().enumerate().map(|(at, d)| imported(mesh, view, at, d)).collect()
-    };
-    let mut union = Union::with_capacity(listeners.iter().map(|l| l.services.len()).sum());
-    for (scoped, service) in listeners.iter().flat_map(|l| &l.services) {
+    let declared = declared(sidecar.as_deref());
+    let listeners: Vec<_> = declared.iter().map(|d| services(mesh, view, *d)).collect();
+    let mut union = Union::with_capacity(listeners.iter().map(Vec::len).sum());
+    for (scoped, service) in listeners.iter().flatten() {
         union.add(service, scoped.ports.clone());
     }
+    let imported = union.services.len();
+    let rules: Vec<_> = declared.iter().map(|d| virtual_services(mesh, view, *d)).collect();
     if view.kind == ProxyKind::Sidecar {
-        for entry in listeners.iter().flat_map(|l| &l.virtual_services) {
+        for entry in rules.iter().flatten() {
             union.add_destinations(mesh, &entry.config.spec, &view.namespace);
         }
     }
-    let egress = listeners.into_iter().map(Listener::finish).collect();
-    Scope { sidecar, egress, services: union.services, by_host: union.by_host }
+    let egress = listeners.into_iter().zip(rules).zip(&declared).map(|((services, rules), declared)| {
+        let services = services.into_iter().map(|(scoped, _)| scoped).collect();
+        EgressListener {
+            index: declared.map(|(at, _)| at),
+            services: Ref::new(services),
+            virtual_services: Ref::new(rules),
+        }
+    });
+    let egress = egress.collect();
+    let services = Ref::new(union.services);
+    Scope { sidecar, egress, services, by_host: Arc::new(union.by_host), imported }
 }
 
-/// An egress listener in the making: its services as they are imported, and as the mesh has them.
-struct Listener<'a> {
-    index: Option<usize>,
-    services: Vec<(ScopedService, &'a Ref<Service>)>,
-    virtual_services: Vec<Ref<VirtualServiceEntry>>,
-}
+/// An egress listener as a Sidecar declares it, with its index; `None` for the built-in catch-all.
+type Declared<'a> = Option<(usize, &'a IstioEgressListener)>;
 
-impl<'a> Listener<'a> {
-    fn new(
-        index: Option<usize>,
-        mesh: &'a Mesh,
-        view: &SharedView,
-        mut services: Vec<(ScopedService, &'a Ref<Service>)>,
-        virtual_services: impl Iterator<Item = &'a Ref<VirtualServiceEntry>>,
-    ) -> Self {
-        let owners = Owners::among(&mesh.services, services.iter().map(|(_, s)| *s), &view.namespace);
-        services.retain(|(_, service)| owners.admit(service));
-        let router = view.kind == ProxyKind::Router;
-        let virtual_services = virtual_services.filter(|v| router || v.applies_to(MESH)).cloned().collect();
-        Self { index, services, virtual_services }
-    }
-
-    fn finish(self) -> EgressListener {
-        let services = self.services.into_iter().map(|(scoped, _)| scoped).collect();
-        EgressListener { index: self.index, services, virtual_services: self.virtual_services }
+/// The egress listeners that a Sidecar stands for; at least one.
+fn declared(sidecar: Option<&Config<Sidecar>>) -> Vec<Declared<'_>> {
+    match sidecar.map(|s| s.spec.egress.as_slice()) {
+        Some(egress @ [_, ..]) => egress.iter().enumerate().map(Some).collect(),
+        _ => vec![None],
     }
 }
 
-/// The listener of those who import everything that they see.
-fn everything<'a>(mesh: &'a Mesh, view: &SharedView) -> Listener<'a> {
-    let services = seen::services(mesh, &view.namespace, None).into_iter();
-    let services = services.map(|s| (ScopedService { service: s.clone(), ports: None }, s)).collect();
-    let virtual_services = mesh.virtual_services.visible_to(&view.namespace, None);
-    Listener::new(None, mesh, view, services, virtual_services.into_iter())
-}
-
-/// A listener of a Sidecar.
-fn imported<'a>(
+/// The services that a listener imports: as it imports them, and as the mesh has them.
+fn services<'a>(
     mesh: &'a Mesh,
     view: &SharedView,
-    index: usize,
-    declared: &IstioEgressListener,
-) -> Listener<'a> {
+    declared: Declared<'_>,
+) -> Vec<(ScopedService, &'a Ref<Service>)> {
     let client = &view.namespace;
-    let imports = Imports::of(declared, client);
-    let namespaces = imports.namespaces();
-    let services = seen::services(mesh, client, namespaces.as_deref()).into_iter();
-    let services = services.filter_map(|s| Some((imports.service(s)?, s))).collect();
-    let virtual_services = mesh.virtual_services.visible_to(client, namespaces.as_deref()).into_iter();
-    Listener::new(Some(index), mesh, view, services, virtual_services.filter(|v| imports.virtual_service(v)))
+    let mut services: Vec<_> = match declared {
+        None => {
+            let all = seen::services(mesh, client, None).into_iter();
+            all.map(|s| (ScopedService { service: s.clone(), ports: None }, s)).collect()
+        }
+        Some((_, declared)) => {
+            let imports = Imports::of(declared, client);
+            let all = seen::services(mesh, client, imports.namespaces().as_deref()).into_iter();
+            all.filter_map(|s| Some((imports.service(s)?, s))).collect()
+        }
+    };
+    let owners = Owners::among(&mesh.services, services.iter().map(|(_, s)| *s), client);
+    services.retain(|(_, service)| owners.admit(service));
+    services
+}
+
+/// The VirtualServices that a listener imports.
+fn virtual_services(mesh: &Mesh, view: &SharedView, declared: Declared<'_>) -> Vec<Ref<VirtualServiceEntry>> {
+    let imports = declared.map(|(_, declared)| Imports::of(declared, &view.namespace));
+    let namespaces = imports.as_ref().and_then(Imports::namespaces);
+    let seen = mesh.virtual_services.visible_to(&view.namespace, namespaces.as_deref()).into_iter();
+    let imported = |v: &&Ref<VirtualServiceEntry>| imports.as_ref().is_none_or(|i| i.virtual_service(v));
+    seen.filter(|v| applies(view, v)).filter(imported).cloned().collect()
+}
+
+/// Whether a VirtualService is meant for proxies of this kind; gateways choose for themselves.
+fn applies(view: &SharedView, entry: &VirtualServiceEntry) -> bool {
+    view.kind == ProxyKind::Router || entry.applies_to(MESH)
 }
 
 /// The scope that the own plan of a sidecar needs: the Sidecar that applies, without what it imports.

@@ -91,7 +91,10 @@ fn add_ports(service: &mut Ref<Service>, other: &Service) {
 }
 
 /// The destinations of a VirtualService, without those of routes that are for other namespaces only.
-fn destinations<'a>(spec: &'a VirtualService, client: &'a str) -> impl Iterator<Item = &'a Destination> {
+pub(super) fn destinations<'a>(
+    spec: &'a VirtualService,
+    client: &'a str,
+) -> impl Iterator<Item = &'a Destination> {
     let http = spec.http.iter().filter(move |r| concerns(r, client)).flat_map(|r| {
         let routes = r.route.iter().map(|d| &d.destination);
         routes.chain(&r.mirror).chain(r.mirrors.iter().map(|m| &m.destination))
