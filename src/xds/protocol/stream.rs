@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::ledger::{Epoch, Rejection, Reply};
 use super::message::{DeltaRequest, Response, SotwRequest, Variant};
-use super::order::{Limits, Step};
+use super::order::{Limits, Part, Step};
 use super::watch::Watch;
 use super::{answer, delta, needs, sotw};
 use crate::encoded::Encoded;
@@ -152,6 +152,16 @@ impl Stream {
         names.sort_unstable();
         names.dedup();
         names
+    }
+
+    /// Whether the client has asked for clusters and assignments and answered all that it is to have of them, so that none
+    /// of its clusters waits for an assignment: Envoy answers clusters only when they have warmed (spec/stock-envoy.md
+    /// 3.2). A stream that has not heard of both does not know what an earlier one left.
+    pub fn is_settled(&self) -> bool {
+        let settled = |watch: &Watch| watch.pending(Part::Everything).is_none();
+        [ResourceType::Cluster, ResourceType::Endpoints]
+            .iter()
+            .all(|kind| self.watched(*kind).is_some_and(settled))
     }
 
     /// The sets that are sent, or on their way.

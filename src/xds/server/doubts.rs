@@ -1,7 +1,9 @@
-//! What clients may have without saying so when they come back.
+//! What is known of clients that went, for when they come back.
 //!
 //! Envoy applies the good part of a response that it refuses, and all of one that it has not answered yet, but lists
 //! neither among what it holds (spec/stock-envoy.md 3.6). A name that is gone by then could not be removed.
+//!
+//! A client that had answered all has no cluster that waits for its assignment, whatever changed before.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,36 +15,63 @@ use crate::kind::ResourceType;
 const KEPT_FOR: Duration = Duration::from_secs(600);
 
 /// Names by type that a client may have.
-type Names = BTreeMap<ResourceType, Vec<Arc<str>>>;
+pub(super) type Names = BTreeMap<ResourceType, Vec<Arc<str>>>;
 
-/// The names, by node id.
-#[derive(Default)]
-pub(super) struct Doubts(Mutex<BTreeMap<String, (Duration, Names)>>);
+/// What the last streams of one node left.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Left {
+    /// Names that the client may have without saying so.
+    pub(super) names: Names,
+    /// When the last stream ended, if the client had answered all clusters and assignments by then.
+    pub(super) settled_at: Option<Duration>,
+}
 
-impl Doubts {
-    /// Notes what a stream leaves open at its end.
-    pub(super) fn leave(&self, node_id: &str, names: Names, now: Duration) {
-        let mut doubts = self.lock();
-        doubts.retain(|_, (since, _)| now.saturating_sub(*since) < KEPT_FOR);
-        if names.values().all(Vec::is_empty) {
-            return;
-        }
-        let (since, kept) = doubts.entry(node_id.to_owned()).or_default();
-        *since = now;
-        for (kind, names) in names {
-            let kept = kept.entry(kind).or_default();
+impl Left {
+    /// Adds what a later stream leaves.
+    fn add(&mut self, later: Self) {
+        self.settled_at = later.settled_at;
+        for (kind, names) in later.names {
+            let kept = self.names.entry(kind).or_default();
             kept.extend(names);
             kept.sort_unstable();
             kept.dedup();
         }
     }
+}
 
-    /// Takes what was left open by the last stream of this node.
-    pub(super) fn take(&self, node_id: &str) -> Names {
-        self.lock().remove(node_id).map(|(_, names)| names).unwrap_or_default()
+/// What streams left, by node id.
+#[derive(Default)]
+pub(super) struct Doubts(Mutex<Kept>);
+
+#[derive(Default)]
+struct Kept {
+    left: BTreeMap<String, (Duration, Left)>,
+    /// The number of nodes at which old ones are thrown out.
+    sweep_at: usize,
+}
+
+impl Doubts {
+    /// Notes what a stream leaves at its end.
+    pub(super) fn leave(&self, node_id: &str, left: Left, now: Duration) {
+        let mut kept = self.lock();
+        let (since, before) = kept.left.entry(node_id.to_owned()).or_default();
+        *since = now;
+        before.add(left);
+        if kept.left.len() > kept.sweep_at {
+            kept.left.retain(|_, (since, _)| now.saturating_sub(*since) < KEPT_FOR);
+            kept.sweep_at = (kept.left.len() * 2).max(1024);
+        }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, (Duration, Names)>> {
+    /// Takes what the last streams of this node left, unless that is too long ago.
+    pub(super) fn take(&self, node_id: &str, now: Duration) -> Left {
+        let left = self.lock().left.remove(node_id);
+        left.filter(|(since, _)| now.saturating_sub(*since) < KEPT_FOR)
+            .map(|(_, left)| left)
+            .unwrap_or_default()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -50,25 +79,48 @@ impl Doubts {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::time::Duration;
 
-    use super::{Doubts, KEPT_FOR, Names};
-    use crate::kind::ResourceType::{Cluster, Listener};
+    use super::{Doubts, KEPT_FOR, Left};
+    use crate::kind::ResourceType::Cluster;
 
-    fn names(text: &str) -> Names {
-        [(Cluster, text.split_whitespace().map(Arc::from).collect())].into()
+    fn left(names: &str, settled_at: Option<Duration>) -> Left {
+        let names = [(Cluster, names.split_whitespace().map(Arc::from).collect())].into();
+        Left { names, settled_at }
     }
 
     #[test]
     fn doubts_add_up_are_taken_once_and_end() {
         let doubts = Doubts::default();
         let start = KEPT_FOR;
-        doubts.leave("n", names("b a"), start);
-        doubts.leave("n", names("b c"), start + KEPT_FOR / 2);
-        doubts.leave("other", names("x"), start + KEPT_FOR / 2);
-        doubts.leave("nothing", [(Listener, Vec::new())].into(), start + KEPT_FOR);
-        assert_eq!(doubts.take("n"), names("a b c"));
-        assert_eq!(doubts.take("n"), Names::new());
-        doubts.leave("nothing", Names::new(), start + KEPT_FOR * 2);
-        assert_eq!(doubts.take("other"), Names::new());
+        doubts.leave("n", left("b a", None), start);
+        doubts.leave("n", left("b c", None), start + KEPT_FOR / 2);
+        doubts.leave("other", left("x", None), start + KEPT_FOR / 2);
+        assert_eq!(doubts.take("n", start + KEPT_FOR), left("a b c", None));
+        assert_eq!(doubts.take("n", start + KEPT_FOR), Left::default());
+        assert_eq!(doubts.take("other", start + KEPT_FOR * 2), Left::default());
+    }
+
+    #[test]
+    fn the_last_stream_says_whether_all_was_answered() {
+        let doubts = Doubts::default();
+        let (first, second) = (Duration::from_secs(1), Duration::from_secs(2));
+        doubts.leave("n", left("", Some(first)), first);
+        doubts.leave("n", left("", Some(second)), second);
+        assert_eq!(doubts.take("n", second).settled_at, Some(second));
+        doubts.leave("n", left("", Some(first)), first);
+        doubts.leave("n", left("", None), second);
+        assert_eq!(doubts.take("n", second).settled_at, None);
+    }
+
+    #[test]
+    fn nodes_that_do_not_come_back_are_thrown_out() {
+        let doubts = Doubts::default();
+        for round in 0..10 {
+            for node in 0..1000 {
+                doubts.leave(&format!("{round}-{node}"), Left::default(), KEPT_FOR * round);
+            }
+        }
+        assert!(doubts.lock().left.len() <= 2048);
     }
 }

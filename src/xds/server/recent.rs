@@ -14,6 +14,10 @@ use crate::slot::Slots;
 /// How long a change counts as late: longer than Envoy's longest pause before it connects again (30 s).
 const LATELY: Duration = Duration::from_secs(60);
 
+/// So much later than this control plane another one may bring a change. A client that was there in between may have
+/// lost that stream.
+const LAG: Duration = Duration::from_secs(5);
+
 /// So many differences are known by their address: streams of a class all bring the same one.
 const KNOWN: usize = 16;
 
@@ -51,10 +55,12 @@ impl Recent {
         }
     }
 
-    /// Whether a cluster of this assignment changed lately.
-    pub(super) fn contains(&self, assignment: &str, now: Duration) -> bool {
+    /// Whether a cluster of this assignment changed lately, so that it may warm at a client that had answered all at
+    /// `settled_at`, if ever.
+    pub(super) fn contains(&self, assignment: &str, settled_at: Option<Duration>, now: Duration) -> bool {
         let noted = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        noted.at.get(assignment).is_some_and(|at| now.saturating_sub(*at) < LATELY)
+        let open = |at: Duration| settled_at.is_none_or(|settled| at + LAG > settled);
+        noted.at.get(assignment).is_some_and(|at| now.saturating_sub(*at) < LATELY && open(*at))
     }
 }
 
@@ -63,7 +69,7 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use super::{LATELY, Recent};
+    use super::{LAG, LATELY, Recent};
     use crate::encoded::Encoded;
     use crate::kind::ResourceType::Cluster;
     use crate::set::Diff;
@@ -80,13 +86,23 @@ mod tests {
         let (recent, slots) = (Recent::default(), Slots::default());
         let first = change(["a".to_owned()]);
         recent.note(&first, &slots, Duration::ZERO);
-        assert!(recent.contains("a", LATELY / 2));
-        assert!(!recent.contains("b", LATELY / 2));
+        assert!(recent.contains("a", None, LATELY / 2));
+        assert!(!recent.contains("b", None, LATELY / 2));
         // The same change, seen by another stream, is no newer; another change is.
         recent.note(&first, &slots, LATELY / 2);
-        assert!(!recent.contains("a", LATELY));
+        assert!(!recent.contains("a", None, LATELY));
         recent.note(&change(["a".to_owned()]), &slots, LATELY / 2);
-        assert!(recent.contains("a", LATELY));
+        assert!(recent.contains("a", None, LATELY));
+    }
+
+    #[test]
+    fn a_change_that_was_answered_is_none_that_a_client_waits_for() {
+        let (recent, slots) = (Recent::default(), Slots::default());
+        recent.note(&change(["a".to_owned()]), &slots, LAG);
+        assert!(!recent.contains("a", Some(LAG * 2), LATELY / 2));
+        // Another control plane may have brought it after that.
+        assert!(recent.contains("a", Some(LAG * 3 / 2), LATELY / 2));
+        assert!(recent.contains("a", Some(Duration::ZERO), LATELY / 2));
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! A stream whose client is known: the protocol between the transport and the engine.
 
-use std::collections::BTreeMap;
 use std::future::Future as _;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -24,6 +23,7 @@ use crate::metrics::{label, send_error_label};
 use crate::protocol::{self, Event, Stream, Variant};
 use crate::server::backend::{Connected, Lease};
 use crate::server::clients::{Client, proxy_id};
+use crate::server::doubts::Left;
 use crate::server::mailbox::{Mailbox, Notice};
 use crate::server::request::{Body, NOT_BUILT, Request, Wanted};
 use crate::server::service::Shared;
@@ -49,8 +49,8 @@ pub(super) struct Running {
     version: String,
     mailbox: Mailbox,
     lease: Box<dyn Lease>,
-    /// Names that the client's last stream left open.
-    doubtful: BTreeMap<ResourceType, Vec<Arc<str>>>,
+    /// What the client's last stream left.
+    left: Left,
     outbox: Outbox,
     sending: Option<Sending>,
     timer: Option<Pin<Box<Sleep>>>,
@@ -80,7 +80,7 @@ impl Running {
         let client = shared.clients.add(connection, peer, node, mailbox.clone(), |number| {
             Stream::new(variant, format!("{number:x}"), connected.sets, &shared.names, shared.config.limits)
         });
-        let doubtful = shared.doubts.take(&client.node().id);
+        let left = shared.doubts.take(&client.node().id, shared.clock.now());
         tracing::info!(
             connection = client.connection_id(),
             delta = (variant == Variant::Delta),
@@ -93,7 +93,7 @@ impl Running {
             version,
             mailbox,
             lease: connected.lease,
-            doubtful,
+            left,
             outbox: Outbox::new(),
             sending: None,
             timer: None,
@@ -307,7 +307,7 @@ impl Running {
     }
 
     fn context(&self, now: Duration) -> Surroundings<'_> {
-        Surroundings { shared: &self.shared, lease: &*self.lease, doubtful: &self.doubtful, now }
+        Surroundings { shared: &self.shared, lease: &*self.lease, left: &self.left, now }
     }
 }
 
@@ -317,11 +317,14 @@ impl Drop for Running {
         if self.client.number().is_multiple_of(SWEEP_EVERY) {
             self.shared.names.sweep();
         }
-        let open = {
+        let now = self.shared.clock.now();
+        let left = {
             let stream = self.client.stream();
-            ResourceType::ALL.map(|kind| (kind, stream.doubtful(kind))).into()
+            let names = ResourceType::ALL.map(|kind| (kind, stream.doubtful(kind)));
+            let names = names.into_iter().filter(|(_, names)| !names.is_empty()).collect();
+            Left { names, settled_at: stream.is_settled().then_some(now) }
         };
-        self.shared.doubts.leave(&self.client.node().id, open, self.shared.clock.now());
+        self.shared.doubts.leave(&self.client.node().id, left, now);
         self.shared.metrics.clients.with_label_values(&[self.version.as_str()]).dec();
         if let Some(label) = self.sending.as_ref().and_then(|sending| send_error_label(sending.kind)) {
             self.shared.metrics.pushes.with_label_values(&[label]).inc();
@@ -334,7 +337,7 @@ impl Drop for Running {
 struct Surroundings<'a> {
     shared: &'a Shared,
     lease: &'a dyn Lease,
-    doubtful: &'a BTreeMap<ResourceType, Vec<Arc<str>>>,
+    left: &'a Left,
     now: Duration,
 }
 
@@ -345,11 +348,11 @@ impl protocol::Context for Surroundings<'_> {
     }
 
     fn doubtful(&self, kind: ResourceType) -> Vec<Arc<str>> {
-        self.doubtful.get(&kind).cloned().unwrap_or_default()
+        self.left.names.get(&kind).cloned().unwrap_or_default()
     }
 
     fn changed_lately(&self, assignment: &str) -> bool {
-        self.shared.recent.contains(assignment, self.now)
+        self.shared.recent.contains(assignment, self.left.settled_at, self.now)
     }
 }
 

@@ -212,6 +212,9 @@ impl Link {
         self.requests.clear();
         self.responses.clear();
         self.streams += 1;
+        if self.stream.is_settled() {
+            self.surroundings.changed.clear();
+        }
         for kind in ResourceType::ALL {
             let doubtful = self.stream.doubtful(kind);
             self.surroundings.doubtful.entry(kind).or_default().extend(doubtful);
@@ -389,9 +392,15 @@ proptest! {
 
     /// Nothing is sent to a client that comes back with all that it should have.
     #[test]
-    fn a_client_that_is_up_to_date_is_sent_no_resources(world in world()) {
+    fn a_client_that_is_up_to_date_is_sent_no_resources(
+        world in world(), changes in prop::collection::vec(change(), 0..10),
+    ) {
         let mut link = Link::new(Variant::Delta, world);
         link.settle();
+        for change in changes {
+            link.change(change);
+            link.settle();
+        }
         link.lose();
         let mut sent = 0;
         for _ in 0..100 {
