@@ -95,7 +95,7 @@ def change(tools, port, mesh, streams, kind, *options):
 
 
 def reconnect(tools, port, mesh, streams):
-    """MB that are sent again to streams that come back with the versions that they hold"""
+    """MB of resources that are sent again to streams that come back with the versions that they hold"""
     resent = tools.load(port, mesh, streams, "-gap", "1s", "-reconnect").resent
     if resent is None:
         raise Failed("adsload did not tell what was sent again")

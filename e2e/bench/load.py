@@ -9,7 +9,7 @@ from process import Failed, end_group
 CONNECTED = re.compile(r"connected: (\d+) of (\d+) streams .* after ([\d.]+) s; ([\d.]+) MB in (\d+) messages")
 MEDIAN = re.compile(r"median over rounds of the last stream: ([\d.]+) ms; worst ([\d.]+) ms")
 ROUND = re.compile(r"round \d+: (?:(\d+)/(\d+) streams|no stream saw the change)")
-RECONNECTED = re.compile(r"reconnected: ([\d.]+) MB in (\d+) messages")
+RECONNECTED = re.compile(r"reconnected: .* messages were sent again, ([\d.]+) MB of it resources")
 
 
 @dataclasses.dataclass
@@ -20,7 +20,7 @@ class Result:
     median: float | None = None           # ms from a change to the last stream, median over rounds
     worst: float | None = None            # ms, worst round
     unseen: int = 0                       # rounds that not every concerned stream saw
-    resent: float | None = None           # MB sent again after a reconnect
+    resent: float | None = None           # MB of resources sent again after a reconnect
 
 
 def parse(lines):

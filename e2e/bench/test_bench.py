@@ -16,7 +16,7 @@ from table import Row, render
 LINES = """connected: 100 of 100 streams had all clusters, endpoints, listeners and routes after 1.234 s; 1230.0 MB in 400 messages
 round 0: 100/100 streams; ms after the change: first 1.0 p50 2.0 p99 3.0 last 4.0 (making the change took 0.1); 192.00 MB
 median over rounds of the last stream: 4.0 ms; worst 9.5 ms
-reconnected: 0.250 MB in 3 messages were sent again
+reconnected: 0.265 MB in 3 messages were sent again, 0.250 MB of it resources and names of removed ones
 this client used 1.0 s of CPU""".splitlines()
 
 
