@@ -47,7 +47,7 @@ pub(super) fn next(
 }
 
 /// The version of a response of the state of the world: a hash over the names and versions in it.
-pub(super) fn version(resources: &[Arc<Encoded>], slots: &Slots) -> Version {
+fn version(resources: &[Arc<Encoded>], slots: &Slots) -> Version {
     let hashes = resources.iter().flat_map(|resource| {
         let name = xxhash_rust::xxh3::xxh3_128(resource.name().as_bytes());
         [name, resource.version(slots).0]

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::answer;
 use super::ledger::Reply;
 use super::message::SotwRequest;
 use super::stream::{Event, Stream};
@@ -54,12 +53,9 @@ fn first(stream: &mut Stream, kind: ResourceType, mut request: SotwRequest, now:
         resumed: !request.version.is_empty(),
         ..Watch::default()
     };
-    if kind.is_wildcard() {
-        let whole: Vec<_> = set.iter().filter(|r| watch.subscription.covers(r.name())).cloned().collect();
-        if request.version == answer::version(&whole, set.slots()).to_string() {
-            (watch.base, watch.answer_due) = (Some(set), false);
-        }
-    } else {
+    // A whole type is sent whatever version the client names: that is the one that it accepted last, and it may hold the
+    // good part of one that it refused since (spec/stock-envoy.md 3.6).
+    if !kind.is_wildcard() {
         for name in watch.subscription.names().to_vec() {
             watch.owe_answer(&name, None, &set, (stream.epoch, now));
         }

@@ -141,14 +141,16 @@ impl Stream {
     }
 
     /// Names that the client may have without saying so when it comes back: those of responses that it did not answer,
-    /// or refused for other resources.
-    pub fn doubtful(&self, kind: ResourceType) -> Vec<Arc<str>> {
-        let Some(watch) = self.watched(kind).filter(|_| self.variant == Variant::Delta && kind.is_wildcard())
-        else {
+    /// or refused for other resources. `before`: those that its last stream left, which stay open until it has answered
+    /// all that this one has to say.
+    pub fn doubtful(&self, kind: ResourceType, before: &[Arc<str>]) -> Vec<Arc<str>> {
+        if self.variant != Variant::Delta || !kind.is_wildcard() {
             return Vec::new();
-        };
+        }
+        let Some(watch) = self.watched(kind) else { return before.to_vec() };
         let again = watch.owed.iter().filter(|(_, owed)| owed.forced).map(|(name, _)| name);
-        let mut names: Vec<_> = watch.ledger.doubtful().chain(again).cloned().collect();
+        let before = if watch.pending(Part::Everything).is_some() { before } else { &[] };
+        let mut names: Vec<_> = watch.ledger.doubtful().chain(again).chain(before).cloned().collect();
         names.sort_unstable();
         names.dedup();
         names

@@ -27,6 +27,11 @@ pub(super) struct Left {
 }
 
 impl Left {
+    /// The names of one type.
+    pub(super) fn of(&self, kind: ResourceType) -> &[Arc<str>] {
+        self.names.get(&kind).map_or(&[], Vec::as_slice)
+    }
+
     /// Adds what a later stream leaves.
     fn add(&mut self, later: Self) {
         self.settled_at = later.settled_at;

@@ -320,7 +320,7 @@ impl Drop for Running {
         let now = self.shared.clock.now();
         let left = {
             let stream = self.client.stream();
-            let names = ResourceType::ALL.map(|kind| (kind, stream.doubtful(kind)));
+            let names = ResourceType::ALL.map(|kind| (kind, stream.doubtful(kind, self.left.of(kind))));
             let names = names.into_iter().filter(|(_, names)| !names.is_empty()).collect();
             Left { names, settled_at: stream.is_settled().then_some(now) }
         };
@@ -348,7 +348,7 @@ impl protocol::Context for Surroundings<'_> {
     }
 
     fn doubtful(&self, kind: ResourceType) -> Vec<Arc<str>> {
-        self.left.names.get(&kind).cloned().unwrap_or_default()
+        self.left.of(kind).to_vec()
     }
 
     fn changed_lately(&self, assignment: &str) -> bool {

@@ -216,8 +216,8 @@ impl Link {
             self.surroundings.changed.clear();
         }
         for kind in ResourceType::ALL {
-            let doubtful = self.stream.doubtful(kind);
-            self.surroundings.doubtful.entry(kind).or_default().extend(doubtful);
+            let before = self.surroundings.doubtful.entry(kind).or_default();
+            *before = self.stream.doubtful(kind, before);
         }
         let prefix = self.streams.to_string();
         self.stream = Stream::new(self.variant, prefix, self.world.sets(), &self.lists, Limits::default());
@@ -486,6 +486,48 @@ fn what_was_refused_later_is_removed_after_a_lost_stream() {
         link.envoy.refuse(Kind::Cluster, name, false);
     }
     link.change(Change::Cluster(0, Some(4)));
+    link.settle();
+    link.check_settled();
+}
+
+/// What a lost stream left in doubt stays so when the next one is lost before it was heard.
+#[test]
+fn what_a_lost_stream_left_is_removed_after_another_lost_one_too() {
+    let (clusters, none) = (BTreeMap::from([(0, 0), (2, 0)]), BTreeMap::new());
+    let world =
+        World { clusters, endpoints: BTreeMap::new(), routes: none.clone(), listeners: none }.consistent();
+    let mut link = Link::new(Variant::Delta, world);
+    let refused = Step::Refuse(Kind::Cluster, 0, true);
+    let taken_in_part = [Step::Ask, refused, Step::Hear, Step::Answer, Step::Learn];
+    for step in
+        taken_in_part.into_iter().chain([Step::Lose, Step::Change(Change::Cluster(2, None)), Step::Lose])
+    {
+        link.step(step);
+    }
+    link.envoy.refuse(Kind::Cluster, "outbound|80||c0", false);
+    link.settle();
+    link.check_settled();
+}
+
+/// In the state of the world a client names the version that it accepted last, also when it took a part of a later one
+/// that it refused. If that is the version that it is to have again, it must be told all the same.
+#[test]
+fn a_version_that_comes_back_takes_away_what_was_refused_in_between() {
+    let none = BTreeMap::new();
+    let (clusters, endpoints) = (BTreeMap::new(), BTreeMap::new());
+    let mut link =
+        Link::new(Variant::Sotw, World { clusters, endpoints, routes: none.clone(), listeners: none });
+    link.settle();
+    for id in [2, 4] {
+        link.change(Change::Cluster(id, Some(0)));
+    }
+    for step in [Step::Refuse(Kind::Cluster, 1, true), Step::Answer, Step::Learn] {
+        link.step(step);
+    }
+    for id in [2, 4] {
+        link.change(Change::Cluster(id, None));
+    }
+    link.step(Step::Lose);
     link.settle();
     link.check_settled();
 }
