@@ -33,6 +33,9 @@ pub(super) struct Subscription {
     pub(super) answers: VecDeque<Answer>,
     /// State of the world: a request is due though there is no answer.
     pub(super) renew: bool,
+    /// State of the world: requests that are due because names came or went: one for each, with the names of the moment
+    /// in which it is written.
+    due: u32,
 }
 
 impl Subscription {
@@ -44,6 +47,7 @@ impl Subscription {
         self.nonce.clear();
         self.answers.clear();
         self.renew = false;
+        self.due = 0;
     }
 
     /// Sets the names that are wanted.
@@ -54,6 +58,7 @@ impl Subscription {
         // A name that went and came back is asked for again, also if the server never heard that it went.
         self.again.extend(names.difference(&self.names).filter(|name| self.told.contains(*name)).cloned());
         self.again.retain(|name| names.contains(name));
+        self.due += u32::from(!self.names.is_subset(&names)) + u32::from(!names.is_subset(&self.names));
         self.names = names;
     }
 
@@ -102,9 +107,11 @@ impl Subscription {
 
     fn sotw(&mut self, kind: Kind) -> Option<DiscoveryRequest> {
         let answer = self.answers.pop_front();
-        if self.begun && answer.is_none() && self.told == self.names && !self.renew {
+        let begins = !self.begun;
+        if !begins && answer.is_none() && self.due == 0 && !self.renew {
             return None;
         }
+        self.due = if begins { 0 } else { self.due.saturating_sub(u32::from(answer.is_none())) };
         (self.begun, self.renew) = (true, false);
         self.told.clone_from(&self.names);
         self.again.clear();

@@ -125,6 +125,8 @@ pub(super) struct Ledger {
     /// The earliest change in a response that was rejected and not followed by an accepted one.
     rejected: Option<Epoch>,
     answered_at: Option<Duration>,
+    /// The nonce that was answered last.
+    answered: Option<u64>,
 }
 
 impl Ledger {
@@ -150,7 +152,7 @@ impl Ledger {
             }
             return if self.is_latest(nonce) { Reply::Again } else { Reply::Stale };
         };
-        self.answered_at = Some(now);
+        (self.answered_at, self.answered) = (Some(now), nonce);
         // Responses are answered in their order; an answer that skips some stands for them too.
         let answered: Vec<_> = self.outstanding.drain(..=at).collect();
         let content = joined(answered.iter().map(|(_, content)| *content));
@@ -210,6 +212,11 @@ impl Ledger {
     /// Whether `nonce` is that of the latest response.
     pub(super) fn is_latest(&self, nonce: Option<u64>) -> bool {
         nonce.is_some() && self.sent.as_ref().map(|sent| sent.nonce) == nonce
+    }
+
+    /// Whether `nonce` is that of the response that was answered last.
+    pub(super) fn is_answered(&self, nonce: Option<u64>) -> bool {
+        nonce.is_some() && self.answered == nonce
     }
 
     /// What the responses that wait for their answer hold, taken together.

@@ -17,6 +17,9 @@ pub(super) fn request(stream: &mut Stream, kind: ResourceType, mut request: Sotw
     let begins = nonce.is_empty() || stream.watched(kind).is_none();
     if !begins {
         let number = stream.number(&nonce);
+        if error.is_none() && stream.watched(kind).is_some_and(|watch| watch.ledger.is_answered(number)) {
+            repeat(stream, kind, &request.names, now);
+        }
         if error.is_none() && !stream.watched(kind).is_some_and(|watch| watch.ledger.is_latest(number)) {
             // The client will answer the later response too, and say then what it wants.
             stream.events.push(Event::ExpiredNonce(kind));
@@ -81,5 +84,20 @@ fn change(stream: &mut Stream, kind: ResourceType, mut names: Vec<String>, now: 
     }
     for name in &added {
         watch.owe_answer(name, None, &set, at);
+    }
+}
+
+/// A request that answers nothing. With the names that were wanted before, one of them went and came back before anything
+/// could be said of it, and the client has forgotten its resource: Envoy writes a request for each change, with the names
+/// of the moment in which it can be written. Assignments follow their clusters anyway.
+fn repeat(stream: &mut Stream, kind: ResourceType, names: &[String], now: Duration) {
+    if kind.is_wildcard() || kind == ResourceType::Endpoints {
+        return;
+    }
+    let names = stream.names(kind, names.to_vec());
+    let (set, at) = (Arc::clone(stream.sets.get(kind)), (stream.epoch, now));
+    let Some(watch) = stream.watch(kind) else { return };
+    if names == watch.subscription.names() {
+        names.iter().for_each(|name| watch.owe_answer(name, None, &set, at));
     }
 }

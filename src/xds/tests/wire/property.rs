@@ -531,3 +531,26 @@ fn a_version_that_comes_back_takes_away_what_was_refused_in_between() {
     link.settle();
     link.check_settled();
 }
+
+/// A listener that takes the place of another one with the same routes asks for them anew. In the state of the world that
+/// is a request that names nothing new.
+#[test]
+fn a_name_that_goes_and_comes_back_unheard_is_answered() {
+    let (clusters, endpoints) = (BTreeMap::new(), BTreeMap::new());
+    let (routes, listeners) =
+        (BTreeMap::from([(4, (0, BTreeSet::new()))]), BTreeMap::from([(1, (0, [4].into()))]));
+    let mut link = Link::new(Variant::Sotw, World { clusters, endpoints, routes, listeners });
+    link.settle();
+    for step in [
+        Step::Change(Change::Listener(1, None)),
+        Step::Answer,
+        Step::Change(Change::Listener(0, Some((0, [4].into())))),
+        Step::Answer,
+        Step::Learn,
+        Step::Learn,
+    ] {
+        link.step(step);
+    }
+    link.settle();
+    link.check_settled();
+}
