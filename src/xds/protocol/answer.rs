@@ -91,6 +91,8 @@ struct Gate {
     blocked_from: Option<Epoch>,
     /// When the last answer to those parts came.
     answered_at: Option<Duration>,
+    /// Whether the client may serve with something that an early answer could break: it has answered, or came back.
+    serves: bool,
 }
 
 impl Gate {
@@ -111,13 +113,14 @@ impl Gate {
             }
         }
         let answered_at = watches().filter_map(|(watch, _)| watch.ledger.answered_at()).max();
-        Self { rule, blocked_from, answered_at }
+        let mut all = ResourceType::ALL.into_iter().filter_map(|kind| stream.watched(kind));
+        let serves = answered_at.is_some() || all.any(|watch| watch.resumed);
+        Self { rule, blocked_from, answered_at, serves }
     }
 
     fn verdict(&self, owed: &Owed, stream: &Stream, now: Duration) -> Verdict {
         let Some(rule) = self.rule else { return Verdict::Go };
-        // A client that never answered serves with nothing yet that an early answer could break.
-        if owed.forced && !(rule.asked_waits && self.answered_at.is_some()) {
+        if owed.forced && !(rule.asked_waits && self.serves) {
             return Verdict::Go;
         }
         let end = owed.since + rule.limit(&stream.limits);

@@ -554,3 +554,26 @@ fn a_name_that_goes_and_comes_back_unheard_is_answered() {
     link.settle();
     link.check_settled();
 }
+
+/// A listener that came on a lost stream serves as soon as its routes come on the next one: not before their clusters.
+#[test]
+fn routes_wait_for_clusters_also_at_a_client_that_comes_back() {
+    for clusters in [BTreeMap::new(), BTreeMap::from([(0, 0)])] {
+        let (endpoints, listeners) = (BTreeMap::new(), BTreeMap::new());
+        let routes = BTreeMap::from([(0, (0, BTreeSet::new()))]);
+        let mut link = Link::new(Variant::Delta, World { clusters, endpoints, routes, listeners });
+        link.settle();
+        link.change(Change::Listener(0, Some((0, [0].into()))));
+        for step in [Step::Answer, Step::Learn, Step::Change(Change::Cluster(1, Some(0))), Step::Lose] {
+            link.step(step);
+        }
+        link.change(Change::Route(0, Some((0, [1].into()))));
+        let steps = [Step::Ask, Step::Hear, Step::Answer, Step::Learn];
+        for step in steps.into_iter().flat_map(|step| vec![step; 5]) {
+            link.step(step);
+            assert_eq!(link.envoy.broken(), BTreeSet::new());
+        }
+        link.settle();
+        link.check_settled();
+    }
+}
