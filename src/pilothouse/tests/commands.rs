@@ -64,3 +64,14 @@ fn version_says_which_it_is() {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(text.contains(env!("CARGO_PKG_VERSION")), "{text}");
 }
+
+/// The settings of the allocator are compiled in (`.cargo/config.toml`): a build that does not see that file lacks them.
+#[test]
+fn unused_memory_goes_back_soon_and_without_being_asked() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pilothouse"));
+    let output = command.arg("version").env("_RJEM_MALLOC_CONF", "stats_print:true").output();
+    let statistics = String::from_utf8(output.expect("the program can be started").stderr).expect("text");
+    for setting in ["opt.background_thread: true", "opt.dirty_decay_ms: 1000 "] {
+        assert!(statistics.contains(setting), "{setting} is not in {statistics}");
+    }
+}
