@@ -9,7 +9,7 @@ use envoy::config::route::v3::RouteConfiguration;
 use model::{Mesh, Proxy};
 use serde_json::Value;
 use store::{Options, Tables};
-use translate::{Key, Plan, class, clusters, endpoints, listeners, plan, routes, slots};
+use translate::{Class, Key, Plan, class, clusters, endpoints, listeners, plan, routes, slots};
 
 use crate::compare::Dump;
 
@@ -49,7 +49,13 @@ pub fn mesh(streams: &[&str]) -> Result<Arc<Mesh>> {
 
 /// The plans of a proxy, lowest layer first.
 pub fn plans(mesh: &Mesh, proxy: &Proxy) -> Vec<Arc<Plan>> {
-    class::classes(mesh, proxy).iter().map(|class| plan::plan(mesh, class, None, false, None)).collect()
+    let mut plans: Vec<(Class, Arc<Plan>)> = Vec::new();
+    for class in class::classes(mesh, proxy) {
+        let below = class.below().and_then(|below| plans.iter().find(|(known, _)| *known == below));
+        let plan = plan::plan(mesh, &class, None, false, below.map(|(_, plan)| &**plan));
+        plans.push((class, plan));
+    }
+    plans.into_iter().map(|(_, plan)| plan).collect()
 }
 
 /// All that a proxy gets, as canonical JSON by type and name.

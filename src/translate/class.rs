@@ -9,6 +9,7 @@ use model::proxy::{FileCertificates, Interception, IpFamilies, Version};
 use model::{ContentHash, Labels, Mesh, Proxy, ProxyKind, Ref};
 
 use crate::plan::upstreams;
+use crate::routes::domains;
 
 /// What a plan is made for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,6 +21,14 @@ pub enum Class {
 }
 
 impl Class {
+    /// The class of the layer below, if it has one: what this class has is planned as a difference from it.
+    pub fn below(&self) -> Option<Self> {
+        match self {
+            Self::Shared(view) if view.layer == Layer::Upper => Some(Self::Shared(Ref::new(view.common()))),
+            Self::Shared(_) | Self::Own(_) => None,
+        }
+    }
+
     /// Identity of the class.
     pub fn content_hash(&self) -> ContentHash {
         model::content_hash(self)
@@ -33,7 +42,7 @@ pub enum Layer {
     Whole,
     /// The clusters, assignments and listeners that a client of no namespace would get; the view has no namespace.
     Common,
-    /// What a namespace has beside and instead of [`Layer::Common`]; all routes.
+    /// What a namespace has beside and instead of [`Layer::Common`]; all routes, which are planned as a difference.
     Upper,
 }
 
@@ -91,7 +100,8 @@ pub struct SharedView {
 impl SharedView {
     /// The view of the layer below, which clients of all namespaces share.
     pub fn common(&self) -> Self {
-        Self { layer: Layer::Common, namespace: Arc::default(), dns_domain: Arc::default(), ..self.clone() }
+        let dns_domain = domains::stranger(&self.dns_domain);
+        Self { layer: Layer::Common, namespace: Arc::default(), dns_domain, ..self.clone() }
     }
 }
 

@@ -3,6 +3,7 @@
 //! `plan` reads the mesh and a class of proxies and returns keys; `build` reads one key and nothing else.
 //! See `src/README.md` for the way from an object to a resource.
 
+mod apart;
 pub mod authn;
 pub mod class;
 pub mod clusters;

@@ -37,6 +37,22 @@ fn cold(criterion: &mut Criterion) {
     }
 }
 
+/// What the first sidecars of all namespaces cost that connect: each namespace upon what all share.
+fn namespaces(criterion: &mut Criterion) {
+    let mesh = tables().next_mesh().mesh;
+    let classes: Vec<[Class; 3]> = (0..SIZE.namespaces).map(|n| classes(&mesh, n)).collect();
+    criterion.bench_function("plan all namespaces, cold", |b| {
+        b.iter(|| {
+            let mut common: Option<Arc<Plan>> = None;
+            let plan = |[below, namespace, _]: &[Class; 3]| {
+                let below = common.get_or_insert_with(|| plan::plan(&mesh, below, None, true, None));
+                plan::plan(&mesh, namespace, None, true, Some(below))
+            };
+            classes.iter().map(plan).collect::<Vec<_>>()
+        })
+    });
+}
+
 fn change(criterion: &mut Criterion, name: &str, value: Value) {
     let mut tables = tables();
     let before = tables.next_mesh().mesh;
@@ -44,12 +60,16 @@ fn change(criterion: &mut Criterion, name: &str, value: Value) {
     tables.apply(&key, Some(&object));
     let Next { mesh, changes } = tables.next_mesh();
     let [common, namespace, _] = classes(&before, 1);
-    for (layer, class) in [("what all share", common), ("a namespace", namespace)] {
-        let last = plan::plan(&before, &class, None, true, None);
+    let last = plan::plan(&before, &common, None, true, None);
+    let below = plan::plan(&mesh, &common, Some((&last, &changes)), true, None);
+    let upper = plan::plan(&before, &namespace, None, true, Some(&last));
+    for (layer, class, last, below) in
+        [("what all share", common, last, None), ("a namespace", namespace, upper, Some(below))]
+    {
         criterion.bench_function(&format!("plan {layer} after a change of {name}"), |b| {
             b.iter_batched(
                 || Arc::clone(&last),
-                |last| plan::plan(&mesh, &class, Some((&last, &changes)), true, None),
+                |last| plan::plan(&mesh, &class, Some((&last, &changes)), true, below.as_deref()),
                 BatchSize::SmallInput,
             );
         });
@@ -90,6 +110,6 @@ fn builds(criterion: &mut Criterion) {
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(20);
-    targets = cold, changes, builds
+    targets = cold, namespaces, changes, builds
 }
 criterion_main!(benches);

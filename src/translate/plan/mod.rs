@@ -5,7 +5,6 @@
 
 mod hold;
 mod own;
-mod share;
 mod shared;
 pub(crate) mod upstreams;
 
@@ -17,6 +16,7 @@ use model::{Mesh, Ref};
 
 use crate::class::{Class, SharedView};
 use crate::key::Entries;
+use crate::routes::sidecar::Base;
 use crate::scope::{self, Scope};
 
 /// The resources of one class, by kind.
@@ -40,13 +40,33 @@ pub struct Plan {
     pub holding: bool,
     /// What is left out of it, and why.
     pub problems: Arc<[Problem]>,
+    /// What classes above it take from it, if it is of the lowest layer.
+    common: Option<Common>,
     /// What it was made from.
     mesh: Mesh,
     /// What the class sees of it.
     scope: Ref<Scope>,
 }
 
+/// What the classes of all namespaces take from the class below them.
+#[derive(Clone, Debug)]
+struct Common {
+    view: Ref<SharedView>,
+    /// The route configurations that they differ from, if such proxies have any.
+    routes: Option<Base>,
+}
+
 impl Plan {
+    /// Whether it is of the class below this view, and of this mesh as far as scopes and routes look at it.
+    fn is_below(&self, mesh: &Mesh, view: &SharedView) -> bool {
+        self.common.as_ref().is_some_and(|common| *common.view == view.common())
+            && Arc::ptr_eq(&mesh.services, &self.mesh.services)
+            && Arc::ptr_eq(&mesh.virtual_services, &self.mesh.virtual_services)
+            && Arc::ptr_eq(&mesh.destination_rules, &self.mesh.destination_rules)
+            && Arc::ptr_eq(&mesh.sidecars, &self.mesh.sidecars)
+            && mesh.settings == self.mesh.settings
+    }
+
     /// The scope of the class.
     pub fn scope(&self) -> &Ref<Scope> {
         &self.scope
@@ -55,7 +75,8 @@ impl Plan {
 
 /// Plans a class. `previous` is its last plan and what changed since; if nothing of the class changed the same
 /// allocation comes back. With `hold` a virtual host whose new form names what does not exist keeps the last one.
-/// `beside` is the plan of another class: what is equal is not kept twice.
+/// `beside` is the plan of another class: that of the class below ([`Class::below`]), from which the difference is
+/// planned; or any, so that what is equal is not kept twice.
 pub fn plan(
     mesh: &Mesh,
     class: &Class,
@@ -69,8 +90,12 @@ pub fn plan(
     }
 }
 
-/// What the class sees, from what it saw when its last plan was made.
-fn plan_scope(mesh: &Mesh, view: &SharedView, old: Option<&Plan>) -> Ref<Scope> {
+/// What the class sees: what the class below sees, if that is the same; else from what it saw when its last plan was
+/// made.
+fn plan_scope(mesh: &Mesh, view: &SharedView, old: Option<&Plan>, below: Option<&Plan>) -> Ref<Scope> {
+    if let Some(below) = below.filter(|_| scope::is_plain(mesh, view)) {
+        return below.scope.clone();
+    }
     match old {
         Some(old) => scope::replan(mesh, view, &old.scope, &old.mesh),
         None => Ref::new(scope::plan(mesh, view)),

@@ -24,7 +24,7 @@ pub(super) fn plan(mesh: &Mesh, view: &Ref<OwnView>, previous: Option<(&Arc<Plan
     // A sidecar's own resources do not depend on what it imports, so that is not computed for each of them.
     let scope = match view.shared.kind {
         ProxyKind::Sidecar => Ref::new(scope::own(mesh, &view.shared)),
-        ProxyKind::Router => plan_scope(mesh, &view.shared, old.map(|p| &**p)),
+        ProxyKind::Router => plan_scope(mesh, &view.shared, old.map(|p| &**p), None),
     };
     let context = Context { mesh, view: &view.shared, scope: &scope };
     let ports = match view.shared.kind {
@@ -57,6 +57,7 @@ pub(super) fn plan(mesh: &Mesh, view: &Ref<OwnView>, previous: Option<(&Arc<Plan
         hidden_listeners: hidden.into(),
         holding: false,
         problems: problems.into(),
+        common: None,
         mesh: mesh.clone(),
         scope,
     })

@@ -8,14 +8,15 @@ use model::service::Resolution;
 use model::{Mesh, Ref};
 
 use super::hold::hold;
-use super::share::share;
 use super::upstreams::Upstreams;
-use super::{Plan, keep, plan_scope};
+use super::{Common, Plan, keep, plan_scope};
 use crate::class::{Layer, SharedView};
 use crate::context::Context;
 use crate::key::{Entries, entries};
+use crate::routes::share::share;
+use crate::routes::sidecar::{self, Base};
 use crate::scope::{Difference, Scope};
-use crate::{endpoints, listeners, routes};
+use crate::{endpoints, listeners};
 
 /// Which parts must be planned again.
 #[derive(Clone, Copy, Debug, Default)]
@@ -77,10 +78,11 @@ pub(super) fn plan(
     beside: Option<&Plan>,
 ) -> Arc<Plan> {
     let old = previous.map(|(plan, _)| plan);
-    let scope = plan_scope(mesh, view, old.map(|p| &**p));
+    let below = beside.filter(|p| view.layer == Layer::Upper && p.is_below(mesh, view));
+    let scope = plan_scope(mesh, view, old.map(|p| &**p), below);
     let context = Context { mesh, view, scope: &scope };
     let stale = previous.map_or(Stale::ALL, |(old, changes)| Stale::after(old, &context, &scope, changes));
-    let upstreams = LazyCell::new(|| Upstreams::of(&context));
+    let upstreams = LazyCell::new(|| Upstreams::of(&context, below.map(|p| &p.scope)));
     let (clusters, hidden_clusters) = match old {
         Some(old) if !stale.clusters => (Arc::clone(&old.clusters), Arc::clone(&old.hidden_clusters)),
         _ => {
@@ -112,7 +114,10 @@ pub(super) fn plan(
         Some(old) if !stale.listeners => Arc::clone(&old.problems),
         _ => listeners::outbound::left_out(&context).into(),
     };
-    let (routes, holding) = plan_routes(&context, stale, old, holds, beside);
+    let routes = Routes { context: &context, stale, old: old.map(|p| &**p) };
+    let common =
+        (view.layer == Layer::Common).then(|| Common { view: view.clone(), routes: routes.base(&scope) });
+    let (routes, holding) = routes.plan(holds, beside, below);
     Arc::new(Plan {
         clusters,
         endpoints,
@@ -123,37 +128,58 @@ pub(super) fn plan(
         hidden_listeners,
         holding,
         problems,
+        common,
         mesh: mesh.clone(),
         scope,
     })
 }
 
-/// Routes, and whether any of these is held. The layer that namespaces have in common has none.
-fn plan_routes(
-    context: &Context<'_>,
+/// What route configurations are planned from.
+struct Routes<'a> {
+    context: &'a Context<'a>,
     stale: Stale,
-    old: Option<&Arc<Plan>>,
-    holds: bool,
-    beside: Option<&Plan>,
-) -> (Entries, bool) {
-    if context.view.layer == Layer::Common {
-        return (Entries::default(), false);
+    old: Option<&'a Plan>,
+}
+
+impl Routes<'_> {
+    /// Those that classes above differ from.
+    fn base(&self, scope: &Ref<Scope>) -> Option<Base> {
+        let fresh = || Base::new(self.context, scope);
+        let Some(old) = self.old.and_then(|old| old.common.as_ref()?.routes.as_ref()) else { return fresh() };
+        if !self.stale.routes {
+            return Some(old.clone());
+        }
+        let after = || old.after(self.context, scope);
+        self.stale.rules_only.then(after).flatten().or_else(|| Some(fresh()?.sharing(old)))
     }
-    let whole = || {
-        let planned = entries(routes::sidecar::plan(context));
-        match old.map(|p| &**p).or(beside) {
-            Some(known) => share(planned, &known.routes),
+
+    /// The class's own, and whether any of these is held. The layer that namespaces have in common has none.
+    fn plan(&self, holds: bool, beside: Option<&Plan>, below: Option<&Plan>) -> (Entries, bool) {
+        if self.context.view.layer == Layer::Common {
+            return (Entries::default(), false);
+        }
+        let Some(old) = self.old else { return (self.fresh(beside, below), false) };
+        if !self.stale.routes {
+            return (Arc::clone(&old.routes), old.holding);
+        }
+        let again = || sidecar::replan(self.context, &old.scope, &old.routes);
+        let rules_only = self.stale.rules_only && below.is_none();
+        let new = rules_only.then(again).flatten().unwrap_or_else(|| self.fresh(Some(old), below));
+        let (new, holding) = if holds { hold(new, &old.routes) } else { (new, false) };
+        (keep(new, Some(&old.routes)), holding)
+    }
+
+    /// As a difference from the class below, or from nothing, sharing what is equal.
+    fn fresh(&self, beside: Option<&Plan>, below: Option<&Plan>) -> Entries {
+        if let Some(base) = below.and_then(|below| below.common.as_ref()?.routes.as_ref()) {
+            return base.plan(self.context);
+        }
+        let planned = entries(sidecar::plan(self.context));
+        match beside {
+            Some(beside) => share(planned, &beside.routes),
             None => planned,
         }
-    };
-    let Some(old) = old else { return (whole(), false) };
-    if !stale.routes {
-        return (Arc::clone(&old.routes), old.holding);
     }
-    let again = || routes::sidecar::replan(context, &old.scope, &old.routes);
-    let new = stale.rules_only.then(again).flatten().unwrap_or_else(whole);
-    let (new, holding) = if holds { hold(new, &old.routes) } else { (new, false) };
-    (keep(new, Some(&old.routes)), holding)
 }
 
 /// The assignments with those of the changed services planned again: nothing else is looked at.

@@ -1,7 +1,7 @@
 //! The clusters, assignments and listeners of a class, in two layers: what a client of no namespace would get is made once for
 //! all; a namespace adds, replaces and hides what is otherwise for it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use model::{Mesh, Ref};
@@ -10,7 +10,7 @@ use crate::class::{Layer, SharedView};
 use crate::context::Context;
 use crate::key::{Entries, entries};
 use crate::scope::{self, Scope, ScopedService};
-use crate::{clusters, endpoints, listeners};
+use crate::{apart, clusters, endpoints, listeners};
 
 type Planned = Vec<(Arc<str>, crate::Key)>;
 
@@ -26,22 +26,25 @@ pub(super) struct Upstreams<'a> {
 /// The class without a namespace, as far as it is replaced.
 struct Below {
     view: Ref<SharedView>,
-    scope: Scope,
+    scope: Ref<Scope>,
     replaced: Vec<ScopedService>,
 }
 
 impl<'a> Upstreams<'a> {
-    /// Looks at what the class sees, and compares it with what the class below sees if it has one.
-    pub(super) fn of(context: &'a Context<'a>) -> Self {
+    /// Looks at what the class sees, and compares it with what the class below sees if it has one; `scope` is the scope
+    /// of that class if it is known.
+    pub(super) fn of(context: &'a Context<'a>, scope: Option<&Ref<Scope>>) -> Self {
         let all = || context.scope.services.iter().collect();
         match context.view.layer {
             Layer::Whole | Layer::Common => Self { context, services: all(), fixed: true, below: None },
             Layer::Upper => {
                 let view = Ref::new(context.view.common());
-                let scope = scope::plan(context.mesh, &view);
+                let plan = || Ref::new(scope::plan(context.mesh, &view));
+                let scope = scope.cloned().unwrap_or_else(plan);
                 let common = Context { mesh: context.mesh, view: &view, scope: &scope };
-                let services = different(context, &common);
-                let replaced = different(&common, context).into_iter().cloned().collect();
+                let ruled = apart::ruled(context, &common);
+                let services = different(context.scope, common.scope, &ruled);
+                let replaced = different(common.scope, context.scope, &ruled).into_iter().cloned().collect();
                 Self { context, services, fixed: false, below: Some(Below { view, scope, replaced }) }
             }
         }
@@ -128,13 +131,14 @@ impl Below {
     }
 }
 
-/// The services of `context` that mean something else, or nothing, in `other`.
-fn different<'a>(context: &Context<'a>, other: &Context<'_>) -> Vec<&'a ScopedService> {
-    let same = |scoped: &ScopedService| {
-        other.scope.service(&scoped.service.host) == Some(scoped)
-            && context.rule(&scoped.service) == other.rule(&scoped.service)
-    };
-    context.scope.services.iter().filter(|s| !same(s)).collect()
+/// The services of a scope that mean something else, or nothing, in another, or that have one of the hosts `ruled`.
+fn different<'a>(scope: &'a Scope, other: &Scope, ruled: &HashSet<Arc<str>>) -> Vec<&'a ScopedService> {
+    if std::ptr::eq(scope, other) && ruled.is_empty() {
+        return Vec::new();
+    }
+    let same =
+        |s: &ScopedService| other.service(&s.service.host) == Some(s) && !ruled.contains(&s.service.host);
+    scope.services.iter().filter(|s| !same(s)).collect()
 }
 
 /// Whether a class of this view needs no namespace of its own for most clusters: it has no Sidecar that would say

@@ -101,6 +101,24 @@ fn split(host: &str) -> Option<(&str, &str)> {
     host.split_once(".svc.")
 }
 
+/// Which client calls the host by its first label alone: what stands before `.svc.` in its DNS domain.
+pub(super) fn neighbour(host: &str) -> Option<&str> {
+    Some(split(host)?.0.split_once('.')?.1)
+}
+
+/// What stands before `.svc.` in a DNS domain.
+pub(super) fn client(dns_domain: &str) -> Option<&str> {
+    Some(split(dns_domain)?.0)
+}
+
+/// The DNS domain of a client that no service is near to, where others have `dns_domain`.
+pub(crate) fn stranger(dns_domain: &Arc<str>) -> Arc<str> {
+    match split(dns_domain) {
+        Some((_, suffix)) => format!(".svc.{suffix}").into(),
+        None => Arc::clone(dns_domain),
+    }
+}
+
 /// How many labels at the end both have in common.
 fn shared_labels(host: &str, domain: &str) -> usize {
     host.rsplit('.').zip(domain.rsplit('.')).take_while(|(a, b)| a == b).count()
@@ -131,7 +149,7 @@ pub fn service_host(service: &Ref<Service>, port: u16, view: &SharedView, absolu
         service: service.clone(),
         port,
         relation: relation(&service.host, &view.dns_domain),
-        aliases: service.aliases.iter().map(|a| relation(&a.host, &view.dns_domain)).collect(),
+        aliases: aliases(service, view),
         addresses: addresses(service, view),
         form: PortForm::Bare,
         absolute,
@@ -139,7 +157,18 @@ pub fn service_host(service: &Ref<Service>, port: u16, view: &SharedView, absolu
     }
 }
 
+/// What the client of `view` calls a service's aliases for short.
+fn aliases(service: &Service, view: &SharedView) -> Vec<Relation> {
+    service.aliases.iter().map(|a| relation(&a.host, &view.dns_domain)).collect()
+}
+
 impl ServiceHost {
+    /// The same for a client that differs in its DNS domain only.
+    pub(super) fn renamed(&self, view: &SharedView) -> Self {
+        let relation = relation(&self.service.host, &view.dns_domain);
+        Self { relation, aliases: aliases(&self.service, view), ..self.clone() }
+    }
+
     /// All domains but for the port, those that are taken included.
     pub(crate) fn all(&self) -> Vec<Domain> {
         let mut domains = Vec::new();

@@ -5,6 +5,7 @@
 
 mod difference;
 mod imports;
+mod plain;
 mod replan;
 mod seen;
 mod union;
@@ -21,6 +22,7 @@ use model::{Config, Mesh, ProxyKind, Ref};
 
 use crate::class::SharedView;
 pub use difference::Difference;
+pub(crate) use plain::{is_plain, looks_for};
 pub use replan::replan;
 
 use imports::Imports;

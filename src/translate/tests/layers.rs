@@ -113,9 +113,10 @@ fn two_layers_are_the_same_as_one() -> Outcome {
         let [common, upper] = views.as_slice() else { return Err("not two layers".into()) };
         assert_eq!((common.layer, upper.layer), (Layer::Common, Layer::Upper));
         let whole = Class::Shared(Ref::new(SharedView { layer: Layer::Whole, ..SharedView::clone(upper) }));
-        let planned = |class: Class| plan::plan(&mesh, &class, None, false, None);
-        let layers = [planned(Class::Shared(common.clone())), planned(Class::Shared(upper.clone()))];
-        let whole = [planned(whole)];
+        let planned = |class, below: Option<&Plan>| plan::plan(&mesh, &class, None, false, below);
+        let common = planned(Class::Shared(common.clone()), None);
+        let layers = [Arc::clone(&common), planned(Class::Shared(upper.clone()), Some(&common))];
+        let whole = [planned(whole, None)];
         let clusters = |plan: &[Arc<Plan>]| merged(plan, |p| (&p.clusters, &p.hidden_clusters));
         assert_eq!(clusters(&layers), clusters(&whole), "clusters of {namespace}");
         let endpoints = |plan: &[Arc<Plan>]| merged(plan, |p| (&p.endpoints, &p.hidden_endpoints));

@@ -8,8 +8,9 @@ use model::Ref;
 use model::protocol::Class;
 use model::service::Service;
 
-use super::contested;
+use super::contested::{self, Names};
 use super::table::Candidate;
+use super::touched::Touched;
 use super::{Common, Egress};
 use crate::routes::default_route::DefaultRoute;
 use crate::routes::domains::{self, PortForm};
@@ -22,42 +23,42 @@ use crate::routes::virtual_host::{Host, Hosted, NamedHost, Routes, VirtualHostKe
 pub(super) struct Planned<'a> {
     pub(super) hosted: Hosted,
     /// The port of the service that it stands for, if it does.
-    pub(super) of: Option<Candidate<'a>>,
+    pub(super) of: Option<&'a Candidate>,
 }
 
 /// A configuration before its virtual hosts are keys.
 #[derive(Debug)]
 pub(super) struct Configuration<'a> {
     planned: Vec<Planned<'a>>,
+    /// The hosts that stand for no service.
+    names: Names,
 }
 
 impl<'a> Configuration<'a> {
-    /// Of one port.
-    pub(super) fn of_port(common: &Common<'a>, egress: &Egress<'a>, port: u16) -> Self {
-        Self::of(common, egress, Some(port))
-    }
-
-    /// Of all ports of all services.
-    pub(super) fn of_all_ports(common: &Common<'a>, egress: &Egress<'a>) -> Self {
-        Self::of(common, egress, None)
-    }
-
-    fn of(common: &Common<'a>, egress: &Egress<'a>, port: Option<u16>) -> Self {
+    /// Of one port, or of all ports of all services; all its virtual hosts, or those that are touched.
+    pub(super) fn of(
+        common: &Common<'a>,
+        egress: &'a Egress,
+        port: Option<u16>,
+        touched: Option<&Touched>,
+    ) -> Self {
         let form = |number: u16| match port {
             Some(_) => PortForm::Bare,
             None if number == 80 => PortForm::Both,
             None => PortForm::Only,
         };
+        let speaks = |index: usize| touched.is_none_or(|t| t.speaks(index));
+        let plans = |c: &Candidate| touched.is_none_or(|t| t.plans(&c.service.host));
         let mut planned = Vec::new();
         let mut spoken_of: HashSet<(&str, u16)> = HashSet::new();
-        for (index, entry) in egress.rules.on(port) {
+        for (index, entry) in egress.rules.on(port).into_iter().filter(|(index, _)| speaks(*index)) {
             let spoken = egress.rules.spoken(index, &egress.table, port);
             if spoken.services.is_empty() && spoken.hosts.is_empty() {
                 continue;
             }
             let Some(rules) = http::plan(common.listener(port.unwrap_or(0)), entry) else { continue };
             let rules = Ref::new(rules);
-            let mut ports: BTreeSet<u16> = spoken.services.iter().map(|c| c.port.number).collect();
+            let mut ports: BTreeSet<u16> = spoken.services.iter().map(|c| c.port).collect();
             if ports.is_empty() {
                 ports.extend(port);
             }
@@ -67,56 +68,79 @@ impl<'a> Configuration<'a> {
             }
             for candidate in spoken.services {
                 // The first VirtualService has the service; others are not merged in.
-                if spoken_of.insert((&candidate.service.host, candidate.port.number)) {
+                if spoken_of.insert((&candidate.service.host, candidate.port)) {
                     let routes = Routes::Rules(rules.clone());
-                    planned.push(of_service(common, candidate, form(candidate.port.number), routes));
+                    planned.push(of_service(common, candidate, form(candidate.port), routes));
                 }
             }
         }
-        for candidate in egress.table.with(port) {
-            let number = candidate.port.number;
-            if !spoken_of.contains(&(&*candidate.service.host, number)) {
+        for candidate in egress.table.with(port).filter(|c| plans(c)) {
+            if !spoken_of.contains(&(&*candidate.service.host, candidate.port)) {
                 let routes = default_routes(common, candidate);
-                planned.push(of_service(common, candidate, form(number), routes));
+                planned.push(of_service(common, candidate, form(candidate.port), routes));
             }
         }
-        contested::settle(&common.context.mesh.services, &mut planned);
-        Self { planned }
+        let names = contested::settle(&common.context.mesh.services, &mut planned);
+        Self { planned, names }
     }
 
-    /// The keys, sorted by name.
-    pub(super) fn into_virtual_hosts(self) -> Vec<Ref<VirtualHostKey>> {
-        let placed = self.planned.into_iter().map(|p| {
-            let (host, port) = p.place();
-            (Arc::clone(host), port, Ref::new(VirtualHostKey::Hosted(p.hosted)))
-        });
-        let mut placed: Vec<_> = placed.collect();
-        placed.sort_by(|(a, a_port, _), (b, b_port, _)| by_name((a, *a_port), (b, *b_port)));
-        placed.into_iter().map(|(_, _, key)| key).collect()
+    /// The hosts that stand for no service.
+    pub(super) fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// Where its virtual hosts stand, in the order of [`Configuration::into_virtual_hosts`].
+    pub(super) fn places(&self) -> Vec<Place> {
+        let mut places: Vec<Place> = self.planned.iter().map(Planned::placed).collect();
+        places.sort_by(Place::order);
+        places
+    }
+
+    /// Host and port of each virtual host with its key, sorted by name.
+    pub(super) fn into_virtual_hosts(self) -> Vec<Placed> {
+        let placed = |p: Planned<'_>| (p.placed(), Ref::new(VirtualHostKey::Hosted(p.hosted)));
+        let mut placed: Vec<_> = self.planned.into_iter().map(placed).collect();
+        placed.sort_by(|(a, _), (b, _)| a.order(b));
+        placed
     }
 
     /// Services whose protocol is told by inspection, with their port and the virtual host that they have alone.
     pub(super) fn inspected(&self) -> impl Iterator<Item = (&'a Ref<Service>, u16, Ref<VirtualHostKey>)> {
         self.planned.iter().filter_map(|p| {
-            let of = p.of.filter(|c| c.port.protocol.class() == Class::Auto)?;
-            let host = Host::Alone(of.service.clone(), of.port.number);
+            let of = p.of.filter(|c| c.class == Class::Auto)?;
+            let host = Host::Alone(of.service.clone(), of.port);
             let hosted = Hosted { host, ..p.hosted.clone() };
-            Some((of.service, of.port.number, Ref::new(VirtualHostKey::Hosted(hosted))))
+            Some((&of.service, of.port, Ref::new(VirtualHostKey::Hosted(hosted))))
         })
     }
 }
 
-impl Planned<'_> {
-    fn place(&self) -> (&Arc<str>, u16) {
-        match &self.hosted.host {
-            Host::Service(host) => (&host.service.host, host.port),
-            Host::Alone(service, port) => (&service.host, *port),
-            Host::Named(host) => (&host.host, host.port),
-        }
+/// Host and port: what names a virtual host.
+#[derive(Clone, Debug)]
+pub(super) struct Place(pub(super) Arc<str>, pub(super) u16);
+
+/// A virtual host where it stands.
+pub(super) type Placed = (Place, Ref<VirtualHostKey>);
+
+impl Place {
+    /// The order of names, which are `<host>:<port>`, without writing them.
+    pub(super) fn order(&self, other: &Self) -> Ordering {
+        by_name((&self.0, self.1), (&other.0, other.1))
     }
 }
 
-/// The order of names, which are `<host>:<port>`, without writing them.
+impl Planned<'_> {
+    fn placed(&self) -> Place {
+        let (host, port) = match &self.hosted.host {
+            Host::Service(host) => (&host.service.host, host.port),
+            Host::Alone(service, port) => (&service.host, *port),
+            Host::Named(host) => (&host.host, host.port),
+        };
+        Place(Arc::clone(host), port)
+    }
+}
+
+/// Whether `<a>:<a_port>` stands before `<b>:<b_port>`.
 fn by_name((a, a_port): (&str, u16), (b, b_port): (&str, u16)) -> Ordering {
     let common = a.len().min(b.len());
     let (a, b) = (a.as_bytes(), b.as_bytes());
@@ -133,12 +157,12 @@ fn by_name((a, a_port): (&str, u16), (b, b_port): (&str, u16)) -> Ordering {
 /// The virtual host of a service.
 fn of_service<'a>(
     common: &Common<'a>,
-    candidate: Candidate<'a>,
+    candidate: &'a Candidate,
     form: PortForm,
     routes: Routes,
 ) -> Planned<'a> {
-    let Candidate { service, port } = candidate;
-    let mut host = domains::service_host(service, port.number, common.context.view, common.absolute);
+    let Candidate { service, port, .. } = candidate;
+    let mut host = domains::service_host(service, *port, common.context.view, common.absolute);
     host.form = form;
     let hosted =
         Hosted { host: Host::Service(host), routes, attempt_count: common.attempt_count, https_only: false };
@@ -146,14 +170,14 @@ fn of_service<'a>(
 }
 
 /// The routes of a service that no VirtualService speaks of.
-fn default_routes(common: &Common<'_>, candidate: Candidate<'_>) -> Routes {
-    let Candidate { service, port } = candidate;
+fn default_routes(common: &Common<'_>, candidate: &Candidate) -> Routes {
+    let Candidate { service, port, .. } = candidate;
     let rule = if common.hashing { common.context.rule(service) } else { None };
     Routes::Default(DefaultRoute {
         host: Arc::clone(&service.host),
-        port: port.number,
+        port: *port,
         retries: common.retries.clone(),
-        hashing: hash_policy::hashing(rule, Some(port.number), ""),
+        hashing: hash_policy::hashing(rule, Some(*port), ""),
     })
 }
 

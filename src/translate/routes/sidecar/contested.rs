@@ -15,10 +15,11 @@ use crate::routes::domains::ServiceHost;
 use crate::routes::virtual_host::{Host, NamedHost};
 
 /// Takes domains from hosts that come later, and drops hosts without any domain left or with a name that is taken.
-pub(super) fn settle(services: &Services, planned: &mut Vec<Planned<'_>>) {
+/// Returns the names that competed.
+pub(super) fn settle(services: &Services, planned: &mut Vec<Planned<'_>>) -> Names {
     let names = Names::of(planned);
     if names.is_empty() && services.contested().is_empty() {
-        return;
+        return names;
     }
     let suspect = |service: &Service| services.contested().contains(&service.host) || names.reach(service);
     let full = planned.iter().filter_map(|p| match &p.hosted.host {
@@ -31,6 +32,7 @@ pub(super) fn settle(services: &Services, planned: &mut Vec<Planned<'_>>) {
         Host::Service(_) | Host::Alone(..) => true,
         Host::Named(host) => given.give_named(host),
     });
+    names
 }
 
 /// What has been given away, by domain in lower case and port: configurations for several ports put the port into
@@ -72,29 +74,38 @@ impl Given {
 
 /// Hosts that stand for no service, without what makes `*.x` and `x.` of `x`: a service that is called so for short
 /// competes with them.
-struct Names {
+#[derive(Clone, Debug, Default)]
+pub(super) struct Names {
     texts: HashSet<String>,
     addresses: bool,
 }
 
 impl Names {
     fn of(planned: &[Planned<'_>]) -> Self {
-        let mut texts = HashSet::new();
-        for planned in planned {
-            if let Host::Named(host) = &planned.hosted.host {
-                let text = host.host.strip_prefix("*.").unwrap_or(&host.host);
-                texts.insert(text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase());
-            }
-        }
+        Self::of_texts(planned.iter().filter_map(|p| match &p.hosted.host {
+            Host::Named(host) => Some(plain(&host.host)),
+            Host::Service(_) | Host::Alone(..) => None,
+        }))
+    }
+
+    fn of_texts(texts: impl Iterator<Item = String>) -> Self {
+        let texts: HashSet<String> = texts.collect();
         let addresses = texts.iter().any(|t| t.parse::<IpAddr>().is_ok() || t.contains('/'));
         Self { texts, addresses }
     }
 
-    fn is_empty(&self) -> bool {
+    /// These, and those of `other` that are among `hosts`.
+    pub(super) fn with_some_of<'h>(&self, other: &Self, hosts: impl Iterator<Item = &'h str>) -> Self {
+        let some = hosts.map(plain).filter(|text| other.texts.contains(text));
+        Self::of_texts(self.texts.iter().cloned().chain(some))
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
         self.texts.is_empty()
     }
 
-    fn reach(&self, service: &Service) -> bool {
+    /// Whether a service may have a domain in common with one of them.
+    pub(super) fn reach(&self, service: &Service) -> bool {
         if self.is_empty() {
             return false;
         }
@@ -106,4 +117,9 @@ impl Names {
         [host, own, dotted, label].iter().any(|form| self.texts.contains(*form))
             || (self.addresses && addresses().any(|a| self.texts.contains(&**a)))
     }
+}
+
+fn plain(host: &str) -> String {
+    let text = host.strip_prefix("*.").unwrap_or(host);
+    text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase()
 }

@@ -16,12 +16,12 @@ const HOSTS_PORT: u16 = 80;
 
 /// The VirtualServices of one egress listener that sidecars apply, in order of precedence.
 #[derive(Debug, Default)]
-pub(super) struct Rules<'a> {
-    entries: Vec<&'a Ref<VirtualServiceEntry>>,
-    /// The first VirtualService of each host.
-    exact: HashMap<&'a str, usize>,
+pub(super) struct Rules {
+    entries: Vec<Ref<VirtualServiceEntry>>,
+    /// The VirtualServices of each host.
+    exact: HashMap<String, Vec<usize>>,
     /// The same for wildcards, the most specific first.
-    wildcard: Vec<(&'a str, usize)>,
+    wildcard: Vec<(String, usize)>,
     /// Those that have HTTP rules and name a service with the port.
     at: BTreeMap<u16, Vec<usize>>,
     /// Those that have HTTP rules and wildcards: they may speak of services with any port.
@@ -32,25 +32,25 @@ pub(super) struct Rules<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Spoken<'a> {
     /// The services.
-    pub(super) services: Vec<Candidate<'a>>,
+    pub(super) services: Vec<&'a Candidate>,
     /// Hosts that no service has.
     pub(super) hosts: Vec<&'a str>,
 }
 
-impl<'a> Rules<'a> {
-    pub(super) fn new(listed: &'a [Ref<VirtualServiceEntry>], table: &Table<'a>) -> Self {
+impl Rules {
+    pub(super) fn new(listed: &[Ref<VirtualServiceEntry>], table: &Table) -> Self {
         let mut rules = Self::default();
         for (index, entry) in listed.iter().filter(|v| v.applies_to(MESH)).enumerate() {
-            rules.entries.push(entry);
+            rules.entries.push(entry.clone());
             let has_http = !entry.config.spec.http.is_empty();
             for host in &entry.config.spec.hosts {
                 if hostname::is_wildcard(host) {
-                    rules.wildcard.push((host, index));
+                    rules.wildcard.push((host.clone(), index));
                     continue;
                 }
-                rules.exact.entry(host.as_str()).or_insert(index);
+                rules.exact.entry(host.clone()).or_default().push(index);
                 for candidate in table.of_host(host, None).filter(|_| has_http) {
-                    rules.at.entry(candidate.port.number).or_default().push(index);
+                    rules.at.entry(candidate.port).or_default().push(index);
                 }
             }
             if has_http && entry.config.spec.hosts.iter().any(|h| hostname::is_wildcard(h)) {
@@ -62,25 +62,40 @@ impl<'a> Rules<'a> {
         rules
     }
 
+    /// All of them, in order of precedence.
+    pub(super) fn entries(&self) -> &[Ref<VirtualServiceEntry>] {
+        &self.entries
+    }
+
+    /// Those with this very host.
+    pub(super) fn of_host(&self, host: &str) -> &[usize] {
+        self.exact.get(host).map_or(&[], Vec::as_slice)
+    }
+
+    /// The wildcards of all, the most specific first.
+    pub(super) fn wildcards(&self) -> &[(String, usize)] {
+        &self.wildcard
+    }
+
     /// Those that may have virtual hosts on a port, or on any if none is given, in order of precedence.
-    pub(super) fn on(&self, port: Option<u16>) -> Vec<(usize, &'a Ref<VirtualServiceEntry>)> {
+    pub(super) fn on(&self, port: Option<u16>) -> Vec<(usize, &Ref<VirtualServiceEntry>)> {
         let mut places: Vec<usize> = match port {
             None | Some(HOSTS_PORT) => (0..self.entries.len()).collect(),
             Some(port) => self.at.get(&port).into_iter().flatten().chain(&self.anywhere).copied().collect(),
         };
         places.sort_unstable();
         places.dedup();
-        places.into_iter().filter_map(|index| Some((index, *self.entries.get(index)?))).collect()
+        places.into_iter().filter_map(|index| Some((index, self.entries.get(index)?))).collect()
     }
 
     /// The VirtualService with the most specific host for a service.
     fn most_specific(&self, host: &str) -> Option<usize> {
-        let exact = self.exact.get(host).copied();
+        let exact = self.of_host(host).first().copied();
         exact.or_else(|| self.wildcard.iter().find(|(w, _)| hostname::subset_of(host, w)).map(|(_, i)| *i))
     }
 
     /// What a VirtualService speaks of among the services with a port, or among all if none is given.
-    pub(super) fn spoken(&self, index: usize, table: &Table<'a>, port: Option<u16>) -> Spoken<'a> {
+    pub(super) fn spoken<'a>(&'a self, index: usize, table: &'a Table, port: Option<u16>) -> Spoken<'a> {
         let mut spoken = Spoken::default();
         let Some(entry) = self.entries.get(index) else { return spoken };
         let hosts = || entry.config.spec.hosts.iter().map(String::as_str);

@@ -2,13 +2,16 @@
 //!
 //! Source: Istio `pilot/pkg/networking/core/httproute.go`; `shared/spec/xds.md` 5.1, 5.2.
 
+mod base;
 mod configuration;
 mod contested;
 mod hosts;
+mod outline;
 mod replan;
 mod table;
+mod touched;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use api::istio::HttpRetry;
@@ -27,6 +30,7 @@ use crate::context::Context;
 use crate::key::Key;
 use crate::scope::EgressListener;
 
+pub use base::Base;
 pub use replan::replan;
 
 /// What all route configurations of a class have in common.
@@ -44,14 +48,20 @@ struct Common<'a> {
     catch_all: Ref<VirtualHostKey>,
     /// What `gateways` of a match may name.
     gateways: BTreeSet<Arc<str>>,
-    /// The services that destinations may name, by host; never iterated.
-    services: HashMap<&'a str, &'a Ref<Service>>,
 }
 
 /// One egress listener.
-struct Egress<'a> {
-    table: Table<'a>,
-    rules: Rules<'a>,
+#[derive(Debug)]
+struct Egress {
+    table: Table,
+    rules: Rules,
+}
+
+impl Egress {
+    fn new(context: &Context<'_>, listener: &EgressListener) -> Self {
+        let table = Table::new(context, listener);
+        Self { rules: Rules::new(&listener.virtual_services, &table), table }
+    }
 }
 
 impl<'a> Common<'a> {
@@ -68,7 +78,6 @@ impl<'a> Common<'a> {
             hashing: context.mesh.destination_rules.all().any(|r| hash_policy::hashes(&r.rule.spec)),
             catch_all: Ref::new(VirtualHostKey::CatchAll(catch_all::plan(context, attempt_count))),
             gateways: BTreeSet::from([Arc::from(MESH)]),
-            services: destinations(context),
         }
     }
 
@@ -89,20 +98,8 @@ impl<'a> Common<'a> {
 
 impl http::Services for Common<'_> {
     fn service(&self, host: &str, _namespace: &str) -> Option<&Ref<Service>> {
-        self.services.get(host).copied()
+        Some(&self.context.scope.service(host)?.service)
     }
-}
-
-/// The services of the scope by host, if any VirtualService may ask for them.
-fn destinations<'a>(context: &Context<'a>) -> HashMap<&'a str, &'a Ref<Service>> {
-    if context.scope.egress.iter().all(|e| e.virtual_services.is_empty()) {
-        return HashMap::new();
-    }
-    let mut services = HashMap::with_capacity(context.scope.services.len());
-    for scoped in &context.scope.services {
-        services.entry(&*scoped.service.host).or_insert(&scoped.service);
-    }
-    services
 }
 
 /// Which ports of its services a listener serves, and the name of the configuration that it asks for.
@@ -143,30 +140,24 @@ pub fn plan(context: &Context<'_>) -> Vec<(Arc<str>, Key)> {
     let mut planned = Vec::new();
     let mut claimed = BTreeSet::new();
     for listener in &context.scope.egress {
-        let table = Table::new(context, listener);
-        let egress = Egress { rules: Rules::new(&listener.virtual_services, &table), table };
+        let egress = Egress::new(context, listener);
         match Serves::of(context, listener) {
             Serves::Port(port) => {
                 if claimed.insert(port) {
-                    let configuration = Configuration::of_port(&common, &egress, port);
-                    planned.extend(alone(&configuration));
-                    planned.push(whole(&common, port.to_string().into(), configuration));
+                    let configuration = Configuration::of(&common, &egress, Some(port), None);
+                    let name = Some(port.to_string().into());
+                    planned.extend(named_routes(&common, name, Some(port), configuration));
                 }
             }
             Serves::AllPorts(name) => {
-                planned.push(whole(&common, name, Configuration::of_all_ports(&common, &egress)));
+                let configuration = Configuration::of(&common, &egress, None, None);
+                planned.extend(named_routes(&common, Some(name), None, configuration));
             }
             Serves::EachPort => {
-                for port in egress.table.ports().filter(|p| !claimed.contains(p)) {
-                    let configuration = Configuration::of_port(&common, &egress, port);
-                    planned.extend(alone(&configuration));
-                    if egress.table.asked_by_number(port) {
-                        planned.push(whole(&common, port.to_string().into(), configuration));
-                    }
-                }
-                if http_proxy(context) {
-                    let configuration = Configuration::of_all_ports(&common, &egress);
-                    planned.push(whole(&common, "http_proxy".into(), configuration));
+                let ports = egress.table.ports().filter(|p| !claimed.contains(p)).map(Some);
+                for port in ports.chain(http_proxy(context).then_some(None)) {
+                    let configuration = Configuration::of(&common, &egress, port, None);
+                    planned.extend(named_routes(&common, name_of(&egress.table, port), port, configuration));
                 }
                 // What comes after a listener for every port is never asked.
                 break;
@@ -184,10 +175,31 @@ fn http_proxy(context: &Context<'_>) -> bool {
     }
 }
 
+/// The name of the configuration of a port, if a listener asks for it; or of that of all ports, which is for an HTTP
+/// forward proxy.
+fn name_of(table: &Table, port: Option<u16>) -> Option<Arc<str>> {
+    match port {
+        Some(port) => table.asked_by_number(port).then(|| port.to_string().into()),
+        None => Some("http_proxy".into()),
+    }
+}
+
+/// A configuration with all its virtual hosts under a name, and those of services of its port that have one alone.
+fn named_routes(
+    common: &Common<'_>,
+    name: Option<Arc<str>>,
+    port: Option<u16>,
+    configuration: Configuration<'_>,
+) -> Vec<(Arc<str>, Key)> {
+    let mut named: Vec<_> = port.into_iter().flat_map(|_| alone(&configuration)).collect();
+    named.extend(name.map(|name| whole(common, name, configuration)));
+    named
+}
+
 /// A configuration of all its virtual hosts.
 fn whole(common: &Common<'_>, name: Arc<str>, configuration: Configuration<'_>) -> (Arc<str>, Key) {
-    let mut virtual_hosts = configuration.into_virtual_hosts();
-    virtual_hosts.push(common.catch_all.clone());
+    let hosts = configuration.into_virtual_hosts().into_iter().map(|(_, host)| host);
+    let virtual_hosts = hosts.chain([common.catch_all.clone()]).collect();
     let key = RouteKey { name: Arc::clone(&name), virtual_hosts };
     (name, Key::Route(Ref::new(key)))
 }
@@ -195,7 +207,7 @@ fn whole(common: &Common<'_>, name: Arc<str>, configuration: Configuration<'_>) 
 /// The configurations of services whose protocol is told by inspection: each asks for a name of its own.
 fn alone<'c>(configuration: &'c Configuration<'_>) -> impl Iterator<Item = (Arc<str>, Key)> + 'c {
     configuration.inspected().map(|(service, port, host)| {
-        let name: Arc<str> = format!("{}:{port}", service.host).into();
+        let name = base::alone_name(&service.host, port);
         let key = RouteKey { name: Arc::clone(&name), virtual_hosts: vec![host] };
         (name, Key::Route(Ref::new(key)))
     })

@@ -4,25 +4,27 @@ use std::collections::{HashMap, HashSet};
 
 use model::Ref;
 
+use super::{RouteKey, VirtualHostKey};
 use crate::key::{Entries, Key};
-use crate::routes::{RouteKey, VirtualHostKey};
 
 /// The entries, with the virtual hosts of `other` where these are equal.
-pub(super) fn share(entries: Entries, other: &Entries) -> Entries {
+pub fn share(entries: Entries, other: &Entries) -> Entries {
     let known: HashMap<_, &Ref<RouteKey>> =
         other.iter().filter_map(|(name, key)| Some((name, route(key)?))).collect();
-    let shared = entries.iter().map(|(name, key)| {
-        let key = match (route(key), known.get(name)) {
-            (Some(new), Some(other)) if new == *other => Key::Route((*other).clone()),
-            (Some(new), Some(other)) => Key::Route(Ref::new(with_hosts_of(new, other))),
-            _ => key.clone(),
-        };
-        (name.clone(), key)
+    let shared = entries.iter().map(|(name, key)| match (route(key), known.get(name)) {
+        (Some(new), Some(other)) => (name.clone(), Key::Route(share_one(new, other))),
+        _ => (name.clone(), key.clone()),
     });
     shared.collect()
 }
 
-fn route(key: &Key) -> Option<&Ref<RouteKey>> {
+/// The same for one configuration.
+pub(super) fn share_one(new: &Ref<RouteKey>, other: &Ref<RouteKey>) -> Ref<RouteKey> {
+    if new == other { other.clone() } else { Ref::new(with_hosts_of(new, other)) }
+}
+
+/// The key as that of a route configuration.
+pub(super) fn route(key: &Key) -> Option<&Ref<RouteKey>> {
     if let Key::Route(route) = key { Some(route) } else { None }
 }
 
