@@ -19,7 +19,8 @@ use xds::slot::Slots;
 /// Answers the engine from the rooms that know the mesh.
 #[derive(Debug, Default)]
 pub struct Translator {
-    /// The plan with routes that was made last: the next one keeps nothing twice that this one has.
+    /// The plan with routes that was made last: the next one that is planned upon none keeps nothing twice that this one
+    /// has.
     latest: Mutex<Weak<Plan>>,
 }
 
@@ -73,14 +74,19 @@ impl Generate for Translator {
             || changes.workloads.contains(&named(&Arc::from("")))
     }
 
+    fn below(&self, class: &Class) -> Option<Class> {
+        class.below()
+    }
+
     fn plan(
         &self,
         mesh: &Mesh,
         class: &Class,
         previous: Option<(&Arc<Plan>, &Changes)>,
         hold: bool,
+        below: Option<&Arc<Plan>>,
     ) -> Arc<Plan> {
-        let beside = self.latest().upgrade();
+        let beside = below.cloned().or_else(|| self.latest().upgrade());
         let plan = plan::plan(mesh, class, previous, hold, beside.as_deref());
         if !plan.routes.is_empty() {
             *self.latest() = Arc::downgrade(&plan);

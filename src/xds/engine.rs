@@ -24,7 +24,7 @@ use crate::generate::{Code, Generate, Refusal};
 use crate::slot::Slots;
 use assemble::{Job, assemble};
 use classes::{ClassId, Classes};
-use plans::Planned;
+use plans::{Below, Planned};
 pub use proxy_sets::ProxySets;
 pub use update::Updates;
 
@@ -200,13 +200,15 @@ impl<G: Generate> Engine<G> {
         let wanted: BTreeSet<&G::Class> = traits.flat_map(|traits| &traits.classes).collect();
         let new: Vec<&G::Class> =
             wanted.into_iter().filter(|class| self.classes.find(class).is_none()).collect();
-        let plans: Vec<_> = new.par_iter().map(|class| self.plan_first(class)).collect();
+        let first = |class: &&G::Class, below: Below<'_, G>| self.plan_first(class, below);
+        let plans = self.plan_in_order(new, |class| class, first, |plan| plan);
         self.counters.plans += plans.len() as u64;
-        let jobs = plans.iter().flatten().map(|plan| Job { plan, before: None }).collect::<Vec<_>>();
+        let made = plans.iter().filter_map(|(_, plan)| plan.as_ref().ok());
+        let jobs = made.map(|plan| Job { plan, before: None }).collect::<Vec<_>>();
         let layers = assemble(&*self.generate, &mut self.cache, &mut self.counters, &jobs);
         let mut layers = layers.into_iter();
         let mut failed = BTreeMap::new();
-        for (class, plan) in new.into_iter().zip(plans) {
+        for (class, plan) in plans {
             match plan {
                 Err(failure) => {
                     self.count(&failure);

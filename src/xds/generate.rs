@@ -144,8 +144,15 @@ pub trait Generate: Send + Sync + 'static {
     /// so it should be quick; `true` is always right.
     fn reclassify(&self, changes: &Self::Changes, proxy: &Self::Proxy) -> bool;
 
+    /// The class that this one is planned upon: one of the classes of the same proxies that stands lower and is itself
+    /// planned upon none.
+    fn below(&self, _class: &Self::Class) -> Option<Self::Class> {
+        None
+    }
+
     /// What the class has in this mesh.
     ///
+    /// `below` is the plan of the class that [`Generate::below`] tells, in this mesh; none if it could not be made.
     /// `previous` is the class's last plan with what changed since; returning that same `Arc` says that nothing of the
     /// class is touched. With `hold` an entry that would name what does not exist, while its last form does not, keeps
     /// its last form (design 3.10); a call without `hold` and with the default changes is how such entries are
@@ -156,6 +163,7 @@ pub trait Generate: Send + Sync + 'static {
         class: &Self::Class,
         previous: Option<(&Arc<Self::Plan>, &Self::Changes)>,
         hold: bool,
+        below: Option<&Arc<Self::Plan>>,
     ) -> Arc<Self::Plan>;
 
     /// Whether some entry of the plan is held.

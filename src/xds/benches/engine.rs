@@ -94,12 +94,14 @@ fn update(criterion: &mut Criterion) {
     });
     group.bench_function("planning of one assignment of 100 classes alone", |b| {
         use xds::generate::Generate;
-        let plans: Vec<_> = (0..SIDECARS).map(|class| Benchmark.plan(&mesh, &class, None, false)).collect();
+        let plans: Vec<_> =
+            (0..SIDECARS).map(|class| Benchmark.plan(&mesh, &class, None, false, None)).collect();
         let changes = Changes(vec![ResourceType::Endpoints]);
         b.iter(|| {
             let next = mesh.touch_endpoint(1);
-            let plan =
-                |class: u32| Benchmark.plan(&next, &class, Some((&plans[class as usize], &changes)), false);
+            let plan = |class: u32| {
+                Benchmark.plan(&next, &class, Some((&plans[class as usize], &changes)), false, None)
+            };
             (0..SIDECARS).map(plan).collect::<Vec<_>>()
         });
     });

@@ -7,8 +7,8 @@ use std::time::Duration;
 use rayon::prelude::*;
 
 use super::assemble::{Job, assemble};
-use super::classes::ClassId;
-use super::plans::Planned;
+use super::classes::{ClassId, ClassState};
+use super::plans::{Below, Planned};
 use super::{Engine, ProxyId, ProxySets, Traits};
 use crate::failure::Failure;
 use crate::generate::Generate;
@@ -74,10 +74,13 @@ impl<G: Generate> Engine<G> {
         changes: &G::Changes,
         now: Duration,
     ) -> Vec<ClassId> {
-        let classes: Vec<_> =
-            self.classes.iter().filter(|(id, _)| only.is_none_or(|only| only.contains(id))).collect();
-        let plans: Vec<_> =
-            classes.par_iter().map(|(id, state)| (*id, self.plan_next(state, changes, now))).collect();
+        let wanted = |id: ClassId| only.is_none_or(|only| only.contains(&id));
+        let classes: Vec<_> = self.classes.iter().filter(|(id, _)| wanted(*id)).collect();
+        let next = |(_, state): &(_, &ClassState<G>), below: Below<'_, G>| {
+            self.plan_next(state, changes, now, below)
+        };
+        let plans = self.plan_in_order(classes, |(_, state)| &state.class, next, |planned| &planned.plan);
+        let plans: Vec<_> = plans.into_iter().map(|((id, _), plan)| (id, plan)).collect();
         self.counters.plans += plans.len() as u64;
         let mut changed = Vec::new();
         for (id, plan) in plans {

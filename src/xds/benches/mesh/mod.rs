@@ -165,6 +165,7 @@ impl Generate for Benchmark {
         class: &u32,
         previous: Option<(&Arc<Plan>, &Changes)>,
         _hold: bool,
+        _below: Option<&Arc<Plan>>,
     ) -> Arc<Plan> {
         Arc::new(Plan(ResourceType::ALL.map(|kind| match previous {
             Some((plan, changes)) if !changes.0.contains(&kind) => plan.0[kind.index()].clone(),

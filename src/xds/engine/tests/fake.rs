@@ -150,14 +150,21 @@ impl Generate for Fake {
         changes.proxies.contains(proxy)
     }
 
+    /// `upper^lower` has what `lower` has as well.
+    fn below(&self, class: &String) -> Option<String> {
+        Some(class.split_once('^')?.1.to_owned())
+    }
+
     fn plan(
         &self,
         mesh: &Mesh,
         class: &String,
         previous: Option<(&Arc<Plan>, &Changes)>,
         hold: bool,
+        below: Option<&Arc<Plan>>,
     ) -> Arc<Plan> {
         if let Some((plan, changes)) = previous
+            && below.is_none()
             && !changes.classes.contains(class)
             && (hold || !plan.held)
         {
@@ -173,6 +180,11 @@ impl Generate for Fake {
             plan.lists[kind.index()].push((name.as_str().into(), key));
         }
         plan.problems.extend(def.left_out.iter().map(|name| strange(name)));
+        for (list, below) in plan.lists.iter_mut().zip(below.iter().flat_map(|below| &below.lists)) {
+            list.extend(below.iter().cloned());
+            list.sort_by(|(a, _), (b, _)| a.cmp(b));
+            list.dedup_by(|(b, _), (a, _)| a == b);
+        }
         for (kind, name) in &def.hidden {
             plan.hidden[kind.index()].push(name.as_str().into());
         }

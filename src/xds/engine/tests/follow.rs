@@ -6,6 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::generate::{ContentHash, Generate};
 use crate::kind::ResourceType::{Cluster, Endpoints, Listener, Route};
 
 #[test]
@@ -26,6 +27,33 @@ fn only_proxies_whose_sets_changed_are_told() {
     assert_eq!(ids(&world.update()), [first, second]);
     assert!(world.update().is_empty());
     assert!(world.engine.sets(ProxyId(77)).is_none());
+}
+
+/// The class below is planned first, in the same mesh; if that fails its earlier plan is not taken.
+#[test]
+fn classes_are_planned_upon_the_class_below() {
+    let mut world = World::new();
+    world.put("low", Cluster, "a", &own("1"));
+    world.put("high^low", Cluster, "b", &own("1"));
+    let upper = |world: &World| {
+        let (_, plan) = world.engine.plans().find(|(class, _)| *class == "high^low").unwrap();
+        let list = world.fake.layer(plan, Cluster).entries;
+        list.iter().map(|(name, key)| (name.to_string(), key.content_hash())).collect::<Vec<_>>()
+    };
+    let (id, _) = world.connect("p", &["low", "high^low"]);
+    let first = upper(&world);
+    assert_eq!(first.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+    world.put("low", Cluster, "a", &own("2"));
+    world.update();
+    assert_ne!(upper(&world), first);
+    assert_eq!(world.body(id, Cluster, "a"), "2");
+    let later = world.connect("q", &["low", "high^low"]);
+    assert_eq!(later.1.get(Cluster).len(), 2, "a class that is there already");
+    world.mesh.classes.get_mut("low").unwrap().panic = true;
+    world.put("high^low", Cluster, "b", &own("2"));
+    world.update();
+    assert_eq!(upper(&world).len(), 1, "no plan of another mesh");
+    assert_eq!(world.body(id, Cluster, "b"), "2");
 }
 
 #[test]

@@ -244,7 +244,14 @@ impl Generate for Toy {
         false
     }
 
-    fn plan(&self, mesh: &World, (): &(), _: Option<(&Arc<Plan>, &())>, _: bool) -> Arc<Plan> {
+    fn plan(
+        &self,
+        mesh: &World,
+        (): &(),
+        _: Option<(&Arc<Plan>, &())>,
+        _: bool,
+        _: Option<&Arc<Plan>>,
+    ) -> Arc<Plan> {
         let of = |kind| {
             let resources = mesh.resources(kind).into_iter();
             (kind, resources.map(|(name, body)| (Arc::from(name), Key(body))).collect())
