@@ -11,6 +11,7 @@ pub mod mesh;
 pub mod protocol;
 pub mod proxy;
 pub mod service;
+pub mod validate;
 pub mod visibility;
 
 pub use config::{Config, Labels};

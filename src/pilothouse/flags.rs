@@ -25,6 +25,8 @@ pub enum Command {
     Translate(Preview),
     /// Print the bootstrap of a stock Envoy that gets its configuration here.
     Bootstrap(Box<Bootstrap>),
+    /// Say what is wrong with objects in files, as far as that can be told without a cluster.
+    Validate(Validate),
     /// Print the version.
     Version,
 }
@@ -108,6 +110,14 @@ pub struct Preview {
     /// DNS domain of the cluster.
     #[arg(long, default_value = "cluster.local")]
     pub domain: String,
+}
+
+/// Flags of `validate`.
+#[derive(Debug, Args)]
+pub struct Validate {
+    /// Files, or folders of files, of YAML or JSON.
+    #[arg(required = true, value_name = "FILE|DIR")]
+    pub paths: Vec<PathBuf>,
 }
 
 /// Flags of `bootstrap`.

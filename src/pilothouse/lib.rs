@@ -11,4 +11,5 @@ mod pod;
 pub mod preview;
 pub mod reports;
 pub mod translator;
+pub mod validate;
 pub mod version;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use pilothouse::flags::{self, Cli, Command};
-use pilothouse::{bootstrap, discovery, logging, preview, version};
+use pilothouse::{bootstrap, discovery, logging, preview, validate, version};
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -21,6 +21,7 @@ fn main() -> ExitCode {
             discovery::run(&flags)
         }
         Command::Translate(flags) => preview::run(&flags),
+        Command::Validate(flags) => validate::run(&flags),
         Command::Bootstrap(flags) => bootstrap::run(&flags),
         Command::Version => version::print(),
     };

@@ -15,6 +15,8 @@ pub struct Reports {
 #[derive(Debug, Default)]
 struct State {
     files: BTreeSet<String>,
+    /// What objects say that they must not, by object.
+    forms: BTreeMap<ObjectKey, BTreeSet<Problem>>,
     /// What the store finds.
     objects: BTreeSet<Problem>,
     /// What is found on the way to the connected proxies.
@@ -33,9 +35,17 @@ fn replace(old: &mut BTreeSet<Problem>, now: BTreeSet<Problem>) {
 }
 
 impl Reports {
-    /// Takes what a source found; the source itself logs it.
+    /// Takes what a source found, which itself logs it, and looks at the objects one by one.
     pub fn take(&self, batch: &Batch) {
         let mut state = self.lock();
+        for event in &batch.events {
+            let now = event.object.as_deref().map(model::validate::validate).unwrap_or_default();
+            let mut known = state.forms.remove(&event.key).unwrap_or_default();
+            replace(&mut known, now.into_iter().collect());
+            if !known.is_empty() {
+                state.forms.insert(event.key.clone(), known);
+            }
+        }
         for report in &batch.cleared {
             state.files.remove(&report.to_string());
         }
@@ -58,7 +68,8 @@ impl Reports {
     /// Everything that is wrong now, a line each.
     pub fn lines(&self) -> Vec<String> {
         let state = self.lock();
-        let objects: BTreeSet<&Problem> = state.objects.union(&state.served).collect();
+        let forms = state.forms.values().flatten();
+        let objects: BTreeSet<&Problem> = forms.chain(&state.objects).chain(&state.served).collect();
         state.files.iter().cloned().chain(objects.into_iter().map(Problem::to_string)).collect()
     }
 

@@ -24,11 +24,15 @@ mod value;
 mod watch;
 mod worker;
 
+use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 pub use watch::{Options, WatchError, watch};
 
 use crate::event::Batch;
+use state::State;
 use worker::Worker;
 
 /// Reads a folder once: the complete first batch that [`watch`] would send. Blocking.
@@ -40,4 +44,16 @@ pub fn load(dir: &Path) -> Result<Batch, WatchError> {
     let failed = |source| WatchError::Folder { path: dir.to_owned(), source };
     let root = std::path::absolute(dir).map_err(failed)?;
     Worker::new(root, None).and_then(|mut worker| worker.first()).map_err(failed)
+}
+
+/// Reads one file, whatever its name is: the batch that a folder with this file alone would send.
+///
+/// # Errors
+///
+/// The file cannot be read. What it says is never an error, but told by the batch.
+pub fn read(file: &Path) -> io::Result<Batch> {
+    let bytes = std::fs::read(file)?;
+    let path: Arc<Path> = file.into();
+    let change = worker::parsed(&path, 0, &bytes);
+    Ok(State::default().apply(BTreeMap::from([(path, change)])))
 }

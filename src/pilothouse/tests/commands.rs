@@ -58,6 +58,28 @@ fn what_is_asked_for_and_not_there_is_named() {
 }
 
 #[test]
+fn validate_tells_what_is_wrong_and_fails_for_errors_only() {
+    let good = pilothouse(&["validate", &shop()]);
+    let text = String::from_utf8_lossy(&good.stdout).into_owned();
+    assert!(good.status.success() && text.ends_with(" objects, 0 errors, 0 warnings\n"), "{text}");
+
+    let folder = std::env::temp_dir().join(format!("pilothouse-validate-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let file = folder.join("rules.yaml");
+    let rules = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: a, namespace: ns}\n\
+                 spec: {hosts: [a], http: [{timeout: 1us, route: [{destination: {host: a}}]}]}\n";
+    std::fs::write(&file, rules).expect("a file");
+    let bad = pilothouse(&["validate", &file.to_string_lossy()]);
+    std::fs::remove_dir_all(&folder).expect("the folder goes");
+    let text = String::from_utf8_lossy(&bad.stdout).into_owned();
+    assert!(
+        text.contains("error: VirtualService/ns/a: spec.http[0].timeout: the time is shorter than 1 ms"),
+        "{text}"
+    );
+    assert!(complaint(&bad).contains("not valid"));
+}
+
+#[test]
 fn version_says_which_it_is() {
     let output = pilothouse(&["version"]);
     assert!(output.status.success());

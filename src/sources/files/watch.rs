@@ -25,7 +25,7 @@ mod tests;
 #[derive(Debug, thiserror::Error)]
 pub enum WatchError {
     /// The folder is not there or cannot be listed.
-    #[error("--configDir {}: the folder cannot be read", path.display())]
+    #[error("{}: the folder cannot be read", path.display())]
     Folder {
         /// The folder.
         path: PathBuf,

@@ -281,7 +281,7 @@ fn contents(path: &Path) -> io::Result<(Seen, Option<Vec<u8>>)> {
 }
 
 /// Parses; should that panic, the file counts as one that does not parse.
-fn parsed(path: &Arc<Path>, digest: u128, bytes: &[u8]) -> Change {
+pub(crate) fn parsed(path: &Arc<Path>, digest: u128, bytes: &[u8]) -> Change {
     match panic::catch_unwind(AssertUnwindSafe(|| parse::parse(path, bytes))) {
         Ok(parsed) => Change::Parsed(digest, parsed),
         Err(_) => Change::Unreadable(unreadable(
