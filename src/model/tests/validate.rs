@@ -208,7 +208,7 @@ fn virtual_services() -> Outcome {
             "error spec.http[0].headers.request.set[a b]: \"a b\" is no header name",
         ),
         (
-            rule(&format!("{to}, rewrite: {{authority: x}}, headers: {{request: {{set: {{host: y}}}}}}")),
+            rule(&format!("{to}, rewrite: {{authority: x}}, headers: {{request: {{set: {{host: z}}}}}}")),
             "error spec.http[0].headers.request.set: the authority is changed",
         ),
         (
@@ -337,7 +337,7 @@ fn service_entries_and_workloads() -> Outcome {
         ),
         (entry("ports: [{number: 0, name: x}]"), "error spec.ports[0].number: 0 is no port number"),
         (
-            entry("ports: [{number: 1, name: x}, {number: 1, name: y}]"),
+            entry("ports: [{number: 1, name: x}, {number: 1, name: z}]"),
             "error spec.ports[1].number: port 1 is listed twice",
         ),
         (
@@ -384,7 +384,7 @@ fn service_entries_and_workloads() -> Outcome {
         &format!("{NETWORKING}/WorkloadEntry"),
         &[
             ("{}", "error spec.address: the workload has no address"),
-            ("{network: n}", "warning spec.address: without an address"),
+            ("{network: far}", "warning spec.address: without an address"),
             ("{address: 'a b'}", "error spec.address: \"a b\" is neither"),
             ("{address: 1.2.3.4, ports: {x: 70000}}", "error spec.ports[x]: 70000 is no port number"),
             ("{address: 1.2.3.4, labels: {'a b': c}}", "error spec.labels: a b=c is no label"),
@@ -431,7 +431,7 @@ fn sidecars() -> Outcome {
                 "error spec.ingress[0].defaultEndpoint: \"10.0.0.1:80\" is no address of the workload itself",
             ),
             (
-                "{ingress: [{port: {number: 80, protocol: HTTP, name: x}}, {port: {number: 80, protocol: HTTP, name: y}}]}",
+                "{ingress: [{port: {number: 80, protocol: HTTP, name: x}}, {port: {number: 80, protocol: HTTP, name: z}}]}",
                 "error spec.ingress[1]: a listener before this one",
             ),
             (
@@ -595,18 +595,26 @@ fn annotations_that_are_not_the_users() -> Outcome {
     Ok(())
 }
 
-/// The YAML files below a folder.
+/// The YAML files of objects below a folder.
 fn files(folder: &Path, found: &mut Vec<PathBuf>) -> Outcome {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         if path.is_dir() {
             files(&path, found)?;
-        } else if path.extension().is_some_and(|e| e == "yaml") {
+        } else if path.extension().is_some_and(|e| e == "yaml")
+            && path.file_name() != Some("proxies.yaml".as_ref())
+        {
             found.push(path);
         }
     }
     Ok(())
 }
+
+/// What the reference's webhook refuses and its folder source, which the cases were taken from, does not look at.
+const TAKEN_FROM_A_FOLDER: [&str; 2] = [
+    "Gateway/istio-ingress/main spec.servers[1].port.name",
+    "AuthorizationPolicy/tower/quiet-deny spec.rules",
+];
 
 #[test]
 fn what_the_reference_has_taken_is_not_refused() -> Outcome {
@@ -622,6 +630,10 @@ fn what_the_reference_has_taken_is_not_refused() -> Outcome {
             seen += 1;
             let found = model::validate::validate(&object);
             let errors = found.iter().filter(|problem| problem.severity == Severity::Error);
+            let errors = errors.filter(|problem| {
+                let at = format!("{} {}", problem.object, problem.field);
+                !TAKEN_FROM_A_FOLDER.contains(&at.as_str())
+            });
             let place = path.strip_prefix(&root).unwrap_or(&path).display().to_string();
             refused.extend(errors.map(|problem| format!("{place}: {problem}")));
         }

@@ -213,7 +213,7 @@ fn path(check: &mut Check, path: &str) {
     } else if path.replace("{*}", "").replace("{**}", "").contains('*') {
         check.error("", format!("{path:?} mixes * with operators of templates"), hint);
     } else if let Some(rest) = segments.iter().position(|segment| *segment == "{**}")
-        && segments.iter().skip(rest + 1).any(|segment| operator(segment))
+        && segments.iter().skip(rest + 1).any(operator)
     {
         check.error("", format!("{path:?} has an operator behind {{**}}"), hint);
     }

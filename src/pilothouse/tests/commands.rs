@@ -1,15 +1,19 @@
 //! The built program: what its commands print, and how it refuses.
 
+use std::error::Error;
+use std::io;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use serde_json::Value;
 
+type Outcome = Result<(), Box<dyn Error>>;
+
 /// Runs the program with arguments.
-fn pilothouse(arguments: &[&str]) -> Output {
+fn pilothouse(arguments: &[&str]) -> io::Result<Output> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pilothouse"));
     command.args(arguments).env_clear();
-    command.output().expect("the program can be started")
+    command.output()
 }
 
 /// The folder of the example mesh.
@@ -25,22 +29,23 @@ fn complaint(output: &Output) -> String {
 }
 
 #[test]
-fn translate_prints_what_a_proxy_gets_and_from_which_objects() {
+fn translate_prints_what_a_proxy_gets_and_from_which_objects() -> Outcome {
     let arguments = ["translate", "--configDir", &shop(), "--proxy", "shop/web-v1", "--only", "cds"];
-    let output = pilothouse(&arguments);
+    let output = pilothouse(&arguments)?;
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let printed: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    let clusters = printed["CDS"].as_array().expect("clusters");
+    let printed: Value = serde_json::from_slice(&output.stdout)?;
+    let clusters = printed["CDS"].as_array().ok_or("no clusters")?;
     let catalog =
         |c: &&Value| c["name"].as_str().is_some_and(|n| n.ends_with("||catalog.shop.svc.cluster.local"));
-    let catalog = clusters.iter().find(catalog).expect("the cluster of a service");
-    let sources = catalog["sources"].as_array().expect("sources");
+    let catalog = clusters.iter().find(catalog).ok_or("no cluster of the service")?;
+    let sources = catalog["sources"].as_array().ok_or("no sources")?;
     assert!(sources.contains(&Value::from("Service/shop/catalog")), "{sources:?}");
+    Ok(())
 }
 
 #[test]
-fn what_is_asked_for_and_not_there_is_named() {
-    let unknown = complaint(&pilothouse(&["translate", "--configDir", &shop(), "--proxy", "shop/nobody"]));
+fn what_is_asked_for_and_not_there_is_named() -> Outcome {
+    let unknown = complaint(&pilothouse(&["translate", "--configDir", &shop(), "--proxy", "shop/nobody"])?);
     assert!(unknown.contains("shop/nobody"), "{unknown}");
     let any = "127.0.0.1:0";
     let folder = complaint(&pilothouse(&[
@@ -53,47 +58,51 @@ fn what_is_asked_for_and_not_there_is_named() {
         any,
         "--monitoringAddr",
         any,
-    ]));
+    ])?);
     assert!(folder.contains("/nowhere/at/all: the folder cannot be read: No such file"), "{folder}");
+    Ok(())
 }
 
 #[test]
-fn validate_tells_what_is_wrong_and_fails_for_errors_only() {
-    let good = pilothouse(&["validate", &shop()]);
+fn validate_tells_what_is_wrong_and_fails_for_errors_only() -> Outcome {
+    let good = pilothouse(&["validate", &shop()])?;
     let text = String::from_utf8_lossy(&good.stdout).into_owned();
     assert!(good.status.success() && text.ends_with(" objects, 0 errors, 0 warnings\n"), "{text}");
 
     let folder = std::env::temp_dir().join(format!("pilothouse-validate-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).expect("a folder");
+    std::fs::create_dir_all(&folder)?;
     let file = folder.join("rules.yaml");
     let rules = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: a, namespace: ns}\n\
                  spec: {hosts: [a], http: [{timeout: 1us, route: [{destination: {host: a}}]}]}\n";
-    std::fs::write(&file, rules).expect("a file");
-    let bad = pilothouse(&["validate", &file.to_string_lossy()]);
-    std::fs::remove_dir_all(&folder).expect("the folder goes");
+    std::fs::write(&file, rules)?;
+    let bad = pilothouse(&["validate", &file.to_string_lossy()])?;
+    std::fs::remove_dir_all(&folder)?;
     let text = String::from_utf8_lossy(&bad.stdout).into_owned();
     assert!(
-        text.contains("error: VirtualService/ns/a: spec.http[0].timeout: the time is shorter than 1 ms"),
+        text.contains("error: VirtualService/ns/a spec.http[0].timeout: the time is shorter than 1 ms"),
         "{text}"
     );
     assert!(complaint(&bad).contains("not valid"));
+    Ok(())
 }
 
 #[test]
-fn version_says_which_it_is() {
-    let output = pilothouse(&["version"]);
+fn version_says_which_it_is() -> Outcome {
+    let output = pilothouse(&["version"])?;
     assert!(output.status.success());
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(text.contains(env!("CARGO_PKG_VERSION")), "{text}");
+    Ok(())
 }
 
 /// The settings of the allocator are compiled in (`.cargo/config.toml`): a build that does not see that file lacks them.
 #[test]
-fn unused_memory_goes_back_soon_and_without_being_asked() {
+fn unused_memory_goes_back_soon_and_without_being_asked() -> Outcome {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pilothouse"));
     let output = command.arg("version").env("_RJEM_MALLOC_CONF", "stats_print:true").output();
-    let statistics = String::from_utf8(output.expect("the program can be started").stderr).expect("text");
+    let statistics = String::from_utf8(output?.stderr)?;
     for setting in ["opt.background_thread: true", "opt.dirty_decay_ms: 1000 "] {
         assert!(statistics.contains(setting), "{setting} is not in {statistics}");
     }
+    Ok(())
 }

@@ -98,7 +98,7 @@ async fn a_folder_that_is_not_there_is_an_error() {
     let error = watch(Path::new("/nowhere/at/all"), Options::default(), sender, CancellationToken::new())
         .await
         .unwrap_err();
-    assert!(error.to_string().starts_with("--configDir /nowhere/at/all: "), "{error}");
+    assert!(error.to_string().starts_with("/nowhere/at/all: "), "{error}");
     assert!(load(Path::new("/nowhere/at/all")).is_err());
 }
 

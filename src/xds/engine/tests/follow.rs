@@ -50,6 +50,7 @@ fn classes_are_planned_upon_the_class_below() {
     let later = world.connect("q", &["low", "high^low"]);
     assert_eq!(later.1.get(Cluster).len(), 2, "a class that is there already");
     world.mesh.classes.get_mut("low").unwrap().panic = true;
+    world.changes.classes.insert("low".to_owned());
     world.put("high^low", Cluster, "b", &own("2"));
     world.update();
     assert_eq!(upper(&world).len(), 1, "no plan of another mesh");
