@@ -3,6 +3,7 @@
 pub use envoy;
 
 pub mod content;
+pub mod crd;
 pub mod decode;
 pub mod istio;
 pub mod json;
@@ -11,6 +12,7 @@ pub mod kubernetes;
 pub mod mesh_config;
 pub mod object;
 pub mod scalar;
+mod schema;
 
 pub use content::ContentHash;
 pub use decode::{AnyObject, Decoded, FieldWarning, decode, items};

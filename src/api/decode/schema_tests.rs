@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use super::*;
+use crate::crd::tests::reference;
 use crate::kind::Kind;
 
 /// A kind's `apiVersion`, name and schema of `spec`, from its stored version.
@@ -16,12 +17,8 @@ struct Schema {
 }
 
 fn schemas() -> Vec<Schema> {
-    let text = include_str!("../tests/istio-crds.yaml");
     let mut schemas = Vec::new();
-    for document in
-        text.split("\n---\n").filter(|document| document.contains("kind: CustomResourceDefinition"))
-    {
-        let crd: Value = serde_saphyr::from_str(document).unwrap();
+    for crd in reference::definitions() {
         let versions = crd.pointer("/spec/versions").unwrap().as_array().unwrap();
         let stored =
             versions.iter().find(|version| version.pointer("/storage") == Some(&json!(true))).unwrap();

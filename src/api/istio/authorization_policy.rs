@@ -1,20 +1,26 @@
 //! AuthorizationPolicy (`security.istio.io`): who may do what.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{MatchLabels, PolicyTargetReference};
+use crate::schema::{at_most_one, cel, one_of, required};
 
 /// Who may do what.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(transform = at_most_one("selector, targetRef, targetRefs"))]
+#[schemars(transform = one_of("provider"))]
 pub struct AuthorizationPolicy {
     /// Workloads; absent means all of the namespace, or of the mesh in the root namespace.
     pub selector: Option<MatchLabels>,
-    /// The target. Deprecated for `target_refs`.
+    /// The target. Deprecated for `targetRefs`.
     pub target_ref: Option<PolicyTargetReference>,
     /// Targets instead of a selector.
+    #[schemars(length(max = 16))]
     pub target_refs: Vec<PolicyTargetReference>,
     /// Rules, of which any must match. None never matches, which with ALLOW denies all.
+    #[schemars(length(max = 512))]
     pub rules: Vec<AuthorizationRule>,
     /// What becomes of requests that match.
     pub action: AuthorizationAction,
@@ -23,7 +29,9 @@ pub struct AuthorizationPolicy {
 }
 
 /// What becomes of requests that match.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum AuthorizationAction {
     /// Allowed; others are not.
@@ -38,7 +46,7 @@ pub enum AuthorizationAction {
 }
 
 /// An external authorizer.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct AuthorizationProvider {
     /// Its name among the mesh's `extensionProviders`.
@@ -46,10 +54,11 @@ pub struct AuthorizationProvider {
 }
 
 /// Requests from someone, to do something, under conditions. What is absent always matches.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct AuthorizationRule {
     /// Any of these must match; empty matches all.
+    #[schemars(length(max = 512))]
     pub from: Vec<RuleFrom>,
     /// Any of these must match; empty matches all.
     pub to: Vec<RuleTo>,
@@ -58,7 +67,7 @@ pub struct AuthorizationRule {
 }
 
 /// A source.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RuleFrom {
     /// The source.
@@ -66,8 +75,13 @@ pub struct RuleFrom {
 }
 
 /// A set of clients; all that is given must hold. Values may begin or end with `*`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(transform = cel(
+    "service accounts exclude namespaces and principals",
+    "(has(self.serviceAccounts) || has(self.notServiceAccounts)) ? (!has(self.principals) && \
+     !has(self.notPrincipals) && !has(self.namespaces) && !has(self.notNamespaces)) : true",
+))]
 pub struct Source {
     /// Identities, `trust-domain/ns/NAMESPACE/sa/ACCOUNT`.
     pub principals: Vec<String>,
@@ -82,8 +96,10 @@ pub struct Source {
     /// Namespaces that must not match.
     pub not_namespaces: Vec<String>,
     /// Service accounts, `namespace/name` or `name` of the policy's namespace.
+    #[schemars(length(max = 16), inner(length(max = 320)))]
     pub service_accounts: Vec<String>,
     /// Service accounts that must not match.
+    #[schemars(length(max = 16), inner(length(max = 320)))]
     pub not_service_accounts: Vec<String>,
     /// Trust domains.
     pub trust_domains: Vec<String>,
@@ -100,7 +116,7 @@ pub struct Source {
 }
 
 /// An operation.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RuleTo {
     /// The operation.
@@ -108,7 +124,7 @@ pub struct RuleTo {
 }
 
 /// A set of operations; all that is given must hold. Values may begin or end with `*`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Operation {
     /// Authorities.
@@ -130,10 +146,11 @@ pub struct Operation {
 }
 
 /// A condition on an attribute.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Condition {
     /// The attribute, such as `request.headers[x-token]`.
+    #[schemars(transform = required)]
     pub key: String,
     /// Values of which one must match.
     pub values: Vec<String>,

@@ -1,11 +1,13 @@
 //! Connection pools: limits and times of connections to endpoints.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::scalar::Duration;
+use crate::schema::any_span;
 
 /// Limits and times of connections.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ConnectionPoolSettings {
     /// For TCP, and HTTP above it.
@@ -15,7 +17,7 @@ pub struct ConnectionPoolSettings {
 }
 
 /// Limits and times of TCP connections.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TcpSettings {
     /// Most connections; 0 means 2^32-1.
@@ -27,11 +29,12 @@ pub struct TcpSettings {
     /// Longest life of a connection; absent means for ever.
     pub max_connection_duration: Option<Duration>,
     /// Time without data after which a TCP connection is closed; absent means one hour, zero never.
+    #[schemars(transform = any_span)]
     pub idle_timeout: Option<Duration>,
 }
 
 /// Probing of idle TCP connections (`SO_KEEPALIVE`). What is not given follows the operating system.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TcpKeepalive {
     /// Probes without answer after which a connection is dead; 0 means the system's value.
@@ -43,7 +46,7 @@ pub struct TcpKeepalive {
 }
 
 /// Limits and times of HTTP connections.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct HttpSettings {
     /// Most requests that wait for a connection; 0 means 2^32-1.
@@ -58,7 +61,7 @@ pub struct HttpSettings {
     pub idle_timeout: Option<Duration>,
     /// Whether HTTP/1.1 is upgraded to HTTP/2.
     pub h2_upgrade_policy: H2UpgradePolicy,
-    /// Use the protocol that the client used; turns `h2_upgrade_policy` off.
+    /// Use the protocol that the client used; turns `h2UpgradePolicy` off.
     pub use_client_protocol: bool,
     /// Most concurrent streams of an HTTP/2 connection; 0 means 2^31-1.
     pub max_concurrent_streams: i32,
@@ -67,7 +70,7 @@ pub struct HttpSettings {
 }
 
 /// Probing of HTTP/2 connections by PING.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Http2KeepAlive {
     /// Time between probes.
@@ -77,7 +80,9 @@ pub struct Http2KeepAlive {
 }
 
 /// Whether HTTP/1.1 is upgraded to HTTP/2.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum H2UpgradePolicy {
     /// As the mesh says.

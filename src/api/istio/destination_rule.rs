@@ -2,15 +2,18 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{MatchLabels, TrafficPolicy};
+use crate::schema::required;
 
 /// Policy for traffic to a host.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct DestinationRule {
     /// Host in the service registry; a short name is of the object's namespace; may be a `*.` wildcard.
+    #[schemars(transform = required)]
     pub host: String,
     /// Policy for all of the host's endpoints.
     pub traffic_policy: Option<TrafficPolicy>,
@@ -23,10 +26,11 @@ pub struct DestinationRule {
 }
 
 /// A named subset of a host's endpoints.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Subset {
     /// Its name, used by routes.
+    #[schemars(transform = required)]
     pub name: String,
     /// Labels that endpoints must have.
     pub labels: BTreeMap<String, String>,

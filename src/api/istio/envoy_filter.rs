@@ -2,18 +2,22 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{PolicyTargetReference, WorkloadSelector};
 use crate::scalar::Json;
+use crate::schema::{at_most_one, cel, one_of, port};
 
 /// Patches of what is sent to some proxies.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(transform = at_most_one("workloadSelector, targetRefs"))]
 pub struct EnvoyFilter {
     /// Workloads; absent means all of the namespace, or of the mesh in the root namespace.
     pub workload_selector: Option<WorkloadSelector>,
     /// Targets instead of a selector.
+    #[schemars(length(max = 16))]
     pub target_refs: Vec<PolicyTargetReference>,
     /// The patches, in order.
     pub config_patches: Vec<EnvoyConfigObjectPatch>,
@@ -22,7 +26,7 @@ pub struct EnvoyFilter {
 }
 
 /// One patch.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct EnvoyConfigObjectPatch {
     /// What kind of thing is patched.
@@ -34,7 +38,9 @@ pub struct EnvoyConfigObjectPatch {
 }
 
 /// What kind of thing is patched.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ApplyTo {
     /// Nothing; refused.
@@ -65,8 +71,13 @@ pub enum ApplyTo {
 }
 
 /// Which things are patched; at most one of the four members after `proxy` is set.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(transform = one_of("listener, routeConfiguration, cluster, waypoint"))]
+#[schemars(transform = cel(
+    "waypoint goes with the context WAYPOINT, and only with it",
+    r#"has(self.context) ? ((self.context == "WAYPOINT") ? has(self.waypoint) : !has(self.waypoint)) : !has(self.waypoint)"#,
+))]
 pub struct EnvoyConfigObjectMatch {
     /// For which traffic of the proxy.
     pub context: PatchContext,
@@ -83,7 +94,9 @@ pub struct EnvoyConfigObjectMatch {
 }
 
 /// For which traffic of the proxy.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum PatchContext {
     /// All.
@@ -100,7 +113,7 @@ pub enum PatchContext {
 }
 
 /// For which proxies.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ProxyMatch {
     /// RE2 expression on the proxy's version.
@@ -110,7 +123,7 @@ pub struct ProxyMatch {
 }
 
 /// Which listeners and what in them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ListenerMatch {
     /// Port; 0 means any.
@@ -126,7 +139,7 @@ pub struct ListenerMatch {
 }
 
 /// Which filter chain.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct FilterChainMatch {
     /// Its name; empty means any.
@@ -144,7 +157,7 @@ pub struct FilterChainMatch {
 }
 
 /// Which network filter.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct FilterMatch {
     /// Its name.
@@ -154,7 +167,7 @@ pub struct FilterMatch {
 }
 
 /// Which HTTP filter.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SubFilterMatch {
     /// Its name.
@@ -162,7 +175,7 @@ pub struct SubFilterMatch {
 }
 
 /// Which route configurations and what in them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RouteConfigurationMatch {
     /// Port; 0 means any.
@@ -178,7 +191,7 @@ pub struct RouteConfigurationMatch {
 }
 
 /// Which virtual host.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct VirtualHostMatch {
     /// Its name; empty means any.
@@ -190,7 +203,7 @@ pub struct VirtualHostMatch {
 }
 
 /// Which route.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RouteMatch {
     /// Its name; empty means any.
@@ -200,7 +213,9 @@ pub struct RouteMatch {
 }
 
 /// A route's action.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum RouteAction {
     /// Any.
@@ -215,7 +230,7 @@ pub enum RouteAction {
 }
 
 /// Which clusters.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ClusterMatch {
     /// Port of the service; 0 means any.
@@ -229,19 +244,20 @@ pub struct ClusterMatch {
 }
 
 /// What in a waypoint.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct WaypointMatch {
     /// Which filter.
     pub filter: Option<FilterMatch>,
     /// Port; 0 means any.
+    #[schemars(transform = port)]
     pub port_number: u32,
     /// Which route.
     pub route: Option<WaypointRouteMatch>,
 }
 
 /// Which route in a waypoint.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct WaypointRouteMatch {
     /// Its name.
@@ -249,7 +265,7 @@ pub struct WaypointRouteMatch {
 }
 
 /// What is done to a thing.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Patch {
     /// How.
@@ -261,7 +277,9 @@ pub struct Patch {
 }
 
 /// How a thing is patched.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum PatchOperation {
     /// Nothing; refused.
@@ -286,7 +304,9 @@ pub enum PatchOperation {
 }
 
 /// Where among Istio's filters an added filter goes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum FilterClass {
     /// At the end, before the router.

@@ -1,19 +1,22 @@
 //! What an HTTP rule of a VirtualService does beside routing: redirect, answer, rewrite, retry, fail, allow origins.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Percent, StringMatch};
 use crate::scalar::{Base64, Duration};
+use crate::schema::{one_of, required};
 
 /// A redirect. Absent parts stay as in the request.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(transform = one_of("port, derivePort"))]
 pub struct HttpRedirect {
     /// New path and query; may use `%PREFIX()%` and the like.
     pub uri: String,
     /// New authority.
     pub authority: String,
-    /// New port; excludes `derive_port`.
+    /// New port; excludes `derivePort`.
     pub port: Option<u32>,
     /// How the port follows from the request; excludes `port`.
     pub derive_port: Option<RedirectPortSelection>,
@@ -26,7 +29,9 @@ pub struct HttpRedirect {
 }
 
 /// Where a redirect's port comes from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum RedirectPortSelection {
     /// 80 for HTTP, 443 for HTTPS.
@@ -37,18 +42,20 @@ pub enum RedirectPortSelection {
 }
 
 /// A fixed response.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct HttpDirectResponse {
     /// Status code.
+    #[schemars(transform = required)]
     pub status: u32,
     /// Body; absent means none.
     pub body: Option<HttpBody>,
 }
 
 /// A body; exactly one member is set.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(transform = one_of("string, bytes"))]
 pub struct HttpBody {
     /// As text.
     pub string: Option<String>,
@@ -57,7 +64,7 @@ pub struct HttpBody {
 }
 
 /// Changes of a request's path and authority.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct HttpRewrite {
     /// New path, or prefix where a prefix was matched.
@@ -69,7 +76,7 @@ pub struct HttpRewrite {
 }
 
 /// A rewrite by an RE2 expression.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RegexRewrite {
     /// The expression.
@@ -79,7 +86,7 @@ pub struct RegexRewrite {
 }
 
 /// When a failed request is tried again.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct HttpRetry {
     /// How often; 0 turns retries off.
@@ -97,7 +104,7 @@ pub struct HttpRetry {
 }
 
 /// Failures made on purpose.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct HttpFaultInjection {
     /// Delays before forwarding.
@@ -107,12 +114,13 @@ pub struct HttpFaultInjection {
 }
 
 /// A delay of some requests.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(transform = one_of("fixedDelay, exponentialDelay"))]
 pub struct FaultDelay {
     /// Share in whole percent. Deprecated for `percentage`.
     pub percent: i32,
-    /// The delay; excludes `exponential_delay`.
+    /// The delay; excludes `exponentialDelay`.
     pub fixed_delay: Option<Duration>,
     /// Mean of an exponentially distributed delay; not supported by Envoy.
     pub exponential_delay: Option<Duration>,
@@ -121,8 +129,9 @@ pub struct FaultDelay {
 }
 
 /// An abort of some requests; exactly one kind of error is set.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(transform = one_of("httpStatus, grpcStatus, http2Error"))]
 pub struct FaultAbort {
     /// HTTP status.
     pub http_status: Option<i32>,
@@ -135,10 +144,10 @@ pub struct FaultAbort {
 }
 
 /// Cross-origin resource sharing.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct CorsPolicy {
-    /// Origins, compared as a whole. Deprecated for `allow_origins`.
+    /// Origins, compared as a whole. Deprecated for `allowOrigins`.
     pub allow_origin: Vec<String>,
     /// Origins that are allowed.
     pub allow_origins: Vec<StringMatch>,
@@ -157,10 +166,12 @@ pub struct CorsPolicy {
 }
 
 /// What becomes of a preflight request whose origin is not allowed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum UnmatchedPreflights {
-    /// As `Forward`.
+    /// As `FORWARD`.
     #[default]
     Unspecified,
     /// It is forwarded.

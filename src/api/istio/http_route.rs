@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -9,16 +10,18 @@ use super::{
     Percent, StringMatch,
 };
 use crate::scalar::Duration;
+use crate::schema::{also_named, required};
 
 /// A rule for HTTP requests.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(transform = also_named("mirrorPercent", "mirror_percent"))]
 pub struct HttpRoute {
     /// Name for logs; the matched rule's name is joined to it.
     pub name: String,
     /// Any of these must match; empty matches all.
     pub r#match: Vec<HttpMatchRequest>,
-    /// Where requests go; excludes `redirect` and `direct_response`.
+    /// Where requests go; excludes `redirect` and `directResponse`.
     pub route: Vec<HttpRouteDestination>,
     /// Answer with a redirect.
     pub redirect: Option<HttpRedirect>,
@@ -38,7 +41,7 @@ pub struct HttpRoute {
     pub mirror: Option<Destination>,
     /// Several destinations that get copies; excludes `mirror`.
     pub mirrors: Vec<HttpMirrorPolicy>,
-    /// Share of requests copied to `mirror`, in whole percent. Deprecated for `mirror_percentage`.
+    /// Share of requests copied to `mirror`, in whole percent. Deprecated for `mirrorPercentage`.
     pub mirror_percent: Option<u32>,
     /// Share of requests copied to `mirror`; absent means all.
     pub mirror_percentage: Option<Percent>,
@@ -49,7 +52,7 @@ pub struct HttpRoute {
 }
 
 /// What a request must be like; all that is given must hold.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct HttpMatchRequest {
     /// Name for logs.
@@ -83,10 +86,11 @@ pub struct HttpMatchRequest {
 }
 
 /// One of the destinations of an HTTP rule.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct HttpRouteDestination {
     /// Where to.
+    #[schemars(transform = required)]
     pub destination: Destination,
     /// Its share of the sum of weights; a single destination needs none.
     pub weight: i32,
@@ -95,7 +99,7 @@ pub struct HttpRouteDestination {
 }
 
 /// A VirtualService to which a rule delegates.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Delegate {
     /// Its name.
@@ -105,17 +109,18 @@ pub struct Delegate {
 }
 
 /// A destination that gets a copy of requests.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct HttpMirrorPolicy {
     /// Where to.
+    #[schemars(transform = required)]
     pub destination: Destination,
     /// Share of requests; absent means all.
     pub percentage: Option<Percent>,
 }
 
 /// Changes of headers.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Headers {
     /// Before the request is forwarded.
@@ -125,7 +130,7 @@ pub struct Headers {
 }
 
 /// Changes of one message's headers.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct HeaderOperations {
     /// Headers to set, in place of what is there.

@@ -2,6 +2,10 @@
 //!
 //! Field names are Istio's. A scalar without presence has its proto default when absent; a field whose absence means
 //! something else than its default is an `Option`, and so is every member of a `oneof`.
+//!
+//! The types are also the source of the CustomResourceDefinitions ([`crate::crd`]): what an object must hold beyond its
+//! fields' types stands in `#[schemars(...)]` attributes, and doc comments are what `kubectl explain` shows, so that they
+//! name fields and values as JSON does.
 
 mod authorization_policy;
 mod connection_pool;

@@ -1,11 +1,12 @@
 //! Outlier detection: when endpoints are set aside for a while.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::scalar::Duration;
 
 /// When endpoints are set aside.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct OutlierDetection {
     /// Errors in a row. Deprecated for `consecutive5xxErrors`.
@@ -27,5 +28,6 @@ pub struct OutlierDetection {
     /// Share of healthy endpoints below which health is not looked at, in percent; 0 turns this off.
     pub min_health_percent: i32,
     /// Status codes that count as errors; empty means 5xx.
+    #[schemars(inner(range(min = 100, max = 599)))]
     pub outlier_detection_http_error_codes: Vec<u32>,
 }

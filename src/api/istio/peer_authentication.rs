@@ -2,24 +2,32 @@
 
 use std::collections::BTreeMap;
 
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
 use super::MatchLabels;
+use crate::schema::cel;
 
 /// Whether inbound traffic must be mutual TLS.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(transform = cel(
+    "portLevelMtls needs a selector",
+    "has(self.portLevelMtls) ? (((has(self.selector) && has(self.selector.matchLabels)) ? \
+     self.selector.matchLabels : {}).size() > 0) : true",
+))]
 pub struct PeerAuthentication {
     /// Workloads; absent means all of the namespace, or of the mesh in the root namespace.
     pub selector: Option<MatchLabels>,
     /// For all ports; absent means inherited.
     pub mtls: Option<MutualTls>,
     /// For single ports of the workload; counts only with a selector.
+    #[schemars(with = "BTreeMap<String, MutualTls>", extend("minProperties" = 1), transform = port_keys)]
     pub port_level_mtls: BTreeMap<u32, MutualTls>,
 }
 
 /// The mode of mutual TLS.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct MutualTls {
     /// The mode.
@@ -27,7 +35,9 @@ pub struct MutualTls {
 }
 
 /// Modes of mutual TLS.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum MutualTlsMode {
     /// Inherited; PERMISSIVE when nothing is said anywhere.
@@ -39,4 +49,8 @@ pub enum MutualTlsMode {
     Permissive,
     /// Mutual TLS only.
     Strict,
+}
+
+fn port_keys(schema: &mut Schema) {
+    cel("a port is from 1 to 65535", "self.all(key, 0 < int(key) && int(key) <= 65535)")(schema);
 }

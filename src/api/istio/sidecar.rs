@@ -1,11 +1,13 @@
 //! Sidecar (`networking.istio.io`): what sidecars of a namespace accept and what they see.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{ConnectionPoolSettings, Destination, Port, ServerTlsSettings, WorkloadSelector};
+use crate::schema::required;
 
 /// What some sidecars accept and see.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Sidecar {
     /// Workloads; absent means all of the namespace.
@@ -21,10 +23,11 @@ pub struct Sidecar {
 }
 
 /// A port for inbound traffic.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct IstioIngressListener {
     /// The port and its protocol.
+    #[schemars(transform = required)]
     pub port: Option<Port>,
     /// Address to bind to; empty means derived.
     pub bind: String,
@@ -34,12 +37,12 @@ pub struct IstioIngressListener {
     pub default_endpoint: String,
     /// TLS of the port.
     pub tls: Option<ServerTlsSettings>,
-    /// Limits of connections to the workload; absent means `inbound_connection_pool`.
+    /// Limits of connections to the workload; absent means `inboundConnectionPool`.
     pub connection_pool: Option<ConnectionPoolSettings>,
 }
 
 /// A port for outbound traffic, or all of them, and the hosts seen there.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct IstioEgressListener {
     /// The port; absent means every port of the hosts.
@@ -49,11 +52,14 @@ pub struct IstioEgressListener {
     /// How traffic reaches the port.
     pub capture_mode: CaptureMode,
     /// Hosts seen, as `namespace/host`; namespaces may be `*`, `.` and `~`.
+    #[schemars(transform = required)]
     pub hosts: Vec<String>,
 }
 
 /// How traffic reaches a port.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum CaptureMode {
     /// As the environment has it.
@@ -66,7 +72,7 @@ pub enum CaptureMode {
 }
 
 /// What becomes of traffic to unknown hosts.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct OutboundTrafficPolicy {
     /// Let pass or not.
@@ -76,7 +82,9 @@ pub struct OutboundTrafficPolicy {
 }
 
 /// Whether traffic to unknown hosts passes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum OutboundTrafficPolicyMode {
     /// It does not.

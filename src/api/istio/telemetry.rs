@@ -2,20 +2,24 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{MatchLabels, PolicyTargetReference};
 use crate::scalar::{Duration, F64};
+use crate::schema::{at_most_one, cel, one_of, required};
 
 /// Traces, metrics and access logs of some workloads.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(transform = at_most_one("selector, targetRef, targetRefs"))]
 pub struct Telemetry {
     /// Workloads; absent means all of the namespace, or of the mesh in the root namespace.
     pub selector: Option<MatchLabels>,
-    /// The target. Deprecated for `target_refs`.
+    /// The target. Deprecated for `targetRefs`.
     pub target_ref: Option<PolicyTargetReference>,
     /// Targets instead of a selector.
+    #[schemars(length(max = 16))]
     pub target_refs: Vec<PolicyTargetReference>,
     /// Traces.
     pub tracing: Vec<Tracing>,
@@ -26,7 +30,9 @@ pub struct Telemetry {
 }
 
 /// The side of the traffic.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum TelemetryMode {
     /// Both.
@@ -39,15 +45,16 @@ pub enum TelemetryMode {
 }
 
 /// A provider by its name among the mesh's `extensionProviders`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ProviderRef {
     /// The name.
+    #[schemars(transform = required, length(min = 1))]
     pub name: String,
 }
 
 /// Traces.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Tracing {
     /// To which traffic this is limited.
@@ -55,6 +62,7 @@ pub struct Tracing {
     /// Where traces go, at most one; empty means inherited.
     pub providers: Vec<ProviderRef>,
     /// Share of requests that are sampled when nobody decided before; absent means inherited.
+    #[schemars(range(min = 0, max = 100))]
     pub random_sampling_percentage: Option<F64>,
     /// Report no spans; context is still passed on.
     pub disable_span_reporting: Option<bool>,
@@ -69,7 +77,7 @@ pub struct Tracing {
 }
 
 /// To which traffic traces are limited.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TracingSelector {
     /// The side.
@@ -77,8 +85,9 @@ pub struct TracingSelector {
 }
 
 /// Where a tag's value comes from; exactly one member is set.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(transform = one_of("literal, environment, header, formatter"))]
 pub struct CustomTag {
     /// A constant.
     pub literal: Option<LiteralTag>,
@@ -91,43 +100,47 @@ pub struct CustomTag {
 }
 
 /// A constant.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct LiteralTag {
     /// The value.
+    #[schemars(transform = required, length(min = 1))]
     pub value: String,
 }
 
 /// An environment variable.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct EnvironmentTag {
     /// Its name.
+    #[schemars(transform = required, length(min = 1))]
     pub name: String,
     /// The value when it is absent.
     pub default_value: String,
 }
 
 /// A request header.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct HeaderTag {
     /// Its name.
+    #[schemars(transform = required, length(min = 1))]
     pub name: String,
     /// The value when it is absent.
     pub default_value: String,
 }
 
 /// A command operator.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct FormatterTag {
     /// The operator, such as `%REQ(x-id)%`.
+    #[schemars(transform = required, length(min = 1))]
     pub value: String,
 }
 
 /// Metrics.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Metrics {
     /// Where metrics go; empty means inherited.
@@ -139,7 +152,7 @@ pub struct Metrics {
 }
 
 /// A change of metrics.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct MetricsOverrides {
     /// Which metrics; absent means all.
@@ -150,20 +163,24 @@ pub struct MetricsOverrides {
     pub tag_overrides: BTreeMap<String, TagOverride>,
 }
 
-/// Some metrics. `metric` and `custom_metric` exclude each other.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// Some metrics. `metric` and `customMetric` exclude each other.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(transform = one_of("metric, customMetric"))]
 pub struct MetricSelector {
     /// One of Istio's.
     pub metric: Option<IstioMetric>,
     /// Another by its name.
+    #[schemars(length(min = 1))]
     pub custom_metric: Option<String>,
     /// The side.
     pub mode: TelemetryMode,
 }
 
 /// Istio's metrics.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum IstioMetric {
     /// All of them.
@@ -192,8 +209,16 @@ pub enum IstioMetric {
 }
 
 /// A change of a tag.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(transform = cel(
+    "UPSERT needs a value",
+    r#"((has(self.operation) ? self.operation : "") == "UPSERT") ? (self.value != "") : true"#,
+))]
+#[schemars(transform = cel(
+    "REMOVE has no value",
+    r#"((has(self.operation) ? self.operation : "") == "REMOVE") ? !has(self.value) : true"#,
+))]
 pub struct TagOverride {
     /// Set or remove.
     pub operation: TagOperation,
@@ -202,7 +227,9 @@ pub struct TagOverride {
 }
 
 /// What is done with a tag.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum TagOperation {
     /// Added or replaced.
@@ -213,7 +240,7 @@ pub enum TagOperation {
 }
 
 /// Access logs.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct AccessLogging {
     /// To which traffic this is limited.
@@ -227,7 +254,7 @@ pub struct AccessLogging {
 }
 
 /// To which traffic logs are limited.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct LogSelector {
     /// The side.
@@ -235,7 +262,7 @@ pub struct LogSelector {
 }
 
 /// Which requests are logged.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct LogFilter {
     /// A CEL expression over Envoy's attributes.

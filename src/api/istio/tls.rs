@@ -1,9 +1,11 @@
 //! TLS settings: of clients (DestinationRule, mesh) and of servers (Gateway, Sidecar).
 
+use crate::schema::at_most_one;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// TLS towards endpoints.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ClientTlsSettings {
     /// Whether and how.
@@ -27,7 +29,9 @@ pub struct ClientTlsSettings {
 }
 
 /// Modes of TLS towards endpoints.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ClientTlsMode {
     /// None.
@@ -42,8 +46,10 @@ pub enum ClientTlsMode {
 }
 
 /// TLS of a server.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(transform = at_most_one("tlsCertificates, credentialNames"))]
+#[schemars(transform = at_most_one("credentialName, credentialNames"))]
 pub struct ServerTlsSettings {
     /// Answer plain HTTP with a redirect to HTTPS.
     pub https_redirect: bool,
@@ -60,6 +66,7 @@ pub struct ServerTlsSettings {
     /// Secret with key and certificate; excludes the files.
     pub credential_name: String,
     /// Secrets with key and certificate (RSA and ECDSA).
+    #[schemars(length(min = 1, max = 2))]
     pub credential_names: Vec<String>,
     /// Secret with the roots for clients' certificates.
     pub ca_cert_credential_name: String,
@@ -76,13 +83,16 @@ pub struct ServerTlsSettings {
     /// Cipher suites; empty means Envoy's default.
     pub cipher_suites: Vec<String>,
     /// Files with several certificates (RSA and ECDSA).
+    #[schemars(length(min = 1, max = 2))]
     pub tls_certificates: Vec<TlsCertificate>,
     /// Accept clients' certificates unverified.
     pub insecure_skip_verify: Option<bool>,
 }
 
 /// Modes of TLS of a server.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ServerTlsMode {
     /// Not terminated; routed by SNI, by VirtualServices.
@@ -101,7 +111,9 @@ pub enum ServerTlsMode {
 }
 
 /// Versions of TLS.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 pub enum TlsProtocol {
     /// Whatever is the default.
     #[default]
@@ -122,7 +134,7 @@ pub enum TlsProtocol {
 }
 
 /// A certificate in files.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TlsCertificate {
     /// File with the server's certificate chain.

@@ -1,14 +1,16 @@
 //! The traffic policy of a DestinationRule, as a whole and for single ports.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
     ClientTlsSettings, ConnectionPoolSettings, LoadBalancerSettings, OutlierDetection, PortSelector,
 };
 use crate::scalar::{Duration, F64};
+use crate::schema::{any_span, required};
 
 /// Policy for traffic to some endpoints.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TrafficPolicy {
     /// How an endpoint is chosen.
@@ -20,6 +22,7 @@ pub struct TrafficPolicy {
     /// TLS towards the endpoints.
     pub tls: Option<ClientTlsSettings>,
     /// Policies of single ports. What such a policy leaves out has its default, not the value above.
+    #[schemars(length(max = 4096))]
     pub port_level_settings: Vec<PortTrafficPolicy>,
     /// Tunnel TCP through an HTTP proxy.
     pub tunnel: Option<TunnelSettings>,
@@ -30,7 +33,7 @@ pub struct TrafficPolicy {
 }
 
 /// Policy for traffic to one port.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PortTrafficPolicy {
     /// The port of the service.
@@ -46,19 +49,21 @@ pub struct PortTrafficPolicy {
 }
 
 /// Tunnelling of TCP through an HTTP proxy.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TunnelSettings {
     /// Method: `CONNECT` (the default when empty) or `POST`.
     pub protocol: String,
     /// Host that the proxy is asked for.
+    #[schemars(transform = required)]
     pub target_host: String,
     /// Port that the proxy is asked for.
+    #[schemars(transform = required)]
     pub target_port: u32,
 }
 
 /// The PROXY protocol towards endpoints.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ProxyProtocol {
     /// Its version.
@@ -66,7 +71,9 @@ pub struct ProxyProtocol {
 }
 
 /// Versions of the PROXY protocol.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ProxyProtocolVersion {
     /// The readable one.
@@ -77,13 +84,15 @@ pub enum ProxyProtocolVersion {
 }
 
 /// A limit of concurrent retries that follows the load.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RetryBudget {
     /// Retries in percent of the active requests; absent means 20.
+    #[schemars(range(min = 0, max = 100))]
     pub percent: Option<F64>,
     /// Retries that are always allowed; 0 means the default of 3.
     pub min_retry_concurrency: u32,
     /// Not acted on by Envoy.
+    #[schemars(transform = any_span)]
     pub budget_interval: Option<Duration>,
 }

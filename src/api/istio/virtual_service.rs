@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{HttpRoute, PortSelector};
+use crate::schema::required;
 
 /// How requests to some hosts are routed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct VirtualService {
     /// Hosts that the rules are for: names, short names (of the object's namespace), `*.` wildcards, IP addresses.
@@ -27,20 +29,22 @@ pub struct VirtualService {
 }
 
 /// A rule for TLS connections that are not terminated.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TlsRoute {
     /// Any of these must match.
+    #[schemars(transform = required)]
     pub r#match: Vec<TlsMatchAttributes>,
     /// Where matching connections go.
     pub route: Vec<RouteDestination>,
 }
 
 /// What a TLS connection must be like; all that is given must hold.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TlsMatchAttributes {
     /// Names in the SNI; a subset of the VirtualService's hosts.
+    #[schemars(transform = required)]
     pub sni_hosts: Vec<String>,
     /// Destination addresses, with an optional prefix length.
     pub destination_subnets: Vec<String>,
@@ -55,7 +59,7 @@ pub struct TlsMatchAttributes {
 }
 
 /// A rule for opaque TCP connections.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TcpRoute {
     /// Any of these must match; empty matches all.
@@ -65,7 +69,7 @@ pub struct TcpRoute {
 }
 
 /// What a TCP connection must be like; all that is given must hold.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct L4MatchAttributes {
     /// Destination addresses, with an optional prefix length.
@@ -83,20 +87,22 @@ pub struct L4MatchAttributes {
 }
 
 /// One of the destinations of a TCP or TLS rule.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RouteDestination {
     /// Where to.
+    #[schemars(transform = required)]
     pub destination: Destination,
     /// Its share of the sum of weights; a single destination needs none.
     pub weight: i32,
 }
 
 /// A service, perhaps a subset of it, on a port.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Destination {
     /// Host in the service registry; a short name is of the object's namespace.
+    #[schemars(transform = required)]
     pub host: String,
     /// Name of a subset in the host's DestinationRule; empty means all of the service.
     pub subset: String,
