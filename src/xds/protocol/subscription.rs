@@ -47,6 +47,11 @@ impl Subscription {
 
     /// Adds and removes names; a name in both lists stays.
     pub(super) fn change(&mut self, add: &[Arc<str>], remove: &[Arc<str>], table: &NameTable) {
+        let goes = |name: &&Arc<str>| self.contains(name) && add.binary_search(name).is_err();
+        // Every acknowledgement comes here: a long list is not written anew for one that changes nothing.
+        if add.iter().all(|name| self.contains(name)) && !remove.iter().any(|name| goes(&name)) {
+            return;
+        }
         let stays = |name: &Arc<str>| remove.binary_search(name).is_err();
         let mut names: Vec<_> = self.names().iter().filter(|name| stays(name)).chain(add).cloned().collect();
         names.sort_unstable();
