@@ -6,6 +6,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use api::decode::AnyObject;
 use api::mesh_config::{MeshConfig, MeshNetworks};
 use api::{Kind, ObjectKey, Problem, Severity};
 use ipnet::IpNet;
@@ -15,6 +16,12 @@ use serde_json::Value;
 
 use crate::namespaces;
 use crate::tables::Tables;
+
+/// The label by which an object names its revision.
+const REVISION: &str = "istio.io/rev";
+
+/// The revision of a control plane that names none.
+const DEFAULT_REVISION: &str = "default";
 
 /// What is fixed when the process starts.
 #[derive(Clone, Debug)]
@@ -27,6 +34,8 @@ pub struct Options {
     pub system_namespace: Arc<str>,
     /// Revision: the ConfigMap is `istio` or `istio-<revision>`.
     pub revision: Arc<str>,
+    /// Name of a ConfigMap whose configuration lies beneath that of the revision (`SHARED_MESH_CONFIG`); empty for none.
+    pub shared_mesh_config: Arc<str>,
     /// Flags.
     pub features: Features,
 }
@@ -37,7 +46,8 @@ impl Default for Options {
             domain: Arc::from("cluster.local"),
             cluster: Arc::from("Kubernetes"),
             system_namespace: Arc::from("istio-system"),
-            revision: Arc::from("default"),
+            revision: Arc::from(DEFAULT_REVISION),
+            shared_mesh_config: Arc::from(""),
             features: Features::default(),
         }
     }
@@ -60,80 +70,55 @@ impl Options {
         })
     }
 
+    /// Namespace and name of the ConfigMaps that are read, the lowest layer first.
+    pub fn config_maps(&self) -> Vec<(Arc<str>, Arc<str>)> {
+        let own: Arc<str> = Arc::from(self.config_map_name());
+        let shared = Some(&self.shared_mesh_config).filter(|name| !name.is_empty() && **name != own).cloned();
+        let names = shared.into_iter().chain([own]);
+        names.map(|name| (Arc::clone(&self.system_namespace), name)).collect()
+    }
+
     fn config_map_name(&self) -> String {
         match &*self.revision {
-            "" | "default" => "istio".to_owned(),
+            "" | DEFAULT_REVISION => "istio".to_owned(),
             revision => format!("istio-{revision}"),
         }
     }
 
+    /// Whether an object counts in this revision: Istio's objects may name one by a label, all others count in all.
+    pub(crate) fn counts(&self, object: &AnyObject) -> bool {
+        let named =
+            object.meta().labels.get(REVISION).filter(|_| object.kind().group().ends_with(".istio.io"));
+        let own = if self.revision.is_empty() { DEFAULT_REVISION } else { &*self.revision };
+        named.is_none_or(|named| named == own)
+    }
+
     pub(crate) fn is_mesh_config_map(&self, namespace: &str, name: &str) -> bool {
-        *namespace == *self.system_namespace && name == self.config_map_name()
+        self.config_maps().iter().any(|(of, called)| **of == *namespace && **called == *name)
     }
 }
 
 impl Tables {
-    /// Reads the mesh's ConfigMap. Keys that cannot be taken are reported, their last good form stays.
+    /// Reads the mesh's ConfigMaps, one over the other. Keys that cannot be taken are reported, the last good form of
+    /// what they are part of stays.
     pub(crate) fn read_settings(&mut self) {
-        let name: Arc<str> = Arc::from(self.options.config_map_name());
-        let key = ObjectKey {
-            kind: Kind::ConfigMap,
-            namespace: Arc::clone(&self.options.system_namespace),
-            name: Arc::clone(&name),
-        };
-        let Some(object) = self.config_maps.get(&(Arc::clone(&key.namespace), name)).cloned() else {
-            self.settings = self.options.settings();
-            self.report(&key, Vec::new());
-            return;
-        };
-        let text = |field: &str| object.spec.data.get(field).map_or("", String::as_str);
-        let mut problems = Vec::new();
-        let mut take = |field: &str, message: String, severity: Severity| {
-            problems.push(Problem {
-                severity,
-                object: key.clone(),
-                field: format!("data.{field}"),
-                message,
-                hint: String::new(),
-            });
-        };
-        let mesh =
-            match yaml(text("mesh")).and_then(|v| MeshConfig::from_document(v).map_err(|e| e.to_string())) {
-                Ok((mesh, warnings)) => {
-                    warnings.iter().for_each(|w| take("mesh", w.to_string(), Severity::Warning));
-                    for (field, operator) in namespaces::unknown_operators(&mesh) {
-                        let message = format!("{operator:?} is no operator: no namespace is selected by it");
-                        take(&field, message, Severity::Error);
-                    }
-                    mesh
-                }
-                Err(message) => {
-                    take(
-                        "mesh",
-                        format!("{message}; the last good mesh configuration stays in force"),
-                        Severity::Error,
-                    );
-                    (*self.settings.mesh).clone()
-                }
-            };
-        let networks = yaml(text("meshNetworks"))
-            .and_then(|v| MeshNetworks::from_document(v).map_err(|e| e.to_string()));
-        let networks = match networks {
-            Ok((networks, warnings)) => {
-                warnings.iter().for_each(|w| take("meshNetworks", w.to_string(), Severity::Warning));
-                networks
+        let (mut mesh, mut networks) = (Some(MeshConfig::default()), Some(MeshNetworks::default()));
+        for id in self.options.config_maps() {
+            let key =
+                ObjectKey { kind: Kind::ConfigMap, namespace: Arc::clone(&id.0), name: Arc::clone(&id.1) };
+            let mut layer = Layer { key: key.clone(), problems: Vec::new() };
+            if let Some(object) = self.config_maps.get(&id) {
+                let text = |field: &str| object.spec.data.get(field).map_or("", String::as_str);
+                let read = layer.mesh(mesh.as_ref(), text("mesh"));
+                mesh = mesh.and(read);
+                let read = layer.networks(text("meshNetworks"));
+                networks = networks.and_then(|below| read.map(|read| read.unwrap_or(below)));
             }
-            Err(message) => {
-                take(
-                    "meshNetworks",
-                    format!("{message}; the last good networks stay in force"),
-                    Severity::Error,
-                );
-                (*self.settings.networks).clone()
-            }
-        };
+            self.report(&key, layer.problems);
+        }
+        let mesh = mesh.unwrap_or_else(|| (*self.settings.mesh).clone());
+        let networks = networks.unwrap_or_else(|| (*self.settings.networks).clone());
         self.settings = self.options.with(mesh, networks);
-        self.report(&key, problems);
     }
 
     /// The network that an address lies in: that of the system namespace, else by the registry of this cluster, else
@@ -153,6 +138,60 @@ impl Tables {
             endpoints().filter_map(|(name, e)| Some((name, e.from_cidr.as_deref()?.parse::<IpNet>().ok()?)));
         let found = ranges.filter(|(_, net)| net.contains(&ip)).max_by_key(|(_, net)| net.prefix_len());
         found.map(|(name, _)| name.clone()).unwrap_or_default()
+    }
+}
+
+/// Reads one ConfigMap.
+struct Layer {
+    key: ObjectKey,
+    problems: Vec<Problem>,
+}
+
+impl Layer {
+    /// The mesh configuration with a text over what lies beneath; none if the text cannot be taken. What is wrong with it
+    /// is told also when there is nothing to lay it over.
+    fn mesh(&mut self, below: Option<&MeshConfig>, text: &str) -> Option<MeshConfig> {
+        let built_in = MeshConfig::default();
+        let read = yaml(text).and_then(|v| below.unwrap_or(&built_in).apply(v).map_err(|e| e.to_string()));
+        match read {
+            Ok((mesh, warnings)) => {
+                warnings.iter().for_each(|w| self.take("mesh", w.to_string(), Severity::Warning));
+                for (field, operator) in namespaces::unknown_operators(&mesh) {
+                    let message = format!("{operator:?} is no operator: no namespace is selected by it");
+                    self.take(&field, message, Severity::Error);
+                }
+                Some(mesh)
+            }
+            Err(message) => {
+                let message = format!("{message}; the last good mesh configuration stays in force");
+                self.take("mesh", message, Severity::Error);
+                None
+            }
+        }
+    }
+
+    /// The networks of a text, none inside if it is empty; none if it cannot be taken.
+    fn networks(&mut self, text: &str) -> Option<Option<MeshNetworks>> {
+        if text.trim().is_empty() {
+            return Some(None);
+        }
+        let read = yaml(text).and_then(|v| MeshNetworks::from_document(v).map_err(|e| e.to_string()));
+        match read {
+            Ok((networks, warnings)) => {
+                warnings.iter().for_each(|w| self.take("meshNetworks", w.to_string(), Severity::Warning));
+                Some(Some(networks))
+            }
+            Err(message) => {
+                let message = format!("{message}; the last good networks stay in force");
+                self.take("meshNetworks", message, Severity::Error);
+                None
+            }
+        }
+    }
+
+    fn take(&mut self, field: &str, message: String, severity: Severity) {
+        let (object, field) = (self.key.clone(), format!("data.{field}"));
+        self.problems.push(Problem { severity, object, field, message, hint: String::new() });
     }
 }
 

@@ -107,9 +107,10 @@ impl Tables {
     }
 
     /// Takes an object, or its absence, and tells what it leaves pending. An object equal to what is known changes
-    /// nothing.
+    /// nothing; one of another revision is as one that is not there.
     pub fn apply(&mut self, key: &ObjectKey, object: Option<&AnyObject>) -> Option<Pending> {
         use api::Kind;
+        let object = object.filter(|object| self.options.counts(object));
         let mut pending = None;
         let id = (Arc::clone(&key.namespace), Arc::clone(&key.name));
         macro_rules! object {

@@ -1,0 +1,101 @@
+//! Which ConfigMaps configure the mesh, and which objects count in a revision.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use store::{Options, Tables};
+use testkit::mesh::tables;
+
+type Outcome = Result<(), Box<dyn Error>>;
+
+fn config_map(name: &str, mesh: &str, networks: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, namespace: istio-system}}\n\
+         data: {{mesh: '{mesh}', meshNetworks: '{networks}'}}\n"
+    )
+}
+
+fn of(revision: &str, shared: &str) -> Options {
+    Options { revision: Arc::from(revision), shared_mesh_config: Arc::from(shared), ..Options::default() }
+}
+
+fn fields(tables: &Tables) -> Vec<(String, String)> {
+    let problems = tables.problems().values().flatten();
+    problems.map(|p| (p.object.name.to_string(), p.field.clone())).collect()
+}
+
+#[test]
+fn the_shared_configuration_lies_beneath_that_of_the_revision() -> Outcome {
+    let shared =
+        config_map("all", "{trustDomain: shared, accessLogFile: /dev/stdout}", "{networks: {a: {}}}");
+    let own = config_map("istio-canary", "{trustDomain: own}", "");
+    let other = config_map("istio", "{trustDomain: other}", "");
+    let mut tables = tables(of("canary", "all"), &[&shared, &own, &other])?;
+    let mesh = tables.next_mesh().mesh;
+    assert_eq!(mesh.settings.mesh.trust_domain, "own");
+    assert_eq!(mesh.settings.mesh.access_log_file, "/dev/stdout");
+    assert!(mesh.settings.networks.networks.contains_key("a"));
+    assert!(fields(&tables).is_empty());
+    Ok(())
+}
+
+#[test]
+fn a_layer_that_cannot_be_taken_leaves_the_last_good_whole() -> Outcome {
+    let shared = config_map("all", "{trustDomain: shared}", "{networks: {a: {}}}");
+    let own = config_map("istio", "{accessLogFile: /dev/stdout}", "");
+    let mut tables = tables(of("", "all"), &[&shared, &own])?;
+    tables.next_mesh();
+    let broken = config_map("all", "{trustDomain: [}", "{networks: 1}");
+    for document in testkit::mesh::documents(&broken)? {
+        let decoded = api::decode(document)?;
+        tables.apply(&decoded.object.key(), Some(&decoded.object));
+    }
+    let mesh = tables.next_mesh().mesh;
+    assert_eq!(mesh.settings.mesh.trust_domain, "shared");
+    assert_eq!(mesh.settings.mesh.access_log_file, "/dev/stdout");
+    assert!(mesh.settings.networks.networks.contains_key("a"));
+    let told =
+        [("all", "data.mesh"), ("all", "data.meshNetworks")].map(|(a, b)| (a.to_owned(), b.to_owned()));
+    assert_eq!(fields(&tables), told);
+    Ok(())
+}
+
+/// A Sidecar, and a Service, that name a revision; the Sidecar's name says which.
+fn labelled(revision: &str) -> String {
+    let labels = format!("labels: {{istio.io/rev: {revision}}}");
+    format!(
+        "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {{name: {revision}, namespace: shop, {labels}}}\n\
+         spec: {{egress: [{{hosts: ['*/*']}}]}}\n---\n\
+         apiVersion: v1\nkind: Service\nmetadata: {{name: {revision}, namespace: shop, {labels}}}\n\
+         spec: {{ports: [{{port: 80}}]}}\n"
+    )
+}
+
+#[test]
+fn objects_of_another_revision_are_not_seen() -> Outcome {
+    for (own, seen) in [("", "default"), ("default", "default"), ("canary", "canary")] {
+        let free = "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: free, namespace: a}\nspec: {}\n";
+        let mut tables = tables(of(own, ""), &[&labelled("default"), &labelled("canary"), free])?;
+        let mesh = tables.next_mesh().mesh;
+        let mut sidecars: Vec<&str> = mesh.sidecars.iter().map(|s| &**s.name()).collect();
+        sidecars.sort_unstable();
+        let mut expected = vec!["free", seen];
+        expected.sort_unstable();
+        assert_eq!(sidecars, expected, "revision {own:?}");
+        assert_eq!(mesh.services.all().len(), 2, "Services are for all revisions");
+    }
+    Ok(())
+}
+
+#[test]
+fn an_object_that_is_given_to_another_revision_is_gone() -> Outcome {
+    let mut tables = tables(Options::default(), &[&labelled("default")])?;
+    assert_eq!(tables.next_mesh().mesh.sidecars.iter().count(), 1);
+    let moved = labelled("default").replace("istio.io/rev: default", "istio.io/rev: canary");
+    for document in testkit::mesh::documents(&moved)? {
+        let decoded = api::decode(document)?;
+        tables.apply(&decoded.object.key(), Some(&decoded.object));
+    }
+    assert_eq!(tables.next_mesh().mesh.sidecars.iter().count(), 0);
+    Ok(())
+}
