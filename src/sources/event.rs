@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use api::ObjectKey;
 use api::decode::AnyObject;
+use api::{ObjectKey, Severity};
 
 use crate::report::Report;
 
@@ -36,5 +36,18 @@ impl Batch {
     /// Whether the batch says nothing that its receiver does not know.
     pub fn is_empty(&self) -> bool {
         !self.complete && self.events.is_empty() && self.appeared.is_empty() && self.cleared.is_empty()
+    }
+    /// Tells in the log which problems have come and gone; `subject` is what they are problems of.
+    pub(crate) fn log(&self, subject: &str) {
+        for report in &self.appeared {
+            match report.severity {
+                Severity::Error => tracing::error!(%report, "problem in {subject}"),
+                Severity::Warning => tracing::warn!(%report, "problem in {subject}"),
+            }
+        }
+        for report in &self.cleared {
+            tracing::info!(%report, "problem in {subject} is gone");
+        }
+        tracing::debug!(events = self.events.len(), complete = self.complete, "read {subject}");
     }
 }

@@ -1,5 +1,6 @@
-//! The outside world as events: a folder of YAML.
+//! The outside world as events: a folder of YAML, a Kubernetes API server.
 
 pub mod event;
 pub mod files;
+pub mod kube;
 pub mod report;

@@ -13,7 +13,7 @@ use crate::event::Batch;
 /// Where in a source something is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Place {
-    /// The file, with the folder's path in front as the operator gave it.
+    /// The file, with the folder's path in front as the operator gave it; of a cluster, `cluster NAME`.
     #[serde(serialize_with = "lossy")]
     pub file: Arc<Path>,
     /// The document in the file, from 1; none for the file as a whole.

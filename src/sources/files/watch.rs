@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use ::inotify::{EventOwned, EventStream, Inotify};
-use api::Severity;
 use futures::{FutureExt, StreamExt};
 use tokio::sync::mpsc;
 use tokio::task;
@@ -219,7 +218,7 @@ impl Follower {
         if batch.is_empty() {
             return true;
         }
-        log(&batch);
+        batch.log("a configuration file");
         tokio::select! {
             biased;
             () = self.shutdown.cancelled() => false,
@@ -238,17 +237,4 @@ async fn on_a_thread<T: Send + 'static>(
         (worker, result)
     })
     .await
-}
-
-fn log(batch: &Batch) {
-    for report in &batch.appeared {
-        match report.severity {
-            Severity::Error => tracing::error!(%report, "problem in a configuration file"),
-            Severity::Warning => tracing::warn!(%report, "problem in a configuration file"),
-        }
-    }
-    for report in &batch.cleared {
-        tracing::info!(%report, "problem in a configuration file is gone");
-    }
-    tracing::debug!(events = batch.events.len(), complete = batch.complete, "configuration folder read");
 }

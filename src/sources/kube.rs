@@ -1,0 +1,34 @@
+//! A Kubernetes API server as a source of objects.
+//!
+//! ```text
+//!   CustomResourceDefinitions ──> definitions: which kinds are there ─┐ starts and stops
+//!                                                                     v
+//!   one list, one watch a kind ──> follow ──> reading (decode, trim) ──> state ──Batch──>
+//!                                    │                                   (what differs)
+//!                                    └── on an error: health (told once), reach (one probe for all)
+//! ```
+//!
+//! - The first batch is complete: it is sent when every kind has been listed. A kind whose definition is not installed
+//!   counts as listed.
+//! - A list that has to be repeated (the server no longer knows the version that was seen last) is one batch and holds
+//!   what differs, deletions too.
+//! - An object that does not decode is reported and left out; the watch goes on.
+//! - While the server is away what is known stays. One probe waits for it, and all watches go on when it answers.
+
+mod client;
+mod definitions;
+mod document;
+mod follow;
+mod health;
+mod reach;
+mod reading;
+mod scope;
+mod source;
+mod state;
+#[cfg(test)]
+mod testing;
+
+pub use client::{ClientError, Credentials, connect};
+pub use health::{Health, KindHealth};
+pub use scope::defined;
+pub use source::{Options, SourceError, watch};
