@@ -19,6 +19,12 @@ pub(crate) fn json(value: &Value, query: &Query) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], text).into_response()
 }
 
+/// A text of these lines.
+pub(crate) fn lines(lines: &[String]) -> Response {
+    let text: String = lines.iter().flat_map(|line| [line, "\n"]).collect();
+    ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response()
+}
+
 /// The answer for a page that is not there; istioctl looks for this text.
 pub(crate) async fn not_found() -> Response {
     (StatusCode::NOT_FOUND, "404 page not found\n").into_response()

@@ -64,14 +64,17 @@ pub struct Surface {
     pub problems: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
     /// The mesh that is served.
     pub mesh: Arc<dyn Fn() -> Arc<Mesh> + Send + Sync>,
+    /// What the sources of objects still wait for and what they cannot reach, a line each.
+    pub sources: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
 }
 
 impl Surface {
     /// The pages of the HTTP port: `/ready` and `/debug`.
     pub fn http(&self) -> Router {
-        let ready = self.ready.clone();
+        let (ready, sources) = (self.ready.clone(), Arc::clone(&self.sources));
         let state = move || async move {
-            if ready.is_set() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+            let code = if ready.is_set() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+            (code, answer::lines(&sources()))
         };
         self.finish(Router::new().route("/ready", get(state)).merge(self.debug()))
     }

@@ -7,8 +7,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::header;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::get;
 use model::endpoint::{Address, Endpoint};
 use model::service::Service;
@@ -122,9 +121,7 @@ async fn mesh_config(State(surface): State<Surface>, query: Query) -> Response {
 
 /// What is wrong with the configuration now, a line each; nothing if nothing is.
 async fn problems(State(surface): State<Surface>) -> Response {
-    let mut text = (surface.problems)().join("\n");
-    if !text.is_empty() {
-        text.push('\n');
-    }
-    ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response()
+    let mut lines = (surface.sources)();
+    lines.extend((surface.problems)());
+    answer::lines(&lines)
 }

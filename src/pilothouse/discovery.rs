@@ -12,6 +12,7 @@ use debug::Surface;
 use model::Mesh;
 use prometheus::Registry;
 use prometheus::process_collector::ProcessCollector;
+use sources::kube::Health;
 use store::{Options, Tables};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -24,11 +25,12 @@ use xds::metrics::Metrics;
 use xds::server::{Config, EngineHandle, Server};
 
 use crate::flags::Discovery;
+use crate::inputs::Inputs;
 use crate::intake::Intake;
 use crate::mesh_thread::MeshThread;
 use crate::reports::Reports;
 use crate::translator::Translator;
-use crate::{features, version};
+use crate::{cluster, features, version};
 
 /// Batches that may wait for the mesh thread before the source waits.
 const BATCHES: usize = 64;
@@ -39,7 +41,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Runs until SIGTERM or SIGINT, or until a part of it ends unexpectedly.
 ///
 /// # Errors
-/// An address cannot be bound, the folder cannot be read, or a part ended that must not.
+/// An address cannot be bound, a source cannot be read, or a part ended that must not.
 pub fn run(flags: &Discovery) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(serve(flags))
@@ -52,17 +54,18 @@ async fn serve(flags: &Discovery) -> Result<()> {
     let (server, engine) = Server::start(Arc::new(Translator::default()), config(flags), metrics, None)?;
     let reports = Arc::new(Reports::default());
     let mesh = Arc::new(ArcSwap::<Mesh>::default());
-    let surface = surface(&registry, &server, &reports, &mesh);
+    let health = Health::new(&flags.cluster_id);
+    cluster::register(&registry, health.clone())?;
+    let surface = surface(&registry, &server, &reports, &mesh, &health);
 
     let shutdown = CancellationToken::new();
     let mut tasks: JoinSet<Result<()>> = JoinSet::new();
     let (sender, batches) = mpsc::channel(BATCHES);
-    let dir = flags.config_dir.clone();
-    let token = shutdown.clone();
-    tasks.spawn(async move {
-        sources::files::watch(&dir, sources::files::Options::default(), sender, token).await?;
-        Err(anyhow!("the configuration folder is no longer followed"))
-    });
+    let options = options(flags);
+    let inputs = Inputs::of(flags, features::kubeconfig())?;
+    let awaited = inputs.count();
+    tracing::info!(?inputs, version = version::VERSION, "pilothouse starts");
+    inputs.start(&mut tasks, options.config_maps(), &health, sender, &shutdown).await?;
 
     let (asked, told) = (engine.clone(), Arc::clone(&reports));
     tasks.spawn(async move {
@@ -72,9 +75,10 @@ async fn serve(flags: &Discovery) -> Result<()> {
 
     let ready = surface.ready.clone();
     let owner = MeshThread {
-        tables: Tables::new(options(flags)),
+        tables: Tables::new(options),
         limits: features::limits(),
         batches,
+        awaited,
         reports,
         intake: Intake::register(&registry)?,
         publish: move |next: Arc<Mesh>, changes, age| {
@@ -86,7 +90,7 @@ async fn serve(flags: &Discovery) -> Result<()> {
     spawn_owner(owner)?;
 
     listen(&mut tasks, flags, &server, &surface).await?;
-    tracing::info!(folder = %flags.config_dir.display(), version = version::VERSION, "pilothouse is up");
+    tracing::info!("pilothouse is up");
     let ended = tokio::select! {
         () = stop_signal() => Ok(()),
         Some(ended) = tasks.join_next() => ended?.context("stopping"),
@@ -124,8 +128,9 @@ fn surface(
     server: &Server,
     reports: &Arc<Reports>,
     mesh: &Arc<ArcSwap<Mesh>>,
+    health: &Health,
 ) -> Surface {
-    let (reports, mesh) = (Arc::clone(reports), Arc::clone(mesh));
+    let (reports, mesh, health) = (Arc::clone(reports), Arc::clone(mesh), health.clone());
     Surface {
         ready: debug::Ready::default(),
         registry: registry.clone(),
@@ -133,6 +138,7 @@ fn surface(
         version: version::text(),
         problems: Arc::new(move || reports.lines()),
         mesh: Arc::new(move || mesh.load_full()),
+        sources: Arc::new(move || health.lines()),
     }
 }
 
@@ -197,6 +203,7 @@ fn options(flags: &Discovery) -> Options {
         cluster: Arc::from(flags.cluster_id.as_str()),
         system_namespace: Arc::from(flags.namespace.as_str()),
         revision: Arc::from(flags.revision.as_str()),
+        shared_mesh_config: Arc::from(features::shared_mesh_config()),
         features: features::features(),
     }
 }

@@ -1,5 +1,6 @@
 //! Flags that come as environment variables, under the reference's names.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use model::mesh::Features;
@@ -40,6 +41,16 @@ impl<F: Fn(&str) -> Option<String>> Environment<F> {
 #[allow(clippy::disallowed_methods, reason = "the one place that reads the environment")]
 fn process(name: &str) -> Option<String> {
     std::env::var(name).ok()
+}
+
+/// What `KUBECONFIG` names.
+pub(crate) fn kubeconfig() -> Option<PathBuf> {
+    process("KUBECONFIG").filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
+/// The name of the ConfigMap that lies beneath the revision's own; empty for none.
+pub(crate) fn shared_mesh_config() -> String {
+    process("SHARED_MESH_CONFIG").unwrap_or_default()
 }
 
 /// The flags that shape what is sent.

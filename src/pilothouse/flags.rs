@@ -34,9 +34,13 @@ pub enum Command {
 /// Flags of `discovery`.
 #[derive(Debug, Args)]
 pub struct Discovery {
-    /// Folder of YAML that holds everything; changes are followed. Needed while there is no Kubernetes source.
+    /// Folder of YAML; changes are followed. It holds everything, or with --kubeconfig the objects of Istio's kinds.
     #[arg(long = "configDir")]
-    pub config_dir: PathBuf,
+    pub config_dir: Option<PathBuf>,
+    /// Credentials of the cluster whose objects are read. Without this and a folder: the file that KUBECONFIG names if it is
+    /// there, else the service account of the pod.
+    #[arg(long)]
+    pub kubeconfig: Option<PathBuf>,
     /// Address of xDS without TLS.
     #[arg(long = "grpcAddr", default_value = ":15010")]
     pub grpc_addr: String,

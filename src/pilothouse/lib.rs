@@ -1,9 +1,11 @@
 //! The binary: flags, environment, wiring, shutdown. No rules of its own.
 
 pub mod bootstrap;
+mod cluster;
 pub mod discovery;
 pub mod features;
 pub mod flags;
+mod inputs;
 mod intake;
 pub mod logging;
 mod mesh_thread;

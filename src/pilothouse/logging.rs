@@ -31,7 +31,8 @@ fn filter(level: &str) -> EnvFilter {
         "fatal" => "error",
         _ => "info",
     };
-    EnvFilter::new(directive)
+    // It would log whole answers of the API server that it cannot read, Secrets too. Errors come to us.
+    EnvFilter::new(format!("{directive},kube_client=off"))
 }
 
 /// The last words of a process that cannot go on.

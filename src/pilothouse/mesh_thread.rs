@@ -20,6 +20,8 @@ pub(crate) struct MeshThread<F> {
     pub(crate) limits: Limits,
     /// Where batches come from; the thread ends when their senders are gone.
     pub(crate) batches: Receiver<Batch>,
+    /// From how many sources the first complete batch must come.
+    pub(crate) awaited: usize,
     /// What is wrong with the objects, for `/debug` and the log.
     pub(crate) reports: Arc<Reports>,
     /// Counts what comes in.
@@ -35,6 +37,7 @@ impl<F: FnMut(Arc<Mesh>, Changes, Duration)> MeshThread<F> {
         let start = Instant::now();
         let mut pacing = Pacing::new(self.limits);
         let mut complete = false;
+        let mut awaited = self.awaited;
         loop {
             let now = start.elapsed();
             // Nothing is published before the first complete look: half a mesh is worse than none.
@@ -58,7 +61,8 @@ impl<F: FnMut(Arc<Mesh>, Changes, Duration)> MeshThread<F> {
                 self.intake.take(&event.key, event.object.is_some(), pending.is_some());
                 pacing.applied(pending, start.elapsed());
             }
-            if batch.complete && !complete {
+            awaited -= usize::from(batch.complete).min(awaited);
+            if awaited == 0 && !complete {
                 complete = true;
                 let Next { mesh, changes } = self.tables.next_mesh();
                 self.reports.problems(self.tables.problems());
@@ -84,5 +88,45 @@ impl<F: FnMut(Arc<Mesh>, Changes, Duration)> MeshThread<F> {
     fn hand_on(&mut self, mesh: Arc<Mesh>, changes: Changes, age: Duration) {
         self.intake.pushed(age);
         (self.publish)(mesh, changes, age);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use prometheus::Registry;
+    use store::Options;
+    use tokio::sync::mpsc::channel;
+
+    use super::*;
+
+    /// How many meshes are published when two sources are awaited and so many have been read.
+    async fn published(read: usize) -> usize {
+        let (sender, batches) = channel(4);
+        let count = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&count);
+        let thread = MeshThread {
+            tables: Tables::new(Options::default()),
+            limits: Limits::default(),
+            batches,
+            awaited: 2,
+            reports: Arc::default(),
+            intake: Intake::register(&Registry::new()).expect("metrics"),
+            publish: move |_, _, _| {
+                counted.fetch_add(1, Ordering::Relaxed);
+            },
+        };
+        for _ in 0..read {
+            sender.send(Batch { complete: true, ..Batch::default() }).await.expect("a receiver");
+        }
+        drop(sender);
+        thread.run().await;
+        count.load(Ordering::Relaxed)
+    }
+
+    #[tokio::test]
+    async fn nothing_is_published_before_every_source_has_been_read() {
+        assert_eq!((published(1).await, published(2).await), (0, 1));
     }
 }
