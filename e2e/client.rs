@@ -17,6 +17,7 @@ use crate::netns::Netns;
 use crate::redirect::{APP_MARK, Owner};
 use crate::services::Services;
 use crate::tls::{self, Identity};
+use crate::world::World;
 
 /// A pod as a place from which connections are made.
 #[derive(Clone, Debug)]
@@ -28,6 +29,16 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
+    /// The world outside of all pods.
+    pub(crate) fn of_the_world(world: &World) -> Result<Self> {
+        Ok(Self {
+            netns: Arc::new(Netns::of_the_world()?),
+            namespace: "istio-system".to_owned(),
+            owner: world.owner(),
+            services: Arc::clone(world.services()),
+        })
+    }
+
     /// The mark that the app's sockets must carry.
     fn mark(&self) -> Option<u32> {
         (self.owner == Owner::Mark).then_some(APP_MARK)

@@ -13,7 +13,7 @@ use http::Method;
 use serde_json::Value;
 
 use crate::client::{Answer, Call, Caller};
-use crate::netns::{BRIDGE_ADDRESS, Netns};
+use crate::netns::BRIDGE_ADDRESS;
 use crate::objects::{self, PodFacts};
 use crate::pod::{Pod, PodBuilder};
 use crate::process::Process;
@@ -66,13 +66,7 @@ impl<'w> Mesh<'w> {
         if let Some(config) = &options.mesh_config {
             folder.write("ConfigMap", "istio-system", "istio", &objects::mesh_config(config))?;
         }
-        let netns = Arc::new(Netns::of_the_world()?);
-        let caller = Caller {
-            netns,
-            namespace: "istio-system".to_owned(),
-            owner: world.owner(),
-            services: Arc::clone(world.services()),
-        };
+        let caller = Caller::of_the_world(world)?;
         let control_plane = Mutex::new(Arc::new(launch(world, &folder, &options)?));
         let mesh = Self { world, folder, control_plane, caller, options, pods: Mutex::default() };
         mesh.wait_ready()?;

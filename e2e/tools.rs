@@ -33,6 +33,24 @@ pub(crate) fn envoy() -> Result<PathBuf> {
     Ok(pinned)
 }
 
+/// The folder of kube-apiserver, kubectl and etcd: `KUBEBUILDER_ASSETS`, else the one that `scripts/fetch-kubernetes` fills.
+pub(crate) fn kubernetes() -> Result<PathBuf> {
+    let (folder, cure) = match env::var_os("KUBEBUILDER_ASSETS") {
+        Some(path) => (path.into(), "KUBEBUILDER_ASSETS names a folder without it"),
+        None => (
+            workspace().join("target/tools/kubernetes-1.34.4"),
+            "run scripts/fetch-kubernetes (it needs Go), or set KUBEBUILDER_ASSETS",
+        ),
+    };
+    for program in ["kube-apiserver", "kubectl", "etcd"] {
+        let path = folder.join(program);
+        if !path.is_file() {
+            bail!("there is no {}: {cure}", path.display());
+        }
+    }
+    Ok(folder)
+}
+
 /// A binary of this workspace: the path in the variable `var` if set, else beside the running test.
 ///
 /// `cargo test` builds a program only for the tests of its own package, so whoever runs these builds it first.

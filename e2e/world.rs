@@ -13,12 +13,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result, anyhow};
 
+use crate::kubernetes::Cluster;
 use crate::pod::{Pod, PodBuilder};
 use crate::process::{Process, tail};
 use crate::redirect::Owner;
 use crate::relay::Relay;
 use crate::services::Services;
 use crate::sniff::Sniffer;
+use crate::tools;
 
 /// Set in the process that runs inside the namespaces.
 const INSIDE: &str = "PILOTHOUSE_E2E_INSIDE";
@@ -37,6 +39,26 @@ const INSIDE: &str = "PILOTHOUSE_E2E_INSIDE";
 pub fn world<F: FnOnce(&World) -> Result<()>>(test: F) {
     let name = test_name::<F>();
     let outcome = if std::env::var_os(INSIDE).is_some() { inside(&name, test) } else { outside::run(&name) };
+    if let Err(error) = outcome {
+        panic!("{name}: {error:#}");
+    }
+}
+
+/// [`world`] with a Kubernetes API server in it. Where its programs are not there the test is skipped with a message,
+/// and fails if `CI=true`.
+///
+/// # Panics
+/// If the test fails.
+pub fn cluster<F: FnOnce(&Cluster<'_>) -> Result<()>>(test: F) {
+    let name = test_name::<F>();
+    let outcome = if std::env::var_os(INSIDE).is_some() {
+        inside(&name, |world| test(&Cluster::start(world)?))
+    } else {
+        match tools::kubernetes() {
+            Ok(_) => outside::run(&name),
+            Err(reason) => outside::skip(&name, &format!("{reason:#}")),
+        }
+    };
     if let Err(error) = outcome {
         panic!("{name}: {error:#}");
     }

@@ -4,6 +4,7 @@ mod by_hand;
 mod change;
 mod first_light;
 mod gateway;
+mod kubernetes;
 mod pair;
 mod routing;
 mod services;

@@ -93,7 +93,7 @@ fn possible() -> &'static Result<&'static [&'static str], String> {
 }
 
 /// Past libtest's capture, which hides what passing tests print.
-fn skip(name: &str, reason: &str) -> Result<()> {
+pub(super) fn skip(name: &str, reason: &str) -> Result<()> {
     if env::var("CI").is_ok_and(|ci| ci == "true") {
         bail!("nothing may be skipped in CI: {reason}");
     }

@@ -1,0 +1,163 @@
+//! A real Kubernetes API server, with etcd behind it and kubectl before it: no nodes, so nothing runs in its pods.
+//!
+//! All programs are those that `scripts/fetch-kubernetes` puts into `target/tools`, or those of the folder that
+//! `KUBEBUILDER_ASSETS` names. They end with the test's world.
+
+mod control_plane;
+mod files;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use crate::netns::BRIDGE_ADDRESS;
+use crate::process::{Process, run, run_with_input};
+use crate::tools;
+use crate::wait::within;
+use crate::world::World;
+
+pub use control_plane::ControlPlane;
+use files::Files;
+
+/// The definitions of Istio's kinds.
+const DEFINITIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../src/api/tests/istio-crds.yaml");
+
+/// How long the API server may take to be ready, on a machine that has other things to do.
+const START: Duration = Duration::from_secs(90);
+
+/// A cluster of one API server.
+#[derive(Debug)]
+pub struct Cluster<'w> {
+    world: &'w World,
+    programs: PathBuf,
+    files: Files,
+    _etcd: Process,
+    api_server: Mutex<Arc<Process>>,
+}
+
+impl<'w> Cluster<'w> {
+    /// Starts etcd and the API server and installs the definitions of Istio's kinds.
+    pub(crate) fn start(world: &'w World) -> Result<Self> {
+        let programs = tools::kubernetes()?;
+        let files = Files::write(Path::new("/run/e2e/kubernetes"))?;
+        let etcd = etcd(world, &programs, &files)?;
+        let api_server = Mutex::new(Arc::new(api_server(world, &programs, &files)?));
+        let cluster = Self { world, programs, files, _etcd: etcd, api_server };
+        cluster.wait_ready()?;
+        cluster.define()?;
+        Ok(cluster)
+    }
+
+    /// Starts a control plane that reads this cluster; returns when it says that it is ready.
+    pub fn control_plane(&self, flags: &[&str]) -> Result<ControlPlane> {
+        ControlPlane::start(self.world, &self.files.kubeconfig(), flags)
+    }
+
+    /// Adds or changes the objects of a YAML text, their status too.
+    pub fn apply(&self, yaml: &str) -> Result<()> {
+        let apply = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
+        run_with_input(&mut self.kubectl(&apply), yaml)?;
+        for document in yaml.split("\n---") {
+            let object: Value =
+                serde_saphyr::from_str(document).with_context(|| format!("YAML:\n{document}"))?;
+            if let Some(status) = object.get("status") {
+                self.set_status(&object, status)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes an object's status by the subresource, as kubelets and controllers do.
+    fn set_status(&self, object: &Value, status: &Value) -> Result<()> {
+        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let patch = serde_json::json!({ "status": status }).to_string();
+        let (kind, name, namespace) = (text("/kind"), text("/metadata/name"), text("/metadata/namespace"));
+        let arguments =
+            ["patch", kind, name, "-n", namespace, "--subresource=status", "--type=merge", "-p", &patch];
+        run(&mut self.kubectl(&arguments)).map(drop)
+    }
+
+    /// Takes an object away, and waits until it is gone.
+    pub fn delete(&self, kind: &str, namespace: &str, name: &str) -> Result<()> {
+        run(&mut self.kubectl(&["delete", kind, name, "-n", namespace])).map(drop)
+    }
+
+    /// Installs the definitions of Istio's kinds, and waits until the kinds are there.
+    pub fn define(&self) -> Result<()> {
+        run(&mut self.kubectl(&["apply", "--server-side", "-f", DEFINITIONS]))?;
+        run(&mut self.kubectl(&["wait", "--for=condition=Established", "-f", DEFINITIONS])).map(drop)
+    }
+
+    /// Ends the API server's process; what it stored stays.
+    pub fn stop_api_server(&self) {
+        self.process().stop();
+    }
+
+    /// Starts the API server again, and waits until it is ready.
+    pub fn start_api_server(&self) -> Result<()> {
+        let started = Arc::new(api_server(self.world, &self.programs, &self.files)?);
+        *self.api_server.lock().unwrap_or_else(PoisonError::into_inner) = started;
+        self.wait_ready()
+    }
+
+    /// The world around it.
+    pub fn world(&self) -> &'w World {
+        self.world
+    }
+
+    fn kubectl(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(self.programs.join("kubectl"));
+        // Its cache must not outlive the cluster.
+        command
+            .env("HOME", self.files.folder())
+            .arg("--kubeconfig")
+            .arg(self.files.kubeconfig())
+            .args(arguments);
+        command
+    }
+
+    fn process(&self) -> Arc<Process> {
+        Arc::clone(&self.api_server.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn wait_ready(&self) -> Result<()> {
+        within(START, "the API server to be ready", || {
+            if let Err(dead) = self.process().alive() {
+                return Ok(Some(Err(dead)));
+            }
+            run(&mut self.kubectl(&["get", "--raw", "/readyz"])).map(|_| Some(Ok(())))
+        })?
+    }
+}
+
+fn etcd(world: &World, programs: &Path, files: &Files) -> Result<Process> {
+    let mut command = Command::new(programs.join("etcd"));
+    command.arg("--data-dir").arg(files.folder().join("etcd")).args([
+        "--unsafe-no-fsync",
+        "--listen-client-urls=http://127.0.0.1:2379",
+        "--advertise-client-urls=http://127.0.0.1:2379",
+        "--listen-peer-urls=http://127.0.0.1:2380",
+    ]);
+    Process::start("etcd", command, &world.dir().join("etcd.log"))
+}
+
+fn api_server(world: &World, programs: &Path, files: &Files) -> Result<Process> {
+    let mut command = Command::new(programs.join("kube-apiserver"));
+    command.args(files.flags());
+    command.arg(format!("--advertise-address={BRIDGE_ADDRESS}")).args([
+        "--etcd-servers=http://127.0.0.1:2379",
+        "--secure-port=6443",
+        "--service-account-issuer=https://kubernetes.default.svc",
+        "--api-audiences=https://kubernetes.default.svc,istio-ca",
+        "--authorization-mode=RBAC",
+        "--service-cluster-ip-range=10.96.0.0/16",
+        "--allow-privileged",
+        // There is no controller that would make the default accounts which it waits for.
+        "--disable-admission-plugins=ServiceAccount",
+    ]);
+    Process::start("kube-apiserver", command, &world.dir().join("kube-apiserver.log"))
+}

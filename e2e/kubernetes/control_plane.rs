@@ -1,0 +1,70 @@
+//! The built control plane, reading a cluster.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use http::Method;
+use serde_json::Value;
+
+use crate::client::{Answer, Call, Caller};
+use crate::process::Process;
+use crate::tools::built;
+use crate::wait::{wait_until, wait_while};
+use crate::world::World;
+
+/// A running control plane.
+#[derive(Debug)]
+pub struct ControlPlane {
+    process: Process,
+    caller: Caller,
+}
+
+impl ControlPlane {
+    pub(super) fn start(world: &World, kubeconfig: &Path, flags: &[&str]) -> Result<Self> {
+        let mut command =
+            Command::new(world.program(&built("pilothouse", "pilothouse", "PILOTHOUSE_BIN")?)?);
+        command.arg("discovery").arg("--kubeconfig").arg(kubeconfig).args(flags);
+        command.env("POD_NAMESPACE", "istio-system");
+        let process = Process::start("the control plane", command, &world.dir().join("pilothouse.log"))?;
+        let control_plane = Self { process, caller: Caller::of_the_world(world)? };
+        let alive = || control_plane.process.alive();
+        wait_while(alive, "the control plane to be ready", || {
+            let answer = control_plane.get("/ready")?;
+            if answer.status != 200 {
+                bail!("/ready says {answer:?}");
+            }
+            Ok(true)
+        })?;
+        Ok(control_plane)
+    }
+
+    /// A GET of one of its own pages, such as `/debug/configz` or `/ready`.
+    pub fn get(&self, path: &str) -> Result<Answer> {
+        Call::new(self.caller.clone(), Method::GET, &format!("http://127.0.0.1:8080{path}")).send()
+    }
+
+    /// The text of a page.
+    pub fn text(&self, path: &str) -> Result<String> {
+        Ok(String::from_utf8_lossy(&self.get(path)?.expect(http::StatusCode::OK)?.body).into_owned())
+    }
+
+    /// A page of JSON.
+    pub fn json(&self, path: &str) -> Result<Value> {
+        serde_json::from_str(&self.text(path)?).with_context(|| format!("JSON of {path}"))
+    }
+
+    /// Waits until a page satisfies `condition`.
+    pub fn wait_for(&self, what: &str, path: &str, condition: impl Fn(&str) -> bool) -> Result<()> {
+        wait_until(what, || {
+            self.process.alive()?;
+            let page = self.text(path)?;
+            if condition(&page) { Ok(true) } else { bail!("{path} says:\n{page}") }
+        })
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> Result<String> {
+        self.process.log()
+    }
+}
