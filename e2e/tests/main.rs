@@ -1,10 +1,10 @@
 //! Traffic through real Envoys: one file per story.
 
+mod api_server;
 mod by_hand;
 mod change;
 mod first_light;
 mod gateway;
-mod kubernetes;
 mod pair;
 mod routing;
 mod services;
