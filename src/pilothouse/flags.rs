@@ -38,9 +38,9 @@ pub struct Discovery {
     #[arg(long = "configDir")]
     pub config_dir: Option<PathBuf>,
     /// Credentials of the cluster whose objects are read. Without this and a folder: the file that KUBECONFIG names if it is
-    /// there, else the service account of the pod.
-    #[arg(long)]
-    pub kubeconfig: Option<PathBuf>,
+    /// there, else the service account of the pod. Empty counts as not given.
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<OsString>,
     /// Address of xDS without TLS.
     #[arg(long = "grpcAddr", default_value = ":15010")]
     pub grpc_addr: String,

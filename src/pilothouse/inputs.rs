@@ -34,7 +34,7 @@ impl Inputs {
     /// # Errors
     /// `--kubeconfig` names no file.
     pub(crate) fn of(flags: &Discovery, environment: Option<PathBuf>) -> Result<Self> {
-        let given = flags.kubeconfig.clone().filter(|path| !path.as_os_str().is_empty());
+        let given = flags.kubeconfig.clone().filter(|path| !path.is_empty()).map(PathBuf::from);
         if let Some(path) = &given {
             ensure!(path.is_file(), "--kubeconfig {}: there is no such file", path.display());
         }

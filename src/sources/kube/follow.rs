@@ -24,6 +24,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause after an error.
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
+/// A server that starts, or has too much to do, refuses for a while; that is told if it still does after so many tries.
+const REFUSALS: u32 = 5;
+
 /// How long a kind that the server does not have is left alone, unless its definition changes.
 const ABSENT_PAUSE: Duration = Duration::from_secs(60);
 
@@ -197,6 +200,9 @@ where
                 let _ = timeout(jittered(ABSENT_PAUSE), self.again.notified()).await;
                 return true;
             }
+            error if is_refusal(error) && failures < REFUSALS => {
+                tracing::debug!(kind = self.name, error = told(error), "refused for now");
+            }
             error if is_answer(error) => self.health.failed(&self.name, &told(error)),
             error => {
                 tracing::debug!(kind = self.name, error = chain(error), "the API server was lost");
@@ -215,6 +221,11 @@ where
 /// Waits longer the more often in a row it failed.
 async fn pause(failures: u32) {
     sleep(jittered(LONGEST_PAUSE.min(PAUSE * 2_u32.saturating_pow(failures.min(10))))).await;
+}
+
+/// Whether the server asks to be left alone for a while: 503 while it starts, 429 when it has too much to do.
+fn is_refusal(error: &Error) -> bool {
+    matches!(error, Error::Api(status) if matches!(status.code, 429 | 503))
 }
 
 /// Whether the server said this, so that it is there.
