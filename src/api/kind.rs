@@ -135,6 +135,11 @@ impl Kind {
         })
     }
 
+    /// The kind of this name in a group, whatever the version.
+    pub fn in_any_version(group: &str, kind: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|candidate| candidate.name() == kind && candidate.group() == group)
+    }
+
     /// The API group; empty for the core group.
     pub const fn group(self) -> &'static str {
         self.facts().group

@@ -1,4 +1,4 @@
-//! Identity out: the development root kept in a state folder and the workload certificates that it signs.
+//! Identity out: the development root kept in a state folder and the certificates that it signs.
 //!
 //! Time is always a parameter, nothing here reads a clock. The only I/O is the state folder ([`state`]).
 
@@ -15,4 +15,4 @@ pub use identity::SpiffeId;
 pub use key::{PrivateKey, PublicKey};
 pub use pem::{check_key_pair, check_roots};
 pub use root::Root;
-pub use sign::{BACKDATE, DEFAULT_LIFETIME, MAX_LIFETIME, Request, Signed};
+pub use sign::{BACKDATE, DEFAULT_LIFETIME, MAX_LIFETIME, Request, ServerRequest, Signed};

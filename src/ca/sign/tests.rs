@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::pem::parse_x509_pem;
 
-use crate::{DEFAULT_LIFETIME, Error, MAX_LIFETIME, PrivateKey, Request, Root, SpiffeId};
+use crate::{DEFAULT_LIFETIME, Error, MAX_LIFETIME, PrivateKey, Request, Root, ServerRequest, SpiffeId};
 
 fn now() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_millis(1_800_000_000_700)
@@ -94,4 +94,44 @@ fn lifetimes_out_of_range_are_refused_not_cut() {
         assert!(error.starts_with("lifetime: "), "{error}");
     }
     root.sign(&request(MAX_LIFETIME), now()).unwrap();
+}
+
+fn server(names: &[&str]) -> ServerRequest {
+    ServerRequest {
+        public_key: PrivateKey::generate().unwrap().public_key().unwrap(),
+        names: names.iter().map(|&name| name.to_owned()).collect(),
+        lifetime: DEFAULT_LIFETIME,
+    }
+}
+
+#[test]
+fn a_server_is_certified_for_its_names_and_as_nothing_else() {
+    let root = Root::generate("t", now()).unwrap();
+    let names = ["istiod.istio-system.svc", "*.mesh.example", "10.0.0.1", "::1"];
+    let signed = root.sign_server(&server(&names), now()).unwrap();
+    let (_, block) = parse_x509_pem(signed.chain_pem.as_bytes()).unwrap();
+    let cert = block.parse_x509().unwrap();
+    let san = cert.subject_alternative_name().unwrap().unwrap().value;
+    let mut six = [0_u8; 16];
+    six[15] = 1;
+    let expected = [
+        GeneralName::DNSName("istiod.istio-system.svc"),
+        GeneralName::DNSName("*.mesh.example"),
+        GeneralName::IPAddress(&[10, 0, 0, 1]),
+        GeneralName::IPAddress(&six),
+    ];
+    assert_eq!(san.general_names, expected);
+    let usage = cert.extended_key_usage().unwrap().unwrap().value;
+    assert!(usage.server_auth && !usage.client_auth);
+    assert!(!cert.is_ca());
+    assert_eq!(cert.validity().not_after.timestamp(), 1_800_000_000 + 24 * 3600);
+}
+
+#[test]
+fn names_that_no_client_can_ask_for_are_refused() {
+    let root = Root::generate("t", now()).unwrap();
+    for names in [&[][..], &[""], &["a b"], &["a..b"], &["*"], &["a.*.b"], &["istiod", "é"]] {
+        let error = root.sign_server(&server(names), now()).unwrap_err().to_string();
+        assert!(error.starts_with("names: "), "{names:?}: {error}");
+    }
 }
