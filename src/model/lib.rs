@@ -2,6 +2,7 @@
 //!
 //! Nothing here does I/O, reads a clock or an environment variable.
 
+pub mod analyze;
 pub mod canonical;
 pub mod config;
 pub mod content;

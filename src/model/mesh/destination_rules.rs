@@ -156,6 +156,18 @@ impl DestinationRules {
         seen(rules, namespace).rfind(|r| r.selector().is_none())
     }
 
+    /// The rules of which [`Self::lookup`] takes one, whatever labels the client has.
+    pub fn in_force<'a>(
+        &'a self,
+        namespace: &'a str,
+        host: &str,
+        service_namespace: &str,
+        root: &str,
+    ) -> impl Iterator<Item = &'a Ref<MergedRule>> {
+        let candidates = self.candidates(namespace, host, service_namespace, root);
+        candidates.into_iter().flat_map(move |rules| seen(rules, namespace))
+    }
+
     /// The rules of the first level that has any for the host that the client sees.
     fn candidates(&self, client: &str, host: &str, service: &str, root: &str) -> Option<Candidates<'_>> {
         let own = if client == root { Some(&self.root_private) } else { self.local.get(client) };

@@ -63,6 +63,27 @@ impl Entry {
         gateways.iter().any(|g| g == gateway) || (gateways.is_empty() && gateway == MESH)
     }
 
+    /// Whether sidecars may apply it to this host, written in full.
+    pub fn claims(&self, host: &str) -> bool {
+        self.claimed().any(|claimed| claimed == host)
+    }
+
+    /// The hosts to which sidecars may apply it.
+    pub fn claimed(&self) -> impl Iterator<Item = &String> {
+        let claims = self.applies_to(MESH) && !self.config.spec.http.is_empty();
+        self.config.spec.hosts.iter().filter(move |_| claims)
+    }
+
+    /// What to tell the owner of a younger VirtualService that has the host for the same clients, and what to do.
+    pub fn wins(&self, host: &str) -> (String, &'static str) {
+        let message = format!(
+            "sidecars apply the rules of the older VirtualService {}/{} to host {host}, and not these",
+            self.config.namespace(),
+            self.config.name()
+        );
+        (message, "put the rules of a host into one VirtualService, with delegates if need be")
+    }
+
     /// Whether it says what a route of the Gateway API says: it is for its hosts alone.
     pub fn has_gateway_semantics(&self) -> bool {
         self.config.annotations.get("internal.istio.io/route-semantics").is_some_and(|s| s == "gateway")
@@ -128,6 +149,11 @@ impl VirtualServices {
     /// All, oldest first.
     pub fn all(&self) -> &[Ref<Entry>] {
         &self.all
+    }
+
+    /// Those of a namespace, oldest first.
+    pub fn of_namespace(&self, namespace: &str) -> &[Ref<Entry>] {
+        self.by_namespace.of(namespace)
     }
 
     /// Those that a client of `client` sees, in the order in which they count for it; of all namespaces, or only of

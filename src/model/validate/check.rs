@@ -5,7 +5,7 @@ use std::fmt::Display;
 use api::{ObjectKey, Problem, Severity};
 
 /// The findings of one object, and where in it the rules look at present.
-pub(super) struct Check {
+pub(crate) struct Check {
     object: ObjectKey,
     path: String,
     found: Vec<Problem>,
@@ -13,17 +13,17 @@ pub(super) struct Check {
 
 impl Check {
     /// At the object's `spec`, with nothing found.
-    pub(super) fn new(object: ObjectKey) -> Self {
+    pub(crate) fn new(object: ObjectKey) -> Self {
         Self { object, path: "spec".to_owned(), found: Vec::new() }
     }
 
     /// What was found, in the order of the rules.
-    pub(super) fn done(self) -> Vec<Problem> {
+    pub(crate) fn done(self) -> Vec<Problem> {
         self.found
     }
 
     /// Looks at the document as a whole instead of its `spec`.
-    pub(super) fn document<R>(&mut self, look: impl FnOnce(&mut Self) -> R) -> R {
+    pub(crate) fn document<R>(&mut self, look: impl FnOnce(&mut Self) -> R) -> R {
         let spec = std::mem::take(&mut self.path);
         let result = look(self);
         self.path = spec;
@@ -31,7 +31,7 @@ impl Check {
     }
 
     /// Looks at a field of where it is now; an empty name stays there.
-    pub(super) fn at<R>(&mut self, field: impl Display, look: impl FnOnce(&mut Self) -> R) -> R {
+    pub(crate) fn at<R>(&mut self, field: impl Display, look: impl FnOnce(&mut Self) -> R) -> R {
         let length = self.path.len();
         self.enter(&field.to_string());
         let result = look(self);
@@ -40,7 +40,7 @@ impl Check {
     }
 
     /// Looks at each item of a list.
-    pub(super) fn each<'i, T: 'i>(
+    pub(crate) fn each<'i, T: 'i>(
         &mut self,
         field: &str,
         items: impl IntoIterator<Item = &'i T>,
@@ -52,19 +52,19 @@ impl Check {
     }
 
     /// Looks at a message that may be absent.
-    pub(super) fn some<T>(&mut self, field: &str, message: Option<&T>, look: impl FnOnce(&mut Self, &T)) {
+    pub(crate) fn some<T>(&mut self, field: &str, message: Option<&T>, look: impl FnOnce(&mut Self, &T)) {
         if let Some(message) = message {
             self.at(field, |check| look(check, message));
         }
     }
 
     /// Something that the object must not say; `field` is relative to where it looks now, empty for just there.
-    pub(super) fn error(&mut self, field: &str, message: impl Into<String>, hint: impl Into<String>) {
+    pub(crate) fn error(&mut self, field: &str, message: impl Into<String>, hint: impl Into<String>) {
         self.tell(Severity::Error, field, message.into(), hint.into());
     }
 
     /// Something that is in effect, but perhaps not as meant.
-    pub(super) fn warning(&mut self, field: &str, message: impl Into<String>, hint: impl Into<String>) {
+    pub(crate) fn warning(&mut self, field: &str, message: impl Into<String>, hint: impl Into<String>) {
         self.tell(Severity::Warning, field, message.into(), hint.into());
     }
 

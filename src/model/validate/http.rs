@@ -139,25 +139,3 @@ fn string(check: &mut Check, text: &StringMatch) {
         regex(check, "regex", expression);
     }
 }
-
-/// Rules behind one that takes every request: what they say never comes to anything (IST0130).
-pub(super) fn unreachable(check: &mut Check, rules: &[HttpRoute]) {
-    let Some(last) = rules.iter().position(takes_all) else { return };
-    for (index, _) in rules.iter().enumerate().skip(last + 1) {
-        let hint = "put the rule that matches everything last";
-        check.warning(&format!("http[{index}]"), format!("http[{last}] before it takes every request"), hint);
-    }
-}
-
-/// Whether a rule has no condition, or one that always holds.
-fn takes_all(rule: &HttpRoute) -> bool {
-    let open = |matched: &HttpMatchRequest| {
-        let any =
-            |uri: &StringMatch| uri.prefix.as_deref() == Some("/") || uri.regex.as_deref() == Some(".*");
-        let uri = matched.uri.as_ref().is_none_or(any);
-        let named =
-            HttpMatchRequest { name: matched.name.clone(), uri: matched.uri.clone(), ..Default::default() };
-        uri && *matched == HttpMatchRequest { stat_prefix: matched.stat_prefix.clone(), ..named }
-    };
-    rule.r#match.is_empty() || rule.r#match.iter().any(open)
-}

@@ -18,6 +18,7 @@ mod http_actions;
 mod policies;
 mod selector;
 mod service_entry;
+mod shadowed;
 mod sidecar;
 mod telemetry;
 mod text;
@@ -29,7 +30,7 @@ mod workload;
 use api::istio::AuthorizationAction;
 use api::{AnyObject, Meta, Problem};
 
-use check::Check;
+pub(crate) use check::Check;
 
 /// What is wrong with an object, in the order of the rules; nothing for kinds without rules.
 pub fn validate(object: &AnyObject) -> Vec<Problem> {

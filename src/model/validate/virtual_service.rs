@@ -8,6 +8,7 @@ use api::istio::{
 
 use super::check::Check;
 use super::http;
+use super::shadowed;
 use super::text::{export_to, host, is_fqdn, is_ip, is_label, is_wildcard_fqdn, optional_port, port, subnet};
 use crate::hostname;
 
@@ -28,7 +29,7 @@ pub(super) fn virtual_service(check: &mut Check, service: &VirtualService) {
     }
     let root = !service.hosts.is_empty();
     check.each("http", &service.http, |check, rule| http::rule(check, rule, http::Place { root, beyond }));
-    http::unreachable(check, &service.http);
+    shadowed::shadowed(check, &service.http);
     check.each("tls", &service.tls, |check, route| tls(check, route, &service.hosts));
     check.each("tcp", &service.tcp, tcp);
     export_to(check, &service.export_to);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use api::{Problem, Severity};
 use model::Ref;
-use model::mesh::{MESH, VirtualServiceEntry};
+use model::mesh::VirtualServiceEntry;
 
 use crate::tables::Id;
 
@@ -21,14 +21,14 @@ impl Claims {
         came: &[Ref<VirtualServiceEntry>],
     ) -> BTreeSet<Id> {
         for entry in gone {
-            for host in hosts(entry) {
+            for host in entry.claimed() {
                 if let Some(claims) = self.0.get_mut(host) {
                     claims.retain(|other| other != entry);
                 }
             }
         }
         for entry in came {
-            for host in hosts(entry) {
+            for host in entry.claimed() {
                 let claims = self.0.entry(host.clone()).or_default();
                 let at = claims.partition_point(|other| other.config.by_age(&entry.config).is_lt());
                 if claims.get(at) != Some(entry) {
@@ -37,7 +37,7 @@ impl Claims {
             }
         }
         let mut concerned = BTreeSet::new();
-        for host in gone.iter().chain(came).flat_map(|entry| hosts(entry)) {
+        for host in gone.iter().chain(came).flat_map(|entry| entry.claimed()) {
             let claims = self.0.get(host).map(Vec::as_slice).unwrap_or_default();
             concerned.extend(claims.iter().map(|e| {
                 let key = &e.config.source.key;
@@ -60,24 +60,17 @@ impl Claims {
             let claims = self.0.get(host)?.iter();
             claims.take_while(|other| other.config != entry.config).find(same)
         };
-        let lost = hosts(entry).enumerate().filter_map(|(at, host)| Some((at, host, older(host)?)));
-        lost.map(|(at, host, older)| Problem {
-            severity: Severity::Warning,
-            object: entry.config.source.key.clone(),
-            field: format!("spec.hosts[{at}]"),
-            message: format!(
-                "sidecars apply the rules of the older VirtualService {}/{} to host {host}, and not these",
-                older.config.namespace(),
-                older.config.name()
-            ),
-            hint: "put the rules of a host into one VirtualService, with delegates if need be".to_owned(),
+        let lost = entry.claimed().enumerate().filter_map(|(at, host)| Some((at, host, older(host)?)));
+        lost.map(|(at, host, older)| {
+            let (message, hint) = older.wins(host);
+            Problem {
+                severity: Severity::Warning,
+                object: entry.config.source.key.clone(),
+                field: format!("spec.hosts[{at}]"),
+                message,
+                hint: hint.to_owned(),
+            }
         })
         .collect()
     }
-}
-
-/// The hosts that an entry claims for sidecars.
-fn hosts(entry: &VirtualServiceEntry) -> impl Iterator<Item = &String> {
-    let claims = entry.applies_to(MESH) && !entry.config.spec.http.is_empty();
-    entry.config.spec.hosts.iter().filter(move |_| claims)
 }
