@@ -12,4 +12,5 @@ pub mod protocol;
 pub mod server;
 pub mod set;
 pub mod slot;
+pub mod spread;
 pub mod version;

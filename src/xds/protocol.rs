@@ -27,5 +27,5 @@ mod watch;
 pub use ledger::Rejection;
 pub use message::{DeltaRequest, Response, SotwRequest, Variant};
 pub use order::{Limits, Step};
-pub use status::{SentState, StreamStatus, WatchStatus};
+pub use status::{SentState, Standing, StreamStatus, WatchStatus};
 pub use stream::{Context, Event, NameLists, Stream, assignments};

@@ -7,6 +7,7 @@
 //! engine      the thread that owns the engine: connects, disconnects, updates
 //! mailbox     the newest sets for one stream, or the order to end
 //! clients     all streams, for `/debug`
+//! view        all streams, for how far objects have come
 //! ```
 
 mod backend;
@@ -25,6 +26,7 @@ mod recent;
 mod request;
 mod service;
 mod status;
+mod view;
 
 pub use clients::{Client, ClientStatus, Clients};
 pub use config::Config;
@@ -32,3 +34,4 @@ pub use debug_types::{DebugAnswer, DebugTypes};
 pub use engine::EngineHandle;
 pub use listen::Server;
 pub use status::Status;
+pub use view::spread_now;

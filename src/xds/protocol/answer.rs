@@ -252,7 +252,8 @@ fn respond(
     let sent = Sent { nonce: number, version: hash.clone(), at: now };
     let divisible = stream.variant == Variant::Delta && kind.is_wildcard();
     if let Some(watch) = stream.watch(kind) {
-        watch.ledger.send(sent, content);
+        let names = parts.resources.iter().map(|resource| Arc::clone(resource.name()));
+        watch.ledger.send(sent, content, names.chain(parts.removed.iter().cloned()).collect());
         if divisible {
             watch.ledger.keep(number, parts.resources.clone(), parts.removed.clone());
         }

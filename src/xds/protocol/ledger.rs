@@ -97,6 +97,14 @@ pub(super) struct Sent {
     pub(super) at: Duration,
 }
 
+/// A response that was not answered yet.
+struct Unanswered {
+    sent: Sent,
+    content: Content,
+    /// The names of the resources in it.
+    names: Vec<Arc<str>>,
+}
+
 /// More unanswered responses than this are joined: a client that never answers costs no more.
 const OUTSTANDING: usize = 32;
 
@@ -115,13 +123,15 @@ struct Kept {
 pub(super) struct Ledger {
     sent: Option<Sent>,
     acked: Option<Sent>,
-    outstanding: VecDeque<(Sent, Content)>,
+    outstanding: VecDeque<Unanswered>,
     /// What is in unanswered responses, of types of which Envoy applies the good part of a bad response.
     kept: VecDeque<Kept>,
     /// Names in refused responses of such types, until a response with them is accepted: the client may hold some form
     /// of them and does not say so when it comes back.
     unsaid: BTreeSet<Arc<str>>,
     rejection: Option<(Duration, Rejection)>,
+    /// The names that the rejection is about: those that it blames, else all of what was refused.
+    refused: Vec<Arc<str>>,
     /// The earliest change in a response that was rejected and not followed by an accepted one.
     rejected: Option<Epoch>,
     answered_at: Option<Duration>,
@@ -130,23 +140,25 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    /// Takes down a response.
-    pub(super) fn send(&mut self, sent: Sent, content: Content) {
+    /// Takes down a response with the names of the resources in it.
+    pub(super) fn send(&mut self, sent: Sent, content: Content, names: Vec<Arc<str>>) {
         self.sent = Some(sent.clone());
-        self.outstanding.push_back((sent, content));
+        self.outstanding.push_back(Unanswered { sent, content, names });
         if self.outstanding.len() > OUTSTANDING
-            && let Some((_, oldest)) = self.outstanding.pop_front()
-            && let Some((_, next)) = self.outstanding.front_mut()
+            && let Some(oldest) = self.outstanding.pop_front()
+            && let Some(next) = self.outstanding.front_mut()
         {
-            *next = next.join(oldest);
+            next.content = next.content.join(oldest.content);
+            next.names.extend(oldest.names);
         }
     }
 
     /// Takes down what a request says about the response `nonce`; `None` is a nonce that is not this stream's.
     pub(super) fn reply(&mut self, nonce: Option<u64>, error: Option<Rejection>, now: Duration) -> Reply {
-        let known = |n: u64| self.outstanding.iter().position(|(sent, _)| sent.nonce == n);
+        let known = |n: u64| self.outstanding.iter().position(|unanswered| unanswered.sent.nonce == n);
         let Some(at) = nonce.and_then(known) else {
             if let Some(error) = error {
+                self.refused.clear();
                 self.rejection = Some((now, error));
                 return Reply::Nack;
             }
@@ -155,15 +167,17 @@ impl Ledger {
         (self.answered_at, self.answered) = (Some(now), nonce);
         // Responses are answered in their order; an answer that skips some stands for them too.
         let answered: Vec<_> = self.outstanding.drain(..=at).collect();
-        let content = joined(answered.iter().map(|(_, content)| *content));
+        let content = joined(answered.iter().map(|unanswered| unanswered.content));
         if let Some(error) = error {
+            self.refused = blamed_of(answered, &error);
             self.rejection = Some((now, error));
             self.rejected = earlier(self.rejected, content.earliest());
             return Reply::Nack;
         }
-        self.acked = answered.into_iter().next_back().map(|(sent, _)| sent);
+        self.acked = answered.into_iter().next_back().map(|unanswered| unanswered.sent);
         if !content.repeats {
             (self.rejected, self.rejection) = (None, None);
+            self.refused = Vec::new();
         }
         Reply::Ack
     }
@@ -221,7 +235,17 @@ impl Ledger {
 
     /// What the responses that wait for their answer hold, taken together.
     pub(super) fn unanswered(&self) -> Content {
-        joined(self.outstanding.iter().map(|(_, content)| *content))
+        joined(self.outstanding.iter().map(|unanswered| unanswered.content))
+    }
+
+    /// The names of the resources in responses that wait for their answer; some may come twice.
+    pub(super) fn unanswered_names(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.outstanding.iter().flat_map(|unanswered| &unanswered.names)
+    }
+
+    /// The names that the latest rejection is about; empty if it spoke of a response that is not known.
+    pub(super) fn refused(&self) -> &[Arc<str>] {
+        &self.refused
     }
 
     /// The earliest change in responses that were rejected since the last accepted one.
@@ -248,6 +272,18 @@ impl Ledger {
     pub(super) const fn rejection(&self) -> Option<&(Duration, Rejection)> {
         self.rejection.as_ref()
     }
+}
+
+/// The names in refused responses that the words blame; all of them if the words name nobody who was there.
+fn blamed_of(refused: Vec<Unanswered>, error: &Rejection) -> Vec<Arc<str>> {
+    let mut names: Vec<_> = refused.into_iter().flat_map(|unanswered| unanswered.names).collect();
+    names.sort_unstable();
+    names.dedup();
+    let blamed = error.names();
+    if names.iter().any(|name| blamed.iter().any(|blamed| **blamed == **name)) {
+        names.retain(|name| blamed.iter().any(|blamed| **blamed == **name));
+    }
+    names
 }
 
 #[cfg(test)]

@@ -61,7 +61,32 @@ pub struct StreamStatus {
     pub watches: Vec<WatchStatus>,
 }
 
+/// Where a client stands with one type, by name. Everything in its set that is not named here it has accepted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// It was sent nothing that it accepted, so all names are behind.
+    pub nothing: bool,
+    /// Names that were not sent, or not answered. Some may come twice.
+    pub behind: Vec<Arc<str>>,
+    /// Names that it refused, ascending, and in which words.
+    pub refused: Option<(Vec<Arc<str>>, String)>,
+}
+
 impl Stream {
+    /// Where the client stands with a type; `None` if it does not ask for the type.
+    pub fn standing(&self, kind: ResourceType) -> Option<Standing> {
+        let watch = self.watched(kind)?;
+        let ledger = &watch.ledger;
+        let unanswered = ledger.unanswered_names().cloned();
+        Some(Standing {
+            nothing: watch.base.is_none(),
+            behind: watch.owed.keys().cloned().chain(unanswered).collect(),
+            refused: ledger
+                .rejection()
+                .map(|(_, rejection)| (ledger.refused().to_vec(), rejection.message.clone())),
+        })
+    }
+
     /// The state of the stream, without the names.
     pub fn status(&self) -> StreamStatus {
         let watches = ResourceType::ALL.into_iter();

@@ -5,7 +5,7 @@ use tokio::sync::oneshot;
 
 use super::mailbox::Mailbox;
 use super::status::Status;
-use crate::engine::ProxySets;
+use crate::engine::{ProxyId, ProxySets};
 use crate::generate::{NodeInfo, Peer};
 use crate::kind::ResourceType;
 
@@ -32,6 +32,9 @@ pub(super) struct Connected {
 
 /// The engine's knowledge of a client; dropping it disconnects the client.
 pub(super) trait Lease: Send {
+    /// The engine's number of the client.
+    fn proxy(&self) -> ProxyId;
+
     /// The encoded resource that answers for a name that is not in the client's set.
     fn absent(&self, kind: ResourceType, name: &str) -> Option<Bytes>;
 }

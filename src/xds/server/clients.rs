@@ -10,16 +10,17 @@ use serde::Serialize;
 use super::clock::Clock;
 use super::mailbox::Mailbox;
 use super::status::Status;
-use crate::engine::ProxySets;
+use crate::engine::{ProxyId, ProxySets};
 use crate::generate::{NodeInfo, Peer};
 use crate::kind::ResourceType;
-use crate::protocol::{Stream, StreamStatus};
+use crate::protocol::{Standing, Stream, StreamStatus};
 
 /// One connected stream.
 pub struct Client {
     number: u64,
     /// The connection that carries it.
     connection: u64,
+    proxy: ProxyId,
     id: String,
     connected_at: Duration,
     clock: Clock,
@@ -48,6 +49,21 @@ impl Client {
     /// `<node>-<number>`.
     pub fn connection_id(&self) -> &str {
         &self.id
+    }
+
+    /// The engine's number of the client.
+    pub const fn proxy(&self) -> ProxyId {
+        self.proxy
+    }
+
+    /// The proxy's name, `<pod>.<namespace>` for those of the mesh.
+    pub fn proxy_name(&self) -> &str {
+        proxy_id(&self.node.id)
+    }
+
+    /// Where the client stands with a type; `None` if it does not ask for the type.
+    pub fn standing(&self, kind: ResourceType) -> Option<Standing> {
+        self.stream().standing(kind)
     }
 
     /// When the stream was opened.
@@ -150,9 +166,8 @@ impl Clients {
     /// Adds a stream; `stream` makes its state from the number that begins its nonces.
     pub(super) fn add(
         &self,
-        connection: u64,
-        peer: Peer,
-        node: NodeInfo,
+        (connection, peer): (u64, Peer),
+        (proxy, node): (ProxyId, NodeInfo),
         mailbox: Mailbox,
         stream: impl FnOnce(u64) -> Stream,
     ) -> Arc<Client> {
@@ -160,6 +175,7 @@ impl Clients {
         let client = Arc::new(Client {
             number,
             connection,
+            proxy,
             id: format!("{}-{number}", proxy_id(&node.id)),
             connected_at: self.clock.now(),
             clock: self.clock,

@@ -311,6 +311,10 @@ struct Tenant<G: Generate> {
 }
 
 impl<G: Generate> Lease for Tenant<G> {
+    fn proxy(&self) -> ProxyId {
+        self.id
+    }
+
     fn absent(&self, kind: ResourceType, name: &str) -> Option<Bytes> {
         match catch(|| self.generate.absent(&self.proxy, kind, name)) {
             Ok(body) => body,

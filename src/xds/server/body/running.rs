@@ -77,7 +77,8 @@ impl Running {
     ) -> Self {
         let version = metadata(&node, "ISTIO_VERSION").unwrap_or("unknown").to_owned();
         shared.metrics.clients.with_label_values(&[version.as_str()]).inc();
-        let client = shared.clients.add(connection, peer, node, mailbox.clone(), |number| {
+        let proxy = connected.lease.proxy();
+        let client = shared.clients.add((connection, peer), (proxy, node), mailbox.clone(), |number| {
             Stream::new(variant, format!("{number:x}"), connected.sets, &shared.names, shared.config.limits)
         });
         let left = shared.doubts.take(&client.node().id, shared.clock.now());
