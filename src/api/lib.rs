@@ -2,6 +2,7 @@
 
 pub use envoy;
 
+mod condition;
 pub mod content;
 pub mod crd;
 pub mod decode;
@@ -14,6 +15,7 @@ pub mod object;
 pub mod scalar;
 mod schema;
 
+pub use condition::Condition;
 pub use content::ContentHash;
 pub use decode::{AnyObject, Decoded, FieldWarning, decode, items};
 pub use kind::Kind;

@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::condition::Condition;
 use crate::kind::Kind;
 
 /// An object's metadata, as far as a control plane reads it.
 ///
-/// Equality and hash leave `resource_version` out: it moves with every write of a status, and an object that says the
-/// same must compare equal.
+/// Equality and hash leave `resource_version` and `conditions` out: they move with every write of a status, and an object
+/// that says the same must compare equal.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Meta {
@@ -36,6 +37,8 @@ pub struct Meta {
     pub resource_version: String,
     /// The owner that controls the object, if any.
     pub controller: Option<Owner>,
+    /// What controllers have told about the object; of Istio's kinds only.
+    pub conditions: Box<[Condition]>,
 }
 
 /// The controlling entry of `metadata.ownerReferences`.
@@ -209,6 +212,7 @@ mod tests {
         let old = Meta { resource_version: "1".to_owned(), ..Meta::default() };
         let new = Meta { resource_version: "2".to_owned(), ..Meta::default() };
         assert_eq!(old, new);
+        assert_eq!(old, Meta { conditions: Box::new([Condition::default()]), ..Meta::default() });
         assert_ne!(old, Meta { generation: 1, ..Meta::default() });
     }
 }

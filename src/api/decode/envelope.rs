@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::any::{AnyObject, Decoded};
 use super::read::{FieldError, FieldWarning, joined, read_message};
+use crate::condition::Condition;
 use crate::kind::Kind;
 use crate::object::{Meta, Owner};
 
@@ -62,7 +63,10 @@ pub fn decode(document: Value) -> Result<Decoded, DecodeError> {
     let kind = kind_of(&document)?;
     document.remove("apiVersion");
     document.remove("kind");
-    let (meta, mut warnings) = metadata(kind, document.remove("metadata").unwrap_or(Value::Null))?;
+    let (mut meta, mut warnings) = metadata(kind, document.remove("metadata").unwrap_or(Value::Null))?;
+    if kind.group().ends_with(".istio.io") {
+        meta.conditions = document.get("status").map(Condition::of_status).unwrap_or_default();
+    }
     let object = displayed(&meta.namespace, &meta.name);
     let (mut object, unknown) =
         AnyObject::read(kind, meta, document).map_err(|error| field_error(kind, object, error))?;
@@ -183,6 +187,7 @@ fn metadata(kind: Kind, value: Value) -> Result<(Meta, Vec<FieldWarning>), Decod
             kind: owner.kind,
             name: owner.name,
         }),
+        conditions: Box::default(),
     };
     Ok((meta, warnings))
 }

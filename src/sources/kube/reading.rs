@@ -25,12 +25,13 @@ pub(crate) struct Reading {
 }
 
 impl Reading {
-    /// The hash of what the object says; none if it is left out. An object that says the same has the same, whatever
-    /// its `resourceVersion`.
+    /// The hash of what the object says and of its conditions; none if it is left out. An object that says the same has
+    /// the same, whatever its `resourceVersion`. Whoever writes conditions has to hear what became of them.
     pub(crate) fn digest(&self) -> Option<u128> {
         self.object.as_ref().map(|object| {
             let mut hasher = Xxh3Default::new();
             object.hash(&mut hasher);
+            object.meta().conditions.hash(&mut hasher);
             hasher.digest128()
         })
     }
