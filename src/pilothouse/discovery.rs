@@ -24,6 +24,7 @@ use xds::engine::Engine;
 use xds::metrics::Metrics;
 use xds::server::{Config, EngineHandle, Server};
 
+use crate::analysis::Analysis;
 use crate::flags::Discovery;
 use crate::inputs::Inputs;
 use crate::intake::Intake;
@@ -67,9 +68,9 @@ async fn serve(flags: &Discovery) -> Result<()> {
     tracing::info!(?inputs, version = version::VERSION, "pilothouse starts");
     inputs.start(&mut tasks, options.config_maps(), &health, sender, &shutdown).await?;
 
-    let (asked, told) = (engine.clone(), Arc::clone(&reports));
+    let (asked, told, served) = (engine.clone(), Arc::clone(&reports), Arc::clone(&mesh));
     tasks.spawn(async move {
-        tell(&asked, &told).await;
+        tell(&asked, &told, &served).await;
         Err(anyhow!("configuration is no longer built"))
     });
 
@@ -101,12 +102,17 @@ async fn serve(flags: &Discovery) -> Result<()> {
     ended
 }
 
-/// Looks again and again for what is wrong with what proxies are sent; ends with the engine.
-async fn tell(engine: &EngineHandle<Translator>, reports: &Reports) {
+/// Looks again and again for what objects make together, and for what is wrong with what proxies are sent; ends with the
+/// engine.
+async fn tell(engine: &EngineHandle<Translator>, reports: &Reports, mesh: &ArcSwap<Mesh>) {
+    let mut analysis = Analysis::default();
     let mut pace = tokio::time::interval(LOOK_AGAIN);
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while engine.is_alive() {
         pace.tick().await;
+        if let Some(found) = analysis.look(mesh.load_full()).await {
+            reports.analyzed(found);
+        }
         if let Some(problems) = engine.inspect(Engine::problems).await {
             reports.served(problems);
         }

@@ -1,5 +1,6 @@
 //! The binary: flags, environment, wiring, shutdown. No rules of its own.
 
+mod analysis;
 pub mod bootstrap;
 mod cluster;
 pub mod discovery;

@@ -1,10 +1,12 @@
-//! What is wrong with the configuration right now, for `/debug`; problems of objects are told in the log as well.
+//! What is wrong with the configuration right now, for `/debug` and for the objects' status; problems of objects are told in
+//! the log as well.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use api::{ObjectKey, Problem};
+use api::{Condition, Kind, ObjectKey, Problem, Severity};
 use sources::event::Batch;
+use sources::report::Report;
 
 /// The current problems of files and of objects.
 #[derive(Debug, Default)]
@@ -14,66 +16,174 @@ pub struct Reports {
 
 #[derive(Debug, Default)]
 struct State {
-    files: BTreeSet<String>,
+    /// What sources find in documents.
+    documents: BTreeSet<Arc<Report>>,
     /// What objects say that they must not, by object.
     forms: BTreeMap<ObjectKey, BTreeSet<Problem>>,
     /// What the store finds.
     objects: BTreeSet<Problem>,
+    /// What objects make together.
+    together: BTreeSet<Problem>,
     /// What is found on the way to the connected proxies.
     served: BTreeSet<Problem>,
+    /// The objects that have a status.
+    subjects: BTreeMap<ObjectKey, Subject>,
+    /// Counts changes of all the above.
+    revision: u64,
 }
 
-/// Tells what has come and what has gone.
-fn replace(old: &mut BTreeSet<Problem>, now: BTreeSet<Problem>) {
+/// An object that has a status, as its source last told of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Subject {
+    /// Counts changes of its specification.
+    pub generation: i64,
+    /// Its identity.
+    pub uid: String,
+    /// What its status says.
+    pub conditions: Box<[Condition]>,
+}
+
+/// What is wrong with one object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// What it must not say.
+    pub invalid: Vec<Problem>,
+    /// What cannot be served of it.
+    pub unserved: Vec<Problem>,
+    /// What is in effect, but perhaps not as meant.
+    pub warnings: Vec<Problem>,
+}
+
+/// Whether objects of a kind have the status that Istio's kinds have in common.
+pub(crate) fn has_status(kind: Kind) -> bool {
+    kind.group().ends_with(".istio.io")
+}
+
+/// Tells what has come and what has gone; whether that is anything.
+fn replace(old: &mut BTreeSet<Problem>, now: BTreeSet<Problem>) -> bool {
     for problem in now.difference(old) {
         tracing::warn!("{problem}");
     }
     for problem in old.difference(&now) {
         tracing::info!(%problem, "no longer");
     }
+    let changed = *old != now;
     *old = now;
+    changed
 }
 
 impl Reports {
     /// Takes what a source found, which itself logs it, and looks at the objects one by one.
     pub fn take(&self, batch: &Batch) {
         let mut state = self.lock();
+        state.revision += 1;
         for event in &batch.events {
-            let now = event.object.as_deref().map(model::validate::validate).unwrap_or_default();
+            let object = event.object.as_deref();
+            let now = object.map(model::validate::validate).unwrap_or_default();
             let mut known = state.forms.remove(&event.key).unwrap_or_default();
             replace(&mut known, now.into_iter().collect());
             if !known.is_empty() {
                 state.forms.insert(event.key.clone(), known);
             }
+            match object.filter(|_| has_status(event.key.kind)) {
+                None => drop(state.subjects.remove(&event.key)),
+                Some(object) => {
+                    let meta = object.meta();
+                    let subject = Subject {
+                        generation: meta.generation,
+                        uid: meta.uid.clone(),
+                        conditions: meta.conditions.clone(),
+                    };
+                    state.subjects.insert(event.key.clone(), subject);
+                }
+            }
         }
         for report in &batch.cleared {
-            state.files.remove(&report.to_string());
+            state.documents.remove(report);
         }
-        for report in &batch.appeared {
-            state.files.insert(report.to_string());
-        }
+        state.documents.extend(batch.appeared.iter().cloned());
     }
 
     /// Takes all that the store finds wrong now.
     pub fn problems(&self, problems: &BTreeMap<ObjectKey, Vec<Problem>>) {
         let now = problems.values().flatten().cloned().collect();
-        replace(&mut self.lock().objects, now);
+        let state = &mut *self.lock();
+        state.revision += u64::from(replace(&mut state.objects, now));
     }
 
-    /// Takes all that is wrong now with what the connected proxies are sent.
-    pub fn served(&self, now: BTreeSet<Problem>) {
-        replace(&mut self.lock().served, now);
+    /// Takes all that objects make together now.
+    pub fn analyzed(&self, found: BTreeMap<ObjectKey, Vec<Problem>>) {
+        let now = found.into_values().flatten().collect();
+        let state = &mut *self.lock();
+        state.revision += u64::from(replace(&mut state.together, now));
+    }
+
+    /// Takes all that is wrong now with what the connected proxies are sent, but for what is told already of the field.
+    pub fn served(&self, mut now: BTreeSet<Problem>) {
+        let state = &mut *self.lock();
+        now.retain(|problem| {
+            let about = |known: &&Problem| known.object == problem.object && known.field == problem.field;
+            !state.together.iter().any(|known| about(&known))
+        });
+        state.revision += u64::from(replace(&mut state.served, now));
     }
 
     /// Everything that is wrong now, a line each.
     pub fn lines(&self) -> Vec<String> {
         let state = self.lock();
-        let forms = state.forms.values().flatten();
-        let objects: BTreeSet<&Problem> = forms.chain(&state.objects).chain(&state.served).collect();
-        state.files.iter().cloned().chain(objects.into_iter().map(Problem::to_string)).collect()
+        let objects: BTreeSet<&Problem> = state.of_objects().map(|(_, problem)| problem).collect();
+        let documents: BTreeSet<String> = state.documents.iter().map(|report| report.to_string()).collect();
+        documents.into_iter().chain(objects.into_iter().map(Problem::to_string)).collect()
+    }
+
+    /// Counts changes of what is wrong, and of the objects.
+    pub fn revision(&self) -> u64 {
+        self.lock().revision
+    }
+
+    /// The objects that have a status, and what is wrong with each.
+    pub fn findings(&self) -> BTreeMap<ObjectKey, (Subject, Findings)> {
+        let state = self.lock();
+        let of =
+            |(key, subject): (&ObjectKey, &Subject)| (key.clone(), (subject.clone(), Findings::default()));
+        let mut all: BTreeMap<_, _> = state.subjects.iter().map(of).collect();
+        let documents = state.documents.iter().filter_map(|report| {
+            let object = report.object.clone()?;
+            let Report { severity, field, message, hint, .. } = (**report).clone();
+            Some((true, Problem { severity, object, field, message, hint }))
+        });
+        let objects = state.of_objects().map(|(form, problem)| (form, problem.clone()));
+        for (form, problem) in documents.chain(objects) {
+            let Some((_, findings)) = all.get_mut(&problem.object) else { continue };
+            let list = match (problem.severity, form) {
+                (Severity::Warning, _) => &mut findings.warnings,
+                (Severity::Error, true) => &mut findings.invalid,
+                (Severity::Error, false) => &mut findings.unserved,
+            };
+            list.push(problem);
+        }
+        for (_, findings) in all.values_mut() {
+            for list in [&mut findings.invalid, &mut findings.unserved, &mut findings.warnings] {
+                list.sort();
+                list.dedup();
+            }
+        }
+        all
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+impl State {
+    /// What is wrong with objects; with it whether it is something that the object must not say.
+    fn of_objects(&self) -> impl Iterator<Item = (bool, &Problem)> {
+        let forms = self.forms.values().flatten().map(|problem| (true, problem));
+        let others = self.objects.iter().chain(&self.together).chain(&self.served);
+        forms.chain(others.map(|problem| (false, problem)))
+    }
+}
+
+#[cfg(test)]
+mod tests;
