@@ -73,7 +73,7 @@ fn gateways(check: &mut Check, service: &VirtualService, subject: Subject<'_>, m
     let mut found = Vec::new();
     let mut known = true;
     for (index, name) in service.gateways.iter().enumerate().filter(|(_, name)| *name != MESH) {
-        let (namespace, own) = name.split_once('/').unwrap_or((subject.namespace(), name));
+        let (namespace, own) = name.split_once('/').unwrap_or_else(|| (subject.namespace(), name.as_str()));
         let gateway = mesh.gateways.of_namespace(namespace).iter().find(|g| **g.name() == *own);
         match gateway {
             Some(gateway) => found.push(gateway),
