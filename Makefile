@@ -5,7 +5,7 @@ TOOLS := target/tools
 SHELL_SCRIPTS := .ci/run scripts/setup-test scripts/run-tests scripts/fetch-envoy scripts/fetch-kubernetes
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt golden crds conformance judge refused bench e2e cluster cluster-judge cluster-bench tools advisories
+.PHONY: help run test lint fmt golden crds image conformance judge refused bench e2e cluster cluster-judge cluster-bench tools advisories
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -34,6 +34,9 @@ golden: ## Write the golden files anew; look at the difference before committing
 
 crds: ## Write the CustomResourceDefinitions in crds/ anew from the types
 	UPDATE_GOLDEN=1 $(CARGO) test --profile ci --locked -p api crds_are_what_the_types_give
+
+image: ## Write the control plane's OCI image into target/image, without a container engine; then run it once
+	archive=$$(scripts/make-image) && scripts/check-image "$$archive" version
 
 conformance: ## Score what is sent against the conformance cases; fails below e2e/conformance/floors.toml
 	$(CARGO) run --profile ci --locked -p testkit --bin conformance -- --floors e2e/conformance/floors.toml e2e/conformance/cases
