@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PublicKeyData, SubjectPublicKeyInfo};
+use rcgen::{
+    KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_RSA_SHA256, PublicKeyData,
+    SubjectPublicKeyInfo,
+};
 use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::SubjectPublicKeyInfo as ParsedKey;
@@ -21,6 +24,14 @@ impl PrivateKey {
     /// [`Error::Crypto`] when the library refuses.
     pub fn generate() -> Result<Self, Error> {
         Ok(Self(KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?))
+    }
+
+    /// Makes a new RSA key of 2048 bits, which takes a good part of a second.
+    ///
+    /// # Errors
+    /// [`Error::Crypto`] when the library refuses.
+    pub(crate) fn generate_rsa() -> Result<Self, Error> {
+        Ok(Self(KeyPair::generate_for(&PKCS_RSA_SHA256)?))
     }
 
     /// Reads a PEM key: PKCS#8, or SEC1 and PKCS#1 of RSA, P-256, P-384 or P-521.

@@ -1,4 +1,4 @@
-//! The root: one self-signed P-256 certificate and its key, in memory.
+//! The root: one self-signed certificate and its key, in memory.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -27,6 +27,15 @@ impl Root {
     /// [`Error::Crypto`] when the library refuses.
     pub fn generate(trust_domain: &str, now: SystemTime) -> Result<Self, Error> {
         Self::self_sign(PrivateKey::generate()?, trust_domain, now).map(|(root, _)| root)
+    }
+
+    /// Makes a new self-signed root of the organisation `trust_domain`, valid from shortly before `now`, with its key as
+    /// PKCS#8 PEM, for storing where the reference reads it too: RSA of 2048 bits (spec security.md 1.2).
+    ///
+    /// # Errors
+    /// [`Error::Crypto`] when the library refuses.
+    pub fn generate_to_store(trust_domain: &str, now: SystemTime) -> Result<(Self, String), Error> {
+        Self::self_sign(PrivateKey::generate_rsa()?, trust_domain, now)
     }
 
     /// Self-signs `key`. Out: the root and the key as PEM, for storing.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::answer::{self, Query};
 
 /// The pages and what they show.
-const PAGES: [(&str, &str); 13] = [
+const PAGES: [(&str, &str); 14] = [
     ("adsz", "connected proxies: what each watches, was sent, acknowledged and refused"),
     ("config_dump", "what a proxy is to have (proxyID=, types=, include_eds)"),
     ("configz", "the configuration that is in force"),
@@ -16,6 +16,7 @@ const PAGES: [(&str, &str); 13] = [
     ("edsz", "the endpoints that a proxy is to have (proxyID=)"),
     ("endpointShardz", "the endpoints of each service"),
     ("endpointz", "the same"),
+    ("leaders", "which replica does the work of which controller"),
     ("list", "the names of these pages"),
     ("mesh", "the mesh configuration that is in force"),
     ("problems", "what is wrong with the configuration now"),

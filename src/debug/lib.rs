@@ -4,7 +4,7 @@
 //! access     who may look: the loopback; everybody else only at /ready, /version and /metrics
 //! clients    the connected proxies: syncz, adsz, connections
 //! dump       what a proxy is to have: config_dump, edsz, sources
-//! objects    what the mesh is made of: configz, registryz, endpointz, mesh, problems
+//! objects    what the mesh is made of: configz, registryz, endpointz, mesh, problems, leaders
 //! index      the list of pages, for people and for programs
 //! metrics    /metrics
 //! ```
@@ -62,6 +62,8 @@ pub struct Surface {
     pub version: String,
     /// What is wrong with the configuration now, a line each.
     pub problems: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
+    /// Which replica does the work of which controller, a line each.
+    pub leaders: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
     /// The mesh that is served.
     pub mesh: Arc<dyn Fn() -> Arc<Mesh> + Send + Sync>,
     /// What the sources of objects still wait for and what they cannot reach, a line each.

@@ -1,4 +1,4 @@
-//! What the mesh is made of: `/debug/configz`, `registryz`, `endpointz`, `mesh`, and `problems`.
+//! What the mesh is made of: `/debug/configz`, `registryz`, `endpointz`, `mesh`, `problems`, `leaders`.
 //!
 //! Source: `shared/spec/operations.md` 1.3.
 
@@ -26,6 +26,7 @@ pub(crate) fn router(surface: &Surface) -> Router {
         .route("/debug/endpointShardz", get(endpointz))
         .route("/debug/mesh", get(mesh_config))
         .route("/debug/problems", get(problems))
+        .route("/debug/leaders", get(leaders))
         .with_state(surface.clone())
 }
 
@@ -124,4 +125,9 @@ async fn problems(State(surface): State<Surface>) -> Response {
     let mut lines = (surface.sources)();
     lines.extend((surface.problems)());
     answer::lines(&lines)
+}
+
+/// Who holds each lock for which this replica stands; nothing where there are no elections.
+async fn leaders(State(surface): State<Surface>) -> Response {
+    answer::lines(&(surface.leaders)())
 }

@@ -11,6 +11,7 @@ pub mod hostname;
 pub mod mesh;
 pub mod protocol;
 pub mod proxy;
+pub mod selector;
 pub mod service;
 pub mod validate;
 pub mod visibility;

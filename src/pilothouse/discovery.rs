@@ -8,6 +8,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 use arc_swap::ArcSwap;
 use axum::Router;
+use controllers::election::Leaders;
+use controllers::write::Writers;
 use debug::Surface;
 use model::Mesh;
 use prometheus::Registry;
@@ -16,25 +18,30 @@ use sources::kube::Health;
 use store::{Options, Tables};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{MissedTickBehavior, timeout};
 use tokio_util::sync::CancellationToken;
 use xds::engine::Engine;
 use xds::metrics::Metrics;
 use xds::server::{Config, EngineHandle, Server};
 
 use crate::analysis::Analysis;
+use crate::control::Control;
 use crate::flags::Discovery;
 use crate::inputs::Inputs;
 use crate::intake::Intake;
 use crate::mesh_thread::MeshThread;
 use crate::reports::Reports;
+use crate::root::{self, Keeping};
 use crate::translator::Translator;
 use crate::{cluster, features, version};
 
 /// Batches that may wait for the mesh thread before the source waits.
 const BATCHES: usize = 64;
+
+/// How long controllers may take to end at the end.
+const GIVE_BACK: Duration = Duration::from_secs(8);
 
 /// Time between two looks for problems; a look costs as much as there are problems.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -57,16 +64,31 @@ async fn serve(flags: &Discovery) -> Result<()> {
     let mesh = Arc::new(ArcSwap::<Mesh>::default());
     let health = Health::new(&flags.cluster_id);
     cluster::register(&registry, health.clone())?;
-    let surface = surface(&registry, &server, &reports, &mesh, &health);
+    let inputs = Inputs::of(flags, features::kubeconfig())?;
+    let connection = inputs.connect(&health).await?;
+    let mut control = match &connection {
+        Some(connection) => Some(Control::new(flags, connection, &registry)?),
+        None => None,
+    };
+    let surface = surface(&registry, &server, &reports, &mesh, &health, control.as_ref());
 
     let shutdown = CancellationToken::new();
     let mut tasks: JoinSet<Result<()>> = JoinSet::new();
     let (sender, batches) = mpsc::channel(BATCHES);
     let options = options(flags);
-    let inputs = Inputs::of(flags, features::kubeconfig())?;
     let awaited = inputs.count();
     tracing::info!(?inputs, version = version::VERSION, "pilothouse starts");
-    inputs.start(&mut tasks, options.config_maps(), &health, sender, &shutdown).await?;
+    let keeping = match (&flags.state, &connection, &control) {
+        (Some(folder), ..) => Keeping::Folder(folder.clone()),
+        (None, Some(connection), Some(control)) => {
+            Keeping::Secret(connection.clone(), control.writers.of("ca"), flags.namespace.clone())
+        }
+        _ => Keeping::Memory,
+    };
+    let (configured, settings) = watch::channel(None);
+    let plugged = features::root_ca_dir();
+    let _roots = root::start(&mut tasks, keeping, &plugged, settings, &shutdown);
+    inputs.start(&mut tasks, options.config_maps(), connection, sender, &shutdown);
 
     let (asked, told, served) = (engine.clone(), Arc::clone(&reports), Arc::clone(&mesh));
     tasks.spawn(async move {
@@ -81,9 +103,11 @@ async fn serve(flags: &Discovery) -> Result<()> {
         batches,
         awaited,
         reports,
+        listeners: control.as_mut().map(|control| std::mem::take(&mut control.listeners)).unwrap_or_default(),
         intake: Intake::register(&registry)?,
         publish: move |next: Arc<Mesh>, changes, age| {
             mesh.store(Arc::clone(&next));
+            configured.send_if_modified(|known| replaced(known, &next.settings.mesh));
             engine.update(next, changes, age);
             ready.set();
         },
@@ -92,13 +116,17 @@ async fn serve(flags: &Discovery) -> Result<()> {
 
     listen(&mut tasks, flags, &server, &surface).await?;
     tracing::info!("pilothouse is up");
+    let mut controllers = control.map(|control| control.tasks).unwrap_or_default();
     let ended = tokio::select! {
         () = stop_signal() => Ok(()),
         Some(ended) = tasks.join_next() => ended?.context("stopping"),
+        Some(ended) = controllers.join_next() => ended?.context("stopping"),
     };
     surface.ready.clear();
     shutdown.cancel();
-    server.shutdown(flags.shutdown_duration).await;
+    // Locks are given back while connections drain.
+    let given_back = timeout(GIVE_BACK, async { while controllers.join_next().await.is_some() {} });
+    let (_, ()) = tokio::join!(given_back, server.shutdown(flags.shutdown_duration));
     ended
 }
 
@@ -119,6 +147,15 @@ async fn tell(engine: &EngineHandle<Translator>, reports: &Reports, mesh: &ArcSw
     }
 }
 
+/// Puts a new value in the place of another; whether it differs.
+fn replaced<T: Clone + PartialEq>(known: &mut Option<T>, now: &T) -> bool {
+    let differs = known.as_ref() != Some(now);
+    if differs {
+        *known = Some(now.clone());
+    }
+    differs
+}
+
 /// The mesh's owner has a thread of its own: what it computes must not hold up streams.
 fn spawn_owner<F>(owner: MeshThread<F>) -> Result<()>
 where
@@ -135,14 +172,21 @@ fn surface(
     reports: &Arc<Reports>,
     mesh: &Arc<ArcSwap<Mesh>>,
     health: &Health,
+    control: Option<&Control>,
 ) -> Surface {
     let (reports, mesh, health) = (Arc::clone(reports), Arc::clone(mesh), health.clone());
+    let (writers, leaders) =
+        control.map(|control| (control.writers.clone(), control.election.leaders().clone())).unzip();
     Surface {
         ready: debug::Ready::default(),
         registry: registry.clone(),
         clients: server.clients().clone(),
         version: version::text(),
-        problems: Arc::new(move || reports.lines()),
+        problems: Arc::new(move || {
+            let unwritten = writers.as_ref().map(Writers::lines).unwrap_or_default();
+            reports.lines().into_iter().chain(unwritten).collect()
+        }),
+        leaders: Arc::new(move || leaders.as_ref().map(Leaders::lines).unwrap_or_default()),
         mesh: Arc::new(move || mesh.load_full()),
         sources: Arc::new(move || health.lines()),
     }

@@ -53,6 +53,27 @@ pub(crate) fn shared_mesh_config() -> String {
     process("SHARED_MESH_CONFIG").unwrap_or_default()
 }
 
+/// The name of this pod: who this replica is in elections. Outside of a pod, as the reference has it.
+pub(crate) fn identity() -> String {
+    process("POD_NAME").filter(|name| !name.is_empty()).unwrap_or_else(|| {
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        format!("unknown-{}", host.trim())
+    })
+}
+
+/// The folder in which operators plug in a certificate authority of their own.
+pub(crate) fn root_ca_dir() -> PathBuf {
+    process("ROOT_CA_DIR")
+        .filter(|path| !path.is_empty())
+        .unwrap_or_else(|| "./etc/cacerts".to_owned())
+        .into()
+}
+
+/// Whether replicas elect one of them for each controller.
+pub(crate) fn leader_election() -> bool {
+    Environment(process).flag("ENABLE_LEADER_ELECTION", true)
+}
+
 /// The flags that shape what is sent.
 pub fn features() -> Features {
     features_from(process)

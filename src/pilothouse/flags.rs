@@ -80,6 +80,16 @@ pub struct Discovery {
     /// Age at which a connection is told to go away.
     #[arg(long = "keepaliveMaxServerConnectionAge", value_parser = duration)]
     pub max_connection_age: Option<std::time::Duration>,
+    /// Folder of the mesh's root, which the agents of a development mesh share; made if missing. Without it the root is in
+    /// the Secret istio-ca-secret of the control plane's namespace, and without a cluster in memory.
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    /// Writes to the API server a second, in the long run.
+    #[arg(long = "kubernetesApiQPS", default_value_t = 80.0, value_parser = positive)]
+    pub api_qps: f64,
+    /// Writes to the API server at once, after a pause.
+    #[arg(long = "kubernetesApiBurst", default_value_t = 160, value_parser = clap::value_parser!(u32).range(1..))]
+    pub api_burst: u32,
     /// How to log.
     #[command(flatten)]
     pub log: Log,
@@ -158,6 +168,12 @@ fn duration(text: &str) -> Result<std::time::Duration, String> {
     text.parse::<api::Duration>()
         .map(|d| std::time::Duration::from_nanos(d.as_nanos()))
         .map_err(|e| e.to_string())
+}
+
+/// A number above 0.
+fn positive(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if number.is_finite() && number > 0.0 { Ok(number) } else { Err("must be above 0".to_owned()) }
 }
 
 /// The arguments without the flags of `discovery` that are not known, and those flags: the reference tolerates them,

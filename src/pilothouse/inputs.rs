@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::{Result, anyhow, ensure};
 use api::{Kind, ObjectKey};
 use sources::event::Batch;
-use sources::kube::{Credentials, Health, Options, connect, defined};
+use sources::kube::{Connection, Credentials, Health, Options, connect, defined};
 use store::Tables;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinSet;
@@ -58,38 +58,45 @@ impl Inputs {
         }
     }
 
-    /// Starts the sources; their batches go to `sender`.
+    /// The connection to the cluster, if there is one. Nothing is asked of it yet.
     ///
     /// # Errors
-    /// The credentials cannot be used. That the folder is not there is what its task ends with.
-    pub(crate) async fn start(
+    /// The credentials cannot be used.
+    pub(crate) async fn connect(&self, health: &Health) -> Result<Option<Connection>> {
+        match self {
+            Self::Folder(_) => Ok(None),
+            Self::Cluster(credentials) | Self::Both(_, credentials) => {
+                Ok(Some(Connection::new(connect(credentials).await?, health.clone())))
+            }
+        }
+    }
+
+    /// Starts the sources; their batches go to `sender`. That the folder is not there is what its task ends with.
+    pub(crate) fn start(
         self,
         tasks: &mut JoinSet<Result<()>>,
         config_maps: Vec<(Arc<str>, Arc<str>)>,
-        health: &Health,
+        connection: Option<Connection>,
         sender: Sender<Batch>,
         shutdown: &CancellationToken,
-    ) -> Result<()> {
-        let (folder, credentials) = match self {
-            Self::Folder(folder) => (Some(folder), None),
-            Self::Cluster(credentials) => (None, Some(credentials)),
-            Self::Both(folder, credentials) => (Some(folder), Some(credentials)),
+    ) {
+        let folder = match self {
+            Self::Folder(folder) | Self::Both(folder, _) => Some(folder),
+            Self::Cluster(_) => None,
         };
-        let both = folder.is_some() && credentials.is_some();
+        let both = folder.is_some() && connection.is_some();
         if let Some(folder) = folder {
             follow_folder(tasks, folder, both, sender.clone(), shutdown);
         }
-        if let Some(credentials) = credentials {
+        if let Some(connection) = connection {
             let kinds = read().filter(|kind| !both || defined(*kind).is_none()).collect();
-            let client = connect(&credentials).await?;
             let options = Options { kinds, config_maps };
-            let (health, shutdown) = (health.clone(), shutdown.clone());
+            let shutdown = shutdown.clone();
             tasks.spawn(async move {
-                sources::kube::watch(client, options, health, sender, shutdown).await?;
+                sources::kube::watch(connection, options, sender, shutdown).await?;
                 Err(anyhow!("the cluster is no longer followed"))
             });
         }
-        Ok(())
     }
 }
 

@@ -3,6 +3,7 @@
 mod analysis;
 pub mod bootstrap;
 mod cluster;
+mod control;
 pub mod discovery;
 pub mod features;
 pub mod flags;
@@ -13,6 +14,7 @@ mod mesh_thread;
 mod pod;
 pub mod preview;
 pub mod reports;
+mod root;
 pub mod translator;
 pub mod validate;
 pub mod version;

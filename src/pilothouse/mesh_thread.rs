@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use model::{Changes, Mesh};
 use sources::event::Batch;
+use sources::feed::Listener;
 use store::{Limits, Next, Pacing, Pending, Tables};
 use tokio::sync::mpsc::Receiver;
 use tokio::time::timeout;
@@ -24,6 +25,8 @@ pub(crate) struct MeshThread<F> {
     pub(crate) awaited: usize,
     /// What is wrong with the objects, for `/debug` and the log.
     pub(crate) reports: Arc<Reports>,
+    /// Those who look at objects beside the mesh.
+    pub(crate) listeners: Vec<Arc<dyn Listener>>,
     /// Counts what comes in.
     pub(crate) intake: Intake,
     /// Takes each mesh, what changed, and how long ago the first of it came.
@@ -56,6 +59,7 @@ impl<F: FnMut(Arc<Mesh>, Changes, Duration)> MeshThread<F> {
                 Err(_) => continue,
             };
             self.reports.take(&batch);
+            self.listeners.iter().for_each(|listener| listener.take(&batch.events));
             for event in &batch.events {
                 let pending = self.tables.apply(&event.key, event.object.as_deref());
                 self.intake.take(&event.key, event.object.is_some(), pending.is_some());
@@ -64,6 +68,7 @@ impl<F: FnMut(Arc<Mesh>, Changes, Duration)> MeshThread<F> {
             awaited -= usize::from(batch.complete).min(awaited);
             if awaited == 0 && !complete {
                 complete = true;
+                self.listeners.iter().for_each(|listener| listener.complete());
                 let Next { mesh, changes } = self.tables.next_mesh();
                 self.reports.problems(self.tables.problems());
                 let age = pacing.taken(Pending::Configuration, start.elapsed());
@@ -112,6 +117,7 @@ mod tests {
             batches,
             awaited: 2,
             reports: Arc::default(),
+            listeners: Vec::new(),
             intake: Intake::register(&Registry::new()).expect("metrics"),
             publish: move |_, _, _| {
                 counted.fetch_add(1, Ordering::Relaxed);

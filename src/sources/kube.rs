@@ -16,6 +16,7 @@
 //! - While the server is away what is known stays. One probe waits for it, and all watches go on when it answers.
 
 mod client;
+mod connection;
 mod definitions;
 mod document;
 mod follow;
@@ -25,10 +26,11 @@ mod reading;
 mod scope;
 mod source;
 mod state;
-#[cfg(test)]
-mod testing;
 
 pub use client::{ClientError, Credentials, connect};
+pub use connection::{Connection, Following, Selection};
+pub use follow::Change;
 pub use health::{Health, KindHealth};
-pub use scope::defined;
+pub use reach::{chain, jittered};
+pub use scope::{defined, resource};
 pub use source::{Options, SourceError, watch};

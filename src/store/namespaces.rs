@@ -6,10 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use api::mesh_config::{
-    LabelSelector, LabelSelectorRequirement, MeshConfig, ServiceEntryVisibility, Visibility, VisibilityMatch,
-};
+use api::mesh_config::{MeshConfig, ServiceEntryVisibility, Visibility, VisibilityMatch};
 use model::Labels;
+use model::selector::selected;
 use model::visibility::ExportTo;
 
 use crate::tables::Tables;
@@ -80,21 +79,6 @@ fn visibility(setting: &ServiceEntryVisibility, labels: &Labels) -> Visibility {
     policy.map_or(setting.default_visibility, |p| p.visibility)
 }
 
-/// Whether a selector matches labels; an empty one matches all. An operator that Kubernetes has not matches nothing.
-fn selected(selector: &LabelSelector, labels: &Labels) -> bool {
-    let holds = |r: &LabelSelectorRequirement| {
-        let value = labels.get(&r.key);
-        match r.operator.as_str() {
-            "In" => value.is_some_and(|v| r.values.contains(v)),
-            "NotIn" => value.is_none_or(|v| !r.values.contains(v)),
-            "Exists" => value.is_some(),
-            "DoesNotExist" => value.is_none(),
-            _ => false,
-        }
-    };
-    model::config::selects(&selector.match_labels, labels) && selector.match_expressions.iter().all(holds)
-}
-
 /// Operators of the mesh's selectors that Kubernetes has not, each after the field that holds it.
 pub(crate) fn unknown_operators(mesh: &MeshConfig) -> Vec<(String, String)> {
     let mut found = Vec::new();
@@ -112,34 +96,6 @@ pub(crate) fn unknown_operators(mesh: &MeshConfig) -> Vec<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn labels(pairs: &[(&str, &str)]) -> Labels {
-        pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
-    }
-
-    #[test]
-    fn selectors_match_labels_and_expressions() {
-        let requires = |operator: &str| LabelSelector {
-            match_labels: labels(&[("mesh", "on")]),
-            match_expressions: vec![LabelSelectorRequirement {
-                key: "team".to_owned(),
-                operator: operator.to_owned(),
-                values: vec!["infra".to_owned()],
-            }],
-        };
-        let (with, without) = (labels(&[("mesh", "on"), ("team", "infra")]), labels(&[("mesh", "on")]));
-        for (operator, expected) in
-            [("In", [true, false]), ("NotIn", [false, true]), ("Exists", [true, false]), ("Like", [false; 2])]
-        {
-            let selector = requires(operator);
-            assert_eq!([&with, &without].map(|l| selected(&selector, l)), expected, "{operator}");
-        }
-        assert!(
-            !selected(&requires("In"), &labels(&[("team", "infra")])),
-            "labels and expressions both count"
-        );
-        assert!(selected(&LabelSelector::default(), &Labels::new()));
-    }
 
     #[test]
     fn entries_are_seen_by_no_more_than_the_mesh_allows() {

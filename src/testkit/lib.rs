@@ -1,8 +1,10 @@
-//! For tests only: builders, golden and conformance runners, an ADS client that models Envoy's warming.
+//! For tests only: builders, golden and conformance runners, an ADS client that models Envoy's
+//! warming, an API server in memory.
 
 pub mod ads;
 pub mod compare;
 pub mod conformance;
 pub mod forms;
+pub mod kubernetes;
 pub mod large;
 pub mod mesh;

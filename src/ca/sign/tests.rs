@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::pem::parse_x509_pem;
+use x509_parser::public_key::PublicKey;
 
 use crate::{DEFAULT_LIFETIME, Error, MAX_LIFETIME, PrivateKey, Request, Root, ServerRequest, SpiffeId};
 
@@ -134,4 +135,18 @@ fn names_that_no_client_can_ask_for_are_refused() {
         let error = root.sign_server(&server(names), now()).unwrap_err().to_string();
         assert!(error.starts_with("names: "), "{names:?}: {error}");
     }
+}
+
+#[test]
+fn a_root_to_be_stored_is_what_the_reference_reads_and_signs_when_it_is_read_back() {
+    let (made, key) = Root::generate_to_store("mesh.example", now()).unwrap();
+    assert!(key.starts_with("-----BEGIN PRIVATE KEY-----"), "PKCS#8");
+    let root = Root::from_pem(made.cert_pem(), &key, now()).unwrap();
+    let (_, block) = parse_x509_pem(root.cert_pem().as_bytes()).unwrap();
+    let cert = block.parse_x509().unwrap();
+    assert_eq!(cert.subject().to_string(), "O=mesh.example");
+    assert!(matches!(cert.public_key().parsed().unwrap(), PublicKey::RSA(rsa) if rsa.key_size() == 2048));
+    let signed = root.sign(&request(DEFAULT_LIFETIME), now()).unwrap();
+    let (_, leaf) = parse_x509_pem(signed.chain_pem.as_bytes()).unwrap();
+    leaf.parse_x509().unwrap().verify_signature(Some(cert.public_key())).unwrap();
 }

@@ -41,7 +41,7 @@ const WATCH_LEAST: Duration = Duration::from_secs(1);
 
 /// What a scope's watch says.
 #[derive(Debug)]
-pub(crate) enum Change<T> {
+pub enum Change<T> {
     /// These are all objects.
     Listed(Vec<T>),
     /// An object is new or another.

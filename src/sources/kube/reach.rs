@@ -70,7 +70,7 @@ async fn answers(client: &Client) -> Result<(), String> {
 }
 
 /// An error with its causes.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
@@ -85,7 +85,7 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
 }
 
 /// A random time between half of `pause` and the whole of it.
-pub(crate) fn jittered(pause: Duration) -> Duration {
+pub fn jittered(pause: Duration) -> Duration {
     // Each state has keys of its own, which the system's random numbers seed.
     let random = RandomState::new().build_hasher().finish();
     let half = pause / 2;

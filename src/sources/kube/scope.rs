@@ -9,7 +9,7 @@ use api::Kind;
 use kube::api::{ApiResource, GroupVersionKind, ListParams, WatchParams};
 
 /// Objects in a page of a list: what client-go asks for.
-const PAGE: u32 = 500;
+pub(crate) const PAGE: u32 = 500;
 
 /// Objects of one kind, or a single one of them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,7 +62,7 @@ impl fmt::Display for Scope {
 }
 
 /// The kind's place in the API, in the version that is read.
-pub(crate) fn resource(kind: Kind) -> ApiResource {
+pub fn resource(kind: Kind) -> ApiResource {
     let version = kind.versions().first().copied().unwrap_or("v1");
     let kind_of = GroupVersionKind::gvk(kind.group(), version, kind.name());
     ApiResource::from_gvk_with_plural(&kind_of, kind.plural())

@@ -11,6 +11,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::{self, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use super::connection::Connection;
 use super::definitions::{self, Definition};
 use super::document::Document;
 use super::follow::{Change, Follower};
@@ -48,15 +49,14 @@ pub struct SourceError(#[from] task::JoinError);
 /// Follows a cluster until `shutdown`, or until nobody receives.
 ///
 /// The first batch is complete ([`Batch::complete`]): it comes when every kind has been listed. Later ones are never
-/// empty. Errors of the API server are told in `health` and waited out.
+/// empty. Errors of the API server are told in its health and waited out.
 ///
 /// # Errors
 ///
 /// A fault of the program.
 pub async fn watch(
-    client: Client,
+    connection: Connection,
     options: Options,
-    health: Health,
     sender: mpsc::Sender<Batch>,
     shutdown: CancellationToken,
 ) -> Result<(), SourceError> {
@@ -65,10 +65,10 @@ pub async fn watch(
     let (own, custom): (Vec<Kind>, Vec<Kind>) =
         options.kinds.iter().copied().partition(|kind| scope::defined(*kind).is_none());
     let mut source = Source {
-        cluster: Place::file(&Arc::from(Path::new(&format!("cluster {}", health.cluster())))),
-        client,
-        health,
-        reach: Reach::new(),
+        cluster: Place::file(&Arc::from(Path::new(&format!("cluster {}", connection.health().cluster())))),
+        client: connection.client().clone(),
+        health: connection.health().clone(),
+        reach: connection.reach().clone(),
         changes,
         state: State::new(!custom.is_empty()),
         custom: custom
@@ -78,7 +78,6 @@ pub async fn watch(
         tasks: JoinSet::new(),
         last: 0,
     };
-    source.tasks.spawn(source.reach.clone().probe(source.client.clone(), source.health.clone()));
     for scope in own.into_iter().flat_map(|kind| scopes(kind, &options)) {
         source.follow(scope, &Arc::default());
     }

@@ -21,7 +21,7 @@ const TABLE: &[(&str, Doors)] = &[
     ("translate", Only(&["api", "envoy", "model"])),
     ("xds", Only(&["api"])),
     ("sources", Only(&["api", "model"])),
-    ("controllers", Only(&["api", "model"])),
+    ("controllers", Only(&["api", "model", "sources"])),
     ("ca", Only(&["api"])),
     ("inject", Only(&["api", "model"])),
     ("debug", Only(&["api", "model", "xds"])),

@@ -9,7 +9,7 @@ use tokio_util::sync::DropGuard;
 
 use super::*;
 use crate::kube::client;
-use crate::kube::testing::{DEFINITIONS, FakeServer};
+use testkit::kubernetes::{DEFINITIONS, FakeServer};
 
 const SERVICES: &str = "/api/v1/services";
 const CONFIG_MAPS: &str = "/api/v1/configmaps";
@@ -34,7 +34,8 @@ impl Follows {
         let (sender, batches) = mpsc::channel(8);
         let (health, shutdown) = (Health::new("home"), CancellationToken::new());
         let told = (health.clone(), shutdown.clone());
-        tokio::spawn(async move { watch(client, options, told.0, sender, told.1).await.expect("no fault") });
+        let connection = Connection::new(client, told.0);
+        tokio::spawn(async move { watch(connection, options, sender, told.1).await.expect("no fault") });
         Self { batches, health, _shutdown: shutdown.drop_guard() }
     }
 

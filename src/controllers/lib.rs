@@ -1,0 +1,14 @@
+//! Decisions become writes to Kubernetes, by one replica at a time.
+//!
+//! ```text
+//!   sources::feed ──> a controller ──> write ──> API server
+//!   (what is there)   (what should be)  (rate, retries, told once)
+//!                          ^
+//!                      election: runs it while this replica leads
+//! ```
+
+pub mod ca_secret;
+pub mod election;
+#[cfg(test)]
+mod testing;
+pub mod write;
