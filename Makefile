@@ -59,7 +59,7 @@ e2e: tools test cluster judge refused ## Everything that test runs, and what nee
 cluster: ## The tests on a real API server; fetches kube-apiserver, kubectl (built by Go) and etcd
 	scripts/setup-test
 	scripts/fetch-kubernetes
-	$(CARGO) test --workspace --profile ci --locked --test commands --test traffic -- api_server::
+	$(CARGO) test --workspace --profile ci --locked --test commands --test traffic -- api_server:: controllers::
 
 cluster-judge: tools ## Score with the conformance cases applied to a real API server (needs Go)
 	scripts/fetch-kubernetes

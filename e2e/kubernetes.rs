@@ -54,7 +54,18 @@ impl<'w> Cluster<'w> {
 
     /// Starts a control plane that reads this cluster; returns when it says that it is ready.
     pub fn control_plane(&self, flags: &[&str]) -> Result<ControlPlane> {
-        ControlPlane::start(self.world, &self.files.kubeconfig(), flags)
+        self.replica(0, flags)
+    }
+
+    /// Starts one of several replicas of it, by number from 0; returns when it says that it is ready.
+    pub fn replica(&self, number: u16, flags: &[&str]) -> Result<ControlPlane> {
+        ControlPlane::start(self.world, &self.files.kubeconfig(), number, flags)
+    }
+
+    /// An object as it is now.
+    pub fn get(&self, kind: &str, namespace: &str, name: &str) -> Result<Value> {
+        let text = run(&mut self.kubectl(&["get", kind, name, "-n", namespace, "-o", "json"]))?;
+        serde_json::from_str(&text).with_context(|| format!("JSON of {kind} {namespace}/{name}"))
     }
 
     /// Adds or changes the objects of a YAML text, their status too.

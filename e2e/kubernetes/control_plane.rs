@@ -13,21 +13,32 @@ use crate::tools::built;
 use crate::wait::{wait_until, wait_while};
 use crate::world::World;
 
+/// The port of `/ready` and `/debug` of the first replica.
+const HTTP: u16 = 8080;
+
 /// A running control plane.
 #[derive(Debug)]
 pub struct ControlPlane {
     process: Process,
     caller: Caller,
+    port: u16,
 }
 
 impl ControlPlane {
-    pub(super) fn start(world: &World, kubeconfig: &Path, flags: &[&str]) -> Result<Self> {
+    /// The replica of this number, from 0: each has ports, a log and a pod's name of its own.
+    pub(super) fn start(world: &World, kubeconfig: &Path, number: u16, flags: &[&str]) -> Result<Self> {
         let mut command =
             Command::new(world.program(&built("pilothouse", "pilothouse", "PILOTHOUSE_BIN")?)?);
         command.arg("discovery").arg("--kubeconfig").arg(kubeconfig).args(flags);
-        command.env("POD_NAMESPACE", "istio-system");
-        let process = Process::start("the control plane", command, &world.dir().join("pilothouse.log"))?;
-        let control_plane = Self { process, caller: Caller::of_the_world(world)? };
+        command.env("POD_NAMESPACE", "istio-system").env("POD_NAME", Self::pod(number));
+        let port = HTTP + number;
+        command.arg(format!("--httpAddr=:{port}"));
+        for (flag, usual) in [("grpcAddr", 15010), ("monitoringAddr", 15014)] {
+            command.arg(format!("--{flag}=:{}", usual + 100 * number));
+        }
+        let log = world.dir().join(format!("{}.log", Self::pod(number)));
+        let process = Process::start("the control plane", command, &log)?;
+        let control_plane = Self { process, caller: Caller::of_the_world(world)?, port };
         let alive = || control_plane.process.alive();
         wait_while(alive, "the control plane to be ready", || {
             let answer = control_plane.get("/ready")?;
@@ -39,9 +50,24 @@ impl ControlPlane {
         Ok(control_plane)
     }
 
+    /// The name of the pod that a replica takes itself to run in.
+    pub fn pod(number: u16) -> String {
+        format!("pilothouse-{number}")
+    }
+
+    /// Ends it without a word to it.
+    pub fn kill(self) {
+        self.process.stop();
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub fn terminate(self) -> Result<()> {
+        self.process.terminate()
+    }
+
     /// A GET of one of its own pages, such as `/debug/configz` or `/ready`.
     pub fn get(&self, path: &str) -> Result<Answer> {
-        Call::new(self.caller.clone(), Method::GET, &format!("http://127.0.0.1:8080{path}")).send()
+        Call::new(self.caller.clone(), Method::GET, &format!("http://127.0.0.1:{}{path}", self.port)).send()
     }
 
     /// The text of a page.

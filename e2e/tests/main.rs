@@ -3,6 +3,7 @@
 mod api_server;
 mod by_hand;
 mod change;
+mod controllers;
 mod first_light;
 mod gateway;
 mod pair;

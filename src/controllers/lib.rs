@@ -8,7 +8,11 @@
 //! ```
 
 pub mod ca_secret;
+pub mod discovered;
 pub mod election;
+pub mod ip_allocate;
+mod queue;
+pub mod root_cert;
 #[cfg(test)]
 mod testing;
 pub mod write;

@@ -2,16 +2,21 @@
 
 use std::sync::Arc;
 
-use anyhow::Result;
-use controllers::election::{Candidate, Election, Timing};
+use anyhow::{Result, ensure};
+use controllers::discovered;
+use controllers::election::{Candidate, Election, Lock, Timing};
+use controllers::ip_allocate::{self, IpAllocator};
+use controllers::root_cert::{self, RootCertificates};
 use controllers::write::{Rate, Writers};
 use prometheus::Registry;
 use sources::feed::Listener;
 use sources::kube::Connection;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use crate::features;
 use crate::flags::Discovery;
+use crate::root::{Settings, Trusted};
 
 /// Everything that writes to one cluster.
 pub(crate) struct Control {
@@ -43,5 +48,62 @@ impl Control {
         };
         let election = Election::new(connection, candidate, &writers, registry)?;
         Ok(Self { writers, election, listeners: Vec::new(), tasks: JoinSet::new() })
+    }
+
+    /// Starts the controllers of the cluster of this connection; `own` if ServiceEntries are read from there.
+    pub(crate) fn start(
+        &mut self,
+        connection: &Connection,
+        own: bool,
+        settings: &Settings,
+        trusted: Trusted,
+        shutdown: &CancellationToken,
+    ) {
+        let namespaces = discovered::namespaces();
+        self.listeners.push(Arc::new(namespaces.clone()));
+        let roots = RootCertificates {
+            connection: connection.clone(),
+            writer: self.writers.of("root certificates"),
+            name: features::root_certificate_config_map().into(),
+            namespaces: namespaces.clone(),
+            settings: settings.clone(),
+            root: trusted,
+        };
+        let roots = Arc::new(roots);
+        self.lead(root_cert::lock(), shutdown, move |leading| {
+            let roots = Arc::clone(&roots);
+            async move { roots.run(leading).await }
+        });
+        if let Some((v4, v6)) = features::ip_allocation().filter(|_| own) {
+            let entries = ip_allocate::feed();
+            self.listeners.push(Arc::new(entries.clone()));
+            let allocator = Arc::new(IpAllocator {
+                connection: connection.clone(),
+                writer: self.writers.of("addresses of ServiceEntries"),
+                v4,
+                v6,
+                entries,
+                namespaces,
+                settings: settings.clone(),
+            });
+            self.lead(ip_allocate::lock(), shutdown, move |leading| {
+                let allocator = Arc::clone(&allocator);
+                async move { allocator.run(leading).await }
+            });
+        }
+    }
+
+    /// Does a controller's work whenever this replica holds its lock.
+    pub(crate) fn lead<W, F>(&mut self, lock: Lock, shutdown: &CancellationToken, work: W)
+    where
+        W: FnMut(CancellationToken) -> F + Send + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (election, stop) = (self.election.clone(), shutdown.clone());
+        self.tasks.spawn(async move {
+            election.run(&lock, &stop, work).await;
+            ensure!(stop.is_cancelled(), "the work that {} guards ended", lock.name());
+            Ok(())
+        });
     }
 }

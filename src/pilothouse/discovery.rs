@@ -87,7 +87,10 @@ async fn serve(flags: &Discovery) -> Result<()> {
     };
     let (configured, settings) = watch::channel(None);
     let plugged = features::root_ca_dir();
-    let _roots = root::start(&mut tasks, keeping, &plugged, settings, &shutdown);
+    let (_roots, trusted) = root::start(&mut tasks, keeping, &plugged, settings.clone(), &shutdown);
+    if let (Some(control), Some(connection)) = (&mut control, &connection) {
+        control.start(connection, inputs.istio_in_cluster(), &settings, trusted, &shutdown);
+    }
     inputs.start(&mut tasks, options.config_maps(), connection, sender, &shutdown);
 
     let (asked, told, served) = (engine.clone(), Arc::clone(&reports), Arc::clone(&mesh));

@@ -1,10 +1,18 @@
 //! Flags that come as environment variables, under the reference's names.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use model::mesh::Features;
 use store::Limits;
+
+/// 240.240.0.0/16, reserved addresses that nobody routes.
+const DEFAULT_V4: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(240, 240, 0, 0), 16);
+
+/// 2001:2::/48, set aside for benchmarks.
+const DEFAULT_V6: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::new(0x2001, 2, 0, 0, 0, 0, 0, 0), 48);
 
 /// Reads a variable; the default if it is not set. A value that cannot be read is told and ignored.
 struct Environment<F>(F);
@@ -67,6 +75,25 @@ pub(crate) fn root_ca_dir() -> PathBuf {
         .filter(|path| !path.is_empty())
         .unwrap_or_else(|| "./etc/cacerts".to_owned())
         .into()
+}
+
+/// The name of the ConfigMap by which namespaces learn the root.
+pub(crate) fn root_certificate_config_map() -> String {
+    process("PILOT_CA_CERT_CONFIGMAP")
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "istio-ca-root-cert".to_owned())
+}
+
+/// The prefixes from which hosts of ServiceEntries get addresses, of IPv4 and of IPv6; none if they get none.
+pub(crate) fn ip_allocation() -> Option<(IpNet, IpNet)> {
+    ip_allocation_from(process)
+}
+
+fn ip_allocation_from(source: impl Fn(&str) -> Option<String>) -> Option<(IpNet, IpNet)> {
+    let e = Environment(source);
+    let v4 = e.read("PILOT_IP_AUTOALLOCATE_IPV4_PREFIX", DEFAULT_V4, |text| text.parse().ok());
+    let v6 = e.read("PILOT_IP_AUTOALLOCATE_IPV6_PREFIX", DEFAULT_V6, |text| text.parse().ok());
+    e.flag("PILOT_ENABLE_IP_AUTOALLOCATE", true).then_some((IpNet::V4(v4), IpNet::V6(v6)))
 }
 
 /// Whether replicas elect one of them for each controller.
@@ -158,6 +185,22 @@ fn hundredths(text: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_come_from_prefixes_that_can_be_set_or_from_nowhere() {
+        let read = |name: &'static str, value: &'static str| {
+            let prefixes = ip_allocation_from(|asked| (asked == name).then(|| value.to_owned()));
+            prefixes.map(|(v4, v6)| format!("{v4} {v6}"))
+        };
+        let usual = Some("240.240.0.0/16 2001:2::/48".to_owned());
+        assert_eq!(read("", ""), usual);
+        assert_eq!(
+            read("PILOT_IP_AUTOALLOCATE_IPV4_PREFIX", "10.0.0.0/8").as_deref(),
+            Some("10.0.0.0/8 2001:2::/48")
+        );
+        assert_eq!(read("PILOT_IP_AUTOALLOCATE_IPV6_PREFIX", "10.0.0.0/8"), usual);
+        assert_eq!(read("PILOT_ENABLE_IP_AUTOALLOCATE", "false"), None);
+    }
 
     #[test]
     fn variables_override_defaults_and_nonsense_does_not() {

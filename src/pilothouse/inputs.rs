@@ -58,6 +58,11 @@ impl Inputs {
         }
     }
 
+    /// Whether Istio's objects are read from the cluster, so that their status can be written there.
+    pub(crate) fn istio_in_cluster(&self) -> bool {
+        matches!(self, Self::Cluster(_))
+    }
+
     /// The connection to the cluster, if there is one. Nothing is asked of it yet.
     ///
     /// # Errors

@@ -20,6 +20,9 @@ use tokio_util::sync::CancellationToken;
 /// The root as it is now; none while it is not known.
 pub(crate) type Roots = watch::Receiver<Option<Arc<Root>>>;
 
+/// What peers trust, PEM; none while it is not known.
+pub(crate) type Trusted = watch::Receiver<Option<Arc<str>>>;
+
 /// The mesh configuration that is in force; none before it is known.
 pub(crate) type Settings = watch::Receiver<Option<Ref<MeshConfig>>>;
 
@@ -44,8 +47,9 @@ pub(crate) fn start(
     plugged: &Path,
     settings: Settings,
     shutdown: &CancellationToken,
-) -> Roots {
+) -> (Roots, Trusted) {
     let (sender, roots) = watch::channel(None);
+    let (trust, trusted) = watch::channel(None);
     let file = PLUGGED.iter().map(|name| plugged.join(name)).find(|file| file.exists());
     let stopped = shutdown.clone();
     tasks.spawn(async move {
@@ -58,6 +62,7 @@ pub(crate) fn start(
             None => {
                 let root = load(keeping, settings).await?;
                 tracing::info!("the mesh's root is there");
+                trust.send_replace(Some(root.cert_pem().into()));
                 sender.send_replace(Some(Arc::new(root)));
             }
         }
@@ -65,7 +70,7 @@ pub(crate) fn start(
         stopped.cancelled().await;
         Ok(())
     });
-    roots
+    (roots, trusted)
 }
 
 async fn load(keeping: Keeping, mut settings: Settings) -> Result<Root> {
