@@ -21,10 +21,15 @@ fn start(cluster: &Cluster<'_>) -> Result<ControlPlane> {
     cluster.control_plane(&[])
 }
 
+/// A text in an object.
+fn text(object: &Value, pointer: &str) -> Result<String> {
+    let text = object.pointer(pointer).and_then(Value::as_str);
+    Ok(text.with_context(|| format!("no {pointer} in {object}"))?.to_owned())
+}
+
 /// The root that a namespace is told.
 fn root(cluster: &Cluster<'_>, namespace: &str) -> Result<String> {
-    let map = cluster.get("configmap", namespace, ROOT)?;
-    Ok(map["data"]["root-cert.pem"].as_str().with_context(|| format!("{map}"))?.to_owned())
+    text(&cluster.get("configmap", namespace, ROOT)?, "/data/root-cert.pem")
 }
 
 fn until_root(cluster: &Cluster<'_>, namespace: &str, wanted: &str) -> Result<()> {
@@ -32,16 +37,14 @@ fn until_root(cluster: &Cluster<'_>, namespace: &str, wanted: &str) -> Result<()
 }
 
 fn secret(cluster: &Cluster<'_>, key: &str) -> Result<String> {
-    let secret = cluster.get("secret", "istio-system", "istio-ca-secret")?;
-    Ok(secret["data"][key].as_str().with_context(|| format!("{key} of the Secret"))?.to_owned())
+    text(&cluster.get("secret", "istio-system", "istio-ca-secret")?, &format!("/data/{key}"))
 }
 
 /// Who holds the lock of the root certificates.
 fn holder(cluster: &Cluster<'_>) -> Result<String> {
     let lock = cluster.get("configmap", "istio-system", LOCK)?;
-    let text = &lock["metadata"]["annotations"]["control-plane.alpha.kubernetes.io/leader"];
-    let record: Value = serde_json::from_str(text.as_str().context("no record")?)?;
-    Ok(record["holderIdentity"].as_str().context("no holder")?.to_owned())
+    let record = text(&lock, "/metadata/annotations/control-plane.alpha.kubernetes.io~1leader")?;
+    text(&serde_json::from_str(&record)?, "/holderIdentity")
 }
 
 fn until_leads(cluster: &Cluster<'_>, number: u16, limit: Duration) -> Result<()> {
@@ -65,8 +68,8 @@ fn every_namespace_learns_the_root_and_keeps_it() {
         }
         cluster.apply(&namespace("new"))?;
         until_root(cluster, "new", &pem)?;
-        let labels = cluster.get("configmap", "new", ROOT)?["metadata"]["labels"].clone();
-        ensure!(labels["istio.io/config"] == "true", "{labels}");
+        let label = text(&cluster.get("configmap", "new", ROOT)?, "/metadata/labels/istio.io~1config")?;
+        ensure!(label == "true", "{label}");
 
         cluster.delete("configmap", "new", ROOT)?;
         until_root(cluster, "new", &pem)?;
@@ -127,8 +130,8 @@ spec: {{hosts: [{hosts}], addresses: [{addresses}], resolution: DNS, ports: [{{n
 fn addresses(cluster: &Cluster<'_>) -> Result<Vec<String>> {
     let entry = cluster.get("serviceentry", "shop", "outside")?;
     let list = entry.pointer("/status/addresses").and_then(Value::as_array).cloned().unwrap_or_default();
-    let text = |entry: &Value, field: &str| entry[field].as_str().unwrap_or_default().to_owned();
-    Ok(list.iter().map(|entry| format!("{}={}", text(entry, "host"), text(entry, "value"))).collect())
+    let line = |entry: &Value| Ok(format!("{}={}", text(entry, "/host")?, text(entry, "/value")?));
+    list.iter().map(line).collect()
 }
 
 fn until_addresses(cluster: &Cluster<'_>, wanted: &[&str]) -> Result<()> {

@@ -23,8 +23,8 @@ impl Pool {
         let start = self.next;
         loop {
             let address = self.next;
-            self.next =
-                following(address).filter(|next| self.prefix.contains(next)).unwrap_or(first(self.prefix));
+            let next = following(address).filter(|next| self.prefix.contains(next));
+            self.next = next.unwrap_or_else(|| first(self.prefix));
             // A prefix of one address has none after the network's own.
             if self.prefix.contains(&address) && !used(&address) {
                 return Some(address);
@@ -47,7 +47,8 @@ impl Pool {
 }
 
 fn first(prefix: IpNet) -> IpAddr {
-    following(prefix.network()).unwrap_or(prefix.network())
+    let network = prefix.network();
+    following(network).unwrap_or(network)
 }
 
 fn following(address: IpAddr) -> Option<IpAddr> {
