@@ -18,6 +18,10 @@ use crate::write::{Write, WriteError, Writer};
 /// Its name.
 pub const NAME: &str = "istio-ca-secret";
 
+/// The Secret of a certificate authority that is plugged in. A mesh that has one must not get another root, least of all
+/// from a process outside of the pods into which it is mounted.
+const PLUGGED: &str = "cacerts";
+
 /// Its type.
 const TYPE: &str = "istio.io/ca-root";
 
@@ -32,7 +36,7 @@ const ROOT: &str = "root-cert.pem";
 const EMPTY: [&str; 2] = ["cert-chain.pem", "key.pem"];
 
 /// Time between two looks at a Secret that cannot be used or read.
-const AGAIN: Duration = Duration::from_secs(10);
+const AGAIN: Duration = if cfg!(test) { Duration::from_millis(50) } else { Duration::from_secs(10) };
 
 /// A root certificate and its key, both PEM. `Debug` prints nothing of the key.
 #[derive(Clone, PartialEq, Eq)]
@@ -84,6 +88,8 @@ impl CaPair {
 /// The root of the Secret in `namespace`, as `read` makes it from the pair there. If there is no such Secret, it is made
 /// of what `make` gives. Replicas that do this at once get the same root: only one of them makes the Secret.
 ///
+/// If a certificate authority is plugged in instead, there is no root, as long as its Secret is there.
+///
 /// Waits for as long as it takes. What `read` or `make` finds wrong, and that the Secret may not be read or made, is told
 /// to the operator and tried again; a Secret that is there is never replaced.
 pub async fn load_or_create<T, F>(
@@ -96,41 +102,80 @@ pub async fn load_or_create<T, F>(
 where
     F: Future<Output = Result<CaPair, String>>,
 {
-    let api = Api::<Secret>::namespaced(connection.client().clone(), namespace);
-    let about = |verb| Write::new(verb, "secrets", namespace, NAME);
-    let unusable = |problem: String| {
-        let cure = "mend it, or delete it to get a new root, which every workload has to learn";
-        writer.tell(&about("use"), &WriteError::Refused(format!("{problem}; {cure}")));
-    };
+    let api = Api::namespaced(connection.client().clone(), namespace);
+    let secrets = Secrets { api, writer, namespace };
     loop {
-        match writer.write(&about("get"), || api.get_opt(NAME)).await {
-            Ok(Some(secret)) => match CaPair::of(&secret).and_then(|pair| read(&pair)) {
-                Ok(root) => {
-                    writer.well(&about("use"));
-                    return root;
-                }
-                Err(problem) => unusable(problem),
-            },
+        match secrets.look(&read).await {
+            Ok(Some(root)) => return root,
             Ok(None) => match make().await {
-                Ok(pair) => {
-                    let secret = pair.secret(namespace);
-                    let post = PostParams::default();
-                    match writer.write(&about("create"), || api.create(&post, &secret)).await {
-                        Ok(_) => {
-                            tracing::info!(namespace, secret = NAME, "made a self-signed root");
-                            continue;
-                        }
-                        // Another replica was quicker.
-                        Err(WriteError::Exists | WriteError::Conflict) => continue,
-                        Err(error) => writer.tell(&about("create"), &error),
-                    }
-                }
-                Err(problem) => unusable(problem),
+                Ok(pair) if secrets.create(&pair).await => continue,
+                Ok(_) => {}
+                Err(problem) => secrets.unusable(NAME, problem),
             },
-            // Told.
-            Err(_) => {}
+            Err(Told) => {}
         }
         sleep(jittered(AGAIN)).await;
+    }
+}
+
+/// The operator has been told why there is nothing.
+struct Told;
+
+/// The Secrets of the control plane's namespace.
+struct Secrets<'a> {
+    api: Api<Secret>,
+    writer: &'a Writer,
+    namespace: &'a str,
+}
+
+impl Secrets<'_> {
+    /// The root that is kept; none if there is none and one may be made.
+    async fn look<T>(&self, read: impl Fn(&CaPair) -> Result<T, String>) -> Result<Option<T>, Told> {
+        if self.get(PLUGGED).await?.is_some() {
+            let problem = "plugged-in certificate authorities are not served by this version; root certificates stay as \
+                           they are";
+            self.unusable(PLUGGED, problem.to_owned());
+            return Err(Told);
+        }
+        let Some(secret) = self.get(NAME).await? else { return Ok(None) };
+        match CaPair::of(&secret).and_then(|pair| read(&pair)) {
+            Ok(root) => {
+                self.writer.well(&self.about("use", NAME));
+                Ok(Some(root))
+            }
+            Err(problem) => {
+                let cure = "mend it, or delete it to get a new root, which every workload has to learn";
+                self.unusable(NAME, format!("{problem}; {cure}"));
+                Err(Told)
+            }
+        }
+    }
+
+    /// Makes the Secret; whether there is one now, by whomever.
+    async fn create(&self, pair: &CaPair) -> bool {
+        let (secret, post, what) =
+            (pair.secret(self.namespace), PostParams::default(), self.about("create", NAME));
+        match self.writer.write(&what, || self.api.create(&post, &secret)).await {
+            Ok(_) => tracing::info!(namespace = self.namespace, secret = NAME, "made a self-signed root"),
+            Err(WriteError::Exists | WriteError::Conflict) => {}
+            Err(error) => {
+                self.writer.tell(&what, &error);
+                return false;
+            }
+        }
+        true
+    }
+
+    async fn get(&self, name: &str) -> Result<Option<Secret>, Told> {
+        self.writer.write(&self.about("get", name), || self.api.get_opt(name)).await.map_err(|_| Told)
+    }
+
+    fn unusable(&self, name: &str, problem: String) {
+        self.writer.tell(&self.about("use", name), &WriteError::Refused(problem));
+    }
+
+    fn about(&self, verb: &'static str, name: &str) -> Write {
+        Write::new(verb, "secrets", self.namespace, name)
     }
 }
 
@@ -168,7 +213,27 @@ mod tests {
         assert_eq!(secret["data"]["key.pem"], "");
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
+    async fn a_mesh_with_a_plugged_in_authority_gets_no_other_root() {
+        let server = FakeServer::start(&[SECRETS]).await;
+        server.put(SECRETS, json!({"metadata": {"name": "cacerts", "namespace": SYSTEM}}));
+        let cluster = cluster(&server);
+        let (read, make) = (|pair: &CaPair| Ok(pair.clone()), || async { panic!("there is one") });
+        let writer = cluster.writers.of("ca");
+        let told = async {
+            while cluster.writers.lines().is_empty() {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::select! {
+            root = load_or_create(&cluster.connection, &writer, SYSTEM, read, make) => panic!("{root:?}"),
+            () = told => {}
+        }
+        assert!(cluster.writers.lines()[0].contains("use secrets istio-system/cacerts: plugged-in"));
+        assert_eq!(server.writes(), [""; 0]);
+    }
+
+    #[tokio::test]
     async fn a_secret_that_cannot_be_used_is_told_and_not_replaced() {
         let server = FakeServer::start(&[SECRETS]).await;
         server.put(

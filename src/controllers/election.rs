@@ -132,7 +132,7 @@ impl Election {
     /// Must be called in a runtime. Nothing is asked of the server before [`Election::run`].
     ///
     /// # Errors
-    /// The metric's name is taken.
+    /// There are elections of this cluster already.
     pub fn new(
         connection: &Connection,
         mut candidate: Candidate,
@@ -147,7 +147,7 @@ impl Election {
             candidate: Arc::new(candidate),
             writers: writers.clone(),
             default: DefaultRevision::default(),
-            leaders: Leaders::register(registry)?,
+            leaders: Leaders::register(connection.health().cluster(), registry)?,
         })
     }
 

@@ -49,11 +49,12 @@ impl Writers {
     /// Writes at this rate, all controllers together.
     ///
     /// # Errors
-    /// The metric's name is taken.
+    /// There are writers of this cluster already.
     pub fn new(connection: &Connection, rate: Rate, registry: &Registry) -> prometheus::Result<Self> {
         let help = "Writes to the API server, by the controller that made them and what became of them.";
-        let writes =
-            IntCounterVec::new(Opts::new("pilothouse_kubernetes_writes", help), &["controller", "result"])?;
+        let opts = Opts::new("pilothouse_kubernetes_writes", help);
+        let opts = opts.const_label("cluster", connection.health().cluster());
+        let writes = IntCounterVec::new(opts, &["controller", "result"])?;
         registry.register(Box::new(writes.clone()))?;
         Ok(Self(Arc::new(Shared {
             connection: connection.clone(),

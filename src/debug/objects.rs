@@ -70,7 +70,7 @@ fn service(service: &Service) -> Value {
     let ports = service.ports.iter().map(|p| {
         json!({"name": &*p.name, "port": p.number, "protocol": format!("{:?}", p.protocol).to_uppercase()})
     });
-    json!({
+    let mut shown = json!({
         "hostname": &*service.host,
         "Attributes": {
             "ServiceRegistry": format!("{:?}", service.registry), "Name": &*service.name,
@@ -80,7 +80,15 @@ fn service(service: &Service) -> Value {
         "defaultAddress": service.addresses.first().map_or("0.0.0.0", |a| a),
         "Resolution": format!("{:?}", service.resolution),
         "MeshExternal": service.mesh_external,
-    })
+    });
+    for address in &service.auto_addresses {
+        let family =
+            if address.contains(':') { "autoAllocatedIPv6Address" } else { "autoAllocatedIPv4Address" };
+        if let Some(members) = shown.as_object_mut() {
+            members.insert(family.to_owned(), Value::from(&**address));
+        }
+    }
+    shown
 }
 
 async fn endpointz(State(surface): State<Surface>, query: Query) -> Response {

@@ -113,3 +113,67 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T> {
     Ok(tokio::task::spawn_blocking(work).await??)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A root that is kept in one place, and what decides about it.
+    struct Started {
+        roots: Roots,
+        trusted: Trusted,
+        settings: watch::Sender<Option<Ref<MeshConfig>>>,
+        tasks: JoinSet<Result<()>>,
+        shutdown: CancellationToken,
+    }
+
+    fn started(keeping: Keeping, plugged: &Path) -> Started {
+        let (mut tasks, shutdown) = (JoinSet::new(), CancellationToken::new());
+        let (settings, known) = watch::channel(None);
+        let (roots, trusted) = start(&mut tasks, keeping, plugged, known, &shutdown);
+        Started { roots, trusted, settings, tasks, shutdown }
+    }
+
+    impl Started {
+        /// The root, PEM, when the mesh configuration is known.
+        async fn root(&mut self) -> String {
+            self.settings.send_replace(Some(Ref::default()));
+            let root = self.roots.wait_for(Option::is_some).await.expect("a root").clone();
+            let trusted = self.trusted.borrow().clone();
+            let pem = root.expect("a root").cert_pem().to_owned();
+            assert_eq!(trusted.as_deref(), Some(pem.as_str()));
+            pem
+        }
+
+        async fn end(&mut self) {
+            self.shutdown.cancel();
+            self.tasks.join_next().await.expect("a task").expect("no panic").expect("no error");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_folder_keeps_the_root_and_memory_does_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (state, plugged) = (folder.path().join("state"), folder.path().join("cacerts"));
+        let mut kept = Vec::new();
+        for keeping in
+            [Keeping::Folder(state.clone()), Keeping::Folder(state), Keeping::Memory, Keeping::Memory]
+        {
+            let mut started = started(keeping, &plugged);
+            kept.push(started.root().await);
+            started.end().await;
+        }
+        assert_eq!(kept[0], kept[1]);
+        assert_ne!(kept[2], kept[3]);
+    }
+
+    #[tokio::test]
+    async fn a_mesh_with_a_plugged_in_authority_gets_no_other_root() {
+        let plugged = tempfile::tempdir().expect("a folder");
+        std::fs::write(plugged.path().join("root-cert.pem"), "").expect("a file");
+        let mut started = started(Keeping::Memory, plugged.path());
+        started.settings.send_replace(Some(Ref::default()));
+        started.end().await;
+        assert!(started.roots.borrow().is_none() && started.trusted.borrow().is_none());
+    }
+}

@@ -19,12 +19,12 @@ struct Known {
 }
 
 impl Leaders {
-    pub(super) fn register(registry: &Registry) -> prometheus::Result<Self> {
+    pub(super) fn register(cluster: &str, registry: &Registry) -> prometheus::Result<Self> {
         let opts = Opts::new(
             "pilothouse_leader",
             "Whether this replica holds a lock and does the work that it guards.",
         );
-        let leads = IntGaugeVec::new(opts, &["lock"])?;
+        let leads = IntGaugeVec::new(opts.const_label("cluster", cluster), &["lock"])?;
         registry.register(Box::new(leads.clone()))?;
         Ok(Self { known: Arc::default(), leads })
     }

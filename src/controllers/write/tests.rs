@@ -46,8 +46,8 @@ async fn what_became_of_writes_is_returned_and_counted() {
     assert_eq!(writes.create("a").await, Err(WriteError::Exists));
     server.remove_list(CONFIG_MAPS);
     assert_eq!(writes.create("b").await, Err(WriteError::Gone));
-    let expected =
-        ["exists", "gone", "ok"].map(|result| format!("{{controller=\"test\",result=\"{result}\"}} 1"));
+    let expected = ["exists", "gone", "ok"]
+        .map(|result| format!("{{cluster=\"home\",controller=\"test\",result=\"{result}\"}} 1"));
     assert_eq!(writes.counted(), expected);
     assert_eq!(writes.writers.lines(), [""; 0]);
 }
