@@ -2,6 +2,7 @@
 //!
 //! Source: `shared/spec/operations.md` 1.3.
 
+use std::collections::BTreeMap;
 use std::hash::Hash;
 use std::sync::Arc;
 
@@ -62,14 +63,22 @@ fn object<S: Serialize + Hash>(config: &Ref<Config<S>>) -> Value {
 
 async fn registryz(State(surface): State<Surface>, query: Query) -> Response {
     let mesh = (surface.mesh)();
-    let services = mesh.services.all().iter().map(|s| service(s));
+    let services = mesh.services.all().iter().map(|s| service(s, &mesh.settings.cluster));
     answer::json(&Value::Array(services.collect()), &query)
 }
 
-fn service(service: &Service) -> Value {
+fn texts(list: &[Arc<str>]) -> Vec<&str> {
+    list.iter().map(|text| &**text).collect()
+}
+
+fn service(service: &Service, home: &str) -> Value {
     let ports = service.ports.iter().map(|p| {
         json!({"name": &*p.name, "port": p.number, "protocol": format!("{:?}", p.protocol).to_uppercase()})
     });
+    let own = (!service.remote_only && !service.addresses.is_empty())
+        .then(|| (home.to_owned(), json!(texts(&service.addresses))));
+    let remote = service.remotes.iter().map(|(name, s)| (name.to_string(), json!(texts(&s.addresses))));
+    let addresses: Map<String, Value> = own.into_iter().chain(remote).collect();
     let mut shown = json!({
         "hostname": &*service.host,
         "Attributes": {
@@ -78,6 +87,7 @@ fn service(service: &Service) -> Value {
         },
         "ports": Value::from_iter(ports),
         "defaultAddress": service.addresses.first().map_or("0.0.0.0", |a| a),
+        "clusterVIPs": {"Addresses": addresses},
         "Resolution": format!("{:?}", service.resolution),
         "MeshExternal": service.mesh_external,
     });
@@ -93,19 +103,27 @@ fn service(service: &Service) -> Value {
 
 async fn endpointz(State(surface): State<Surface>, query: Query) -> Response {
     let mesh = (surface.mesh)();
-    let cluster = format!("Kubernetes/{}", mesh.settings.cluster);
     let mut hosts: Map<String, Value> = Map::new();
     for ((host, namespace), endpoints) in &mesh.endpoints.by_service {
-        let shard: Vec<Value> = endpoints.endpoints.iter().map(endpoint).collect();
+        let mut shards: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+        shards.entry(shard(&mesh.settings.cluster)).or_default();
+        for one in endpoints.endpoints.iter() {
+            shards.entry(shard(&one.workload.cluster)).or_default().push(endpoint(one));
+        }
         let accounts: Map<String, Value> =
             endpoints.identities.iter().map(|i| (i.to_string(), json!({}))).collect();
-        let entry = json!({"Shards": {cluster.as_str(): shard}, "ServiceAccounts": accounts});
+        let entry = json!({"Shards": shards, "ServiceAccounts": accounts});
         let of_host = hosts.entry(host.to_string()).or_insert_with(|| json!({}));
         if let Some(of_host) = of_host.as_object_mut() {
             of_host.insert(namespace.to_string(), entry);
         }
     }
     answer::json(&Value::Object(hosts), &query)
+}
+
+/// The reference's name of what it has from a cluster.
+fn shard(cluster: &str) -> String {
+    format!("Kubernetes/{cluster}")
 }
 
 fn endpoint(endpoint: &Endpoint) -> Value {

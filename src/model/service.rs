@@ -7,6 +7,7 @@ use std::sync::Arc;
 use api::ObjectRef;
 
 use crate::config::{Creation, Labels};
+use crate::content::Ref;
 use crate::protocol::Protocol;
 use crate::visibility::ExportTo;
 
@@ -123,6 +124,10 @@ pub struct Service {
     /// Identities that its endpoints may have beyond those seen (ServiceEntry `subjectAltNames`,
     /// canonical service accounts).
     pub subject_alt_names: Vec<Arc<str>>,
+    /// The same Service as other clusters than the home cluster have it, by cluster, in order of their names.
+    pub remotes: Vec<(Arc<str>, Ref<Self>)>,
+    /// Only other clusters have it: everything above is what the first of `remotes` says.
+    pub remote_only: bool,
 }
 
 impl Service {
@@ -132,6 +137,27 @@ impl Service {
     /// The first port with this number.
     pub fn port(&self, number: u16) -> Option<&ServicePort> {
         self.ports.iter().find(|p| p.number == number)
+    }
+
+    /// The addresses under which clients in a cluster reach it: those that it has there, else its own.
+    ///
+    /// Source: Istio `pilot/pkg/model/service.go` (`GetAddressForProxy`).
+    pub fn addresses_in(&self, cluster: &str) -> &[Arc<str>] {
+        self.remote(cluster).map_or(&self.addresses, |service| &service.addresses)
+    }
+
+    /// The Service as a cluster other than the home cluster has it.
+    pub fn remote(&self, cluster: &str) -> Option<&Ref<Self>> {
+        if self.remotes.is_empty() {
+            return None;
+        }
+        self.remotes.iter().find(|(name, _)| **name == *cluster).map(|(_, service)| service)
+    }
+
+    /// The addresses and automatic addresses that it has in any cluster.
+    pub fn every_address(&self) -> impl Iterator<Item = &Arc<str>> {
+        let remote = self.remotes.iter().flat_map(|(_, service)| &service.addresses);
+        self.addresses.iter().chain(&self.auto_addresses).chain(remote)
     }
 
     /// A Kubernetes Service without a cluster IP.

@@ -1,31 +1,61 @@
 //! What the objects applied since the last mesh touch.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use api::Object;
-use api::kubernetes::{ConfigMap, EndpointSlice, Service};
+use api::kubernetes::{ConfigMap, EndpointSlice};
 
+use crate::registry::Registry;
 use crate::tables::{Id, Tables};
 
 /// Marks, by what has to be derived again.
 #[derive(Debug, Default)]
 pub(crate) struct Dirty {
-    pub(crate) namespaces: bool,
-    pub(crate) nodes: bool,
+    /// Of the home cluster.
+    pub(crate) home: Touched,
+    /// Of other clusters, by their names.
+    pub(crate) remotes: BTreeMap<Arc<str>, Touched>,
     pub(crate) settings: bool,
-    pub(crate) services: BTreeSet<Id>,
     pub(crate) service_entries: BTreeSet<Id>,
-    /// Namespaces whose workload entries changed.
-    pub(crate) workload_entries: BTreeSet<Arc<str>>,
-    pub(crate) pods: BTreeSet<Id>,
-    /// Kubernetes Services whose slices changed.
-    pub(crate) slices_of: BTreeSet<Id>,
     pub(crate) virtual_services: BTreeSet<Id>,
     pub(crate) destination_rules: BTreeSet<Id>,
     pub(crate) gateways: bool,
     pub(crate) sidecars: bool,
     pub(crate) peer_authentications: bool,
+}
+
+/// What the objects of one cluster touch.
+#[derive(Debug, Default)]
+pub(crate) struct Touched {
+    pub(crate) namespaces: bool,
+    pub(crate) nodes: bool,
+    pub(crate) services: BTreeSet<Id>,
+    /// Namespaces whose workload entries changed.
+    pub(crate) workload_entries: BTreeSet<Arc<str>>,
+    pub(crate) pods: BTreeSet<Id>,
+    /// Kubernetes Services whose slices changed.
+    pub(crate) slices_of: BTreeSet<Id>,
+}
+
+impl Dirty {
+    /// What touches endpoints alone; the rest stays.
+    pub(crate) fn take_endpoints(&mut self) -> Self {
+        let remotes =
+            self.remotes.iter_mut().map(|(name, touched)| (Arc::clone(name), touched.take_endpoints()));
+        Self { home: self.home.take_endpoints(), remotes: remotes.collect(), ..Self::default() }
+    }
+}
+
+impl Touched {
+    fn take_endpoints(&mut self) -> Self {
+        Self {
+            pods: std::mem::take(&mut self.pods),
+            slices_of: std::mem::take(&mut self.slices_of),
+            workload_entries: std::mem::take(&mut self.workload_entries),
+            ..Self::default()
+        }
+    }
 }
 
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
@@ -53,19 +83,10 @@ fn pods_of_slice(slice: &Object<EndpointSlice>) -> impl Iterator<Item = Id> {
     })
 }
 
-impl Tables {
-    pub(crate) fn service_changed(
-        &mut self,
-        id: &Id,
-        _: Option<&Object<Service>>,
-        _: Option<&Object<Service>>,
-    ) {
-        self.dirty.services.insert(id.clone());
-        self.dirty.slices_of.insert(id.clone());
-    }
-
+impl Registry {
     pub(crate) fn slice_changed(
         &mut self,
+        touched: &mut Touched,
         id: &Id,
         old: Option<&Object<EndpointSlice>>,
         new: Option<&Object<EndpointSlice>>,
@@ -77,7 +98,7 @@ impl Tables {
                 names.remove(&id.1);
             }
             self.forget_pods(old, &service);
-            self.dirty.slices_of.insert(service);
+            touched.slices_of.insert(service);
         }
         if let Some(new) = new
             && let Some(service) = service_of_slice(new)
@@ -86,7 +107,7 @@ impl Tables {
             for pod in pods_of_slice(new) {
                 self.services_of_pod.entry(pod).or_default().insert(service.clone());
             }
-            self.dirty.slices_of.insert(service);
+            touched.slices_of.insert(service);
         }
     }
 
@@ -109,7 +130,9 @@ impl Tables {
             }
         }
     }
+}
 
+impl Tables {
     pub(crate) fn config_map_changed(
         &mut self,
         id: &Id,

@@ -11,6 +11,8 @@ use model::Labels;
 use model::selector::selected;
 use model::visibility::ExportTo;
 
+use crate::dirty::Dirty;
+use crate::registry::Registry;
 use crate::tables::Tables;
 
 /// Label of the system namespace: the network of its cluster.
@@ -23,14 +25,14 @@ pub(crate) struct Said {
     discovered: Option<BTreeSet<Arc<str>>>,
     /// Who sees ServiceEntries, where the mesh limits it: by namespace, and of all others.
     visibility: Option<(BTreeMap<Arc<str>, Visibility>, Visibility)>,
-    /// The network of this cluster; empty if nothing says it.
+    /// The network of the cluster; empty if nothing says it.
     pub(crate) network: String,
 }
 
 impl Said {
-    fn of(tables: &Tables) -> Self {
-        let mesh = &tables.settings.mesh;
-        let labels = || tables.namespaces.values().map(|n| (&n.meta.name, &n.meta.labels));
+    /// What those of a cluster say.
+    fn of(registry: &Registry, mesh: &MeshConfig, system_namespace: &str) -> Self {
+        let labels = || registry.namespace_labels();
         let selectors = &mesh.discovery_selectors;
         let discovered = (!selectors.is_empty()).then(|| {
             let chosen = labels().filter(|(_, labels)| selectors.iter().any(|s| selected(s, labels)));
@@ -40,7 +42,7 @@ impl Said {
             let of_labels = labels().map(|(name, labels)| (Arc::clone(name), visibility(v, labels)));
             (of_labels.collect(), visibility(v, &Labels::new()))
         });
-        let system = labels().find(|(name, _)| **name == tables.options.system_namespace);
+        let system = labels().find(|(name, _)| ***name == *system_namespace);
         let network = system.and_then(|(_, labels)| labels.get(NETWORK)).cloned().unwrap_or_default();
         Self { discovered, visibility, network }
     }
@@ -63,9 +65,26 @@ impl Said {
 }
 
 impl Tables {
-    /// Reads what namespaces say; true if it differs.
+    /// Reads what the namespaces of the home cluster say; true if it differs.
     pub(crate) fn read_namespaces(&mut self) -> bool {
-        let said = Said::of(self);
+        self.home.read_namespaces(&self.settings.mesh, &self.options.system_namespace)
+    }
+
+    /// The same for the other clusters where any changed, or for all; those come back where it differs.
+    pub(crate) fn read_remote_namespaces(&mut self, dirty: &Dirty, all: bool) -> BTreeSet<Arc<str>> {
+        let (mesh, system) = (&self.settings.mesh, &self.options.system_namespace);
+        let touched = |cluster: &Arc<str>| dirty.remotes.get(cluster).is_some_and(|t| t.namespaces);
+        let read = self.remotes.iter_mut().filter(|(cluster, _)| all || touched(cluster));
+        let differing = read.filter_map(|(cluster, registry)| {
+            registry.read_namespaces(mesh, system).then(|| Arc::clone(cluster))
+        });
+        differing.collect()
+    }
+}
+
+impl Registry {
+    fn read_namespaces(&mut self, mesh: &MeshConfig, system_namespace: &str) -> bool {
+        let said = Said::of(self, mesh, system_namespace);
         let differs = said != self.said;
         self.said = said;
         differs

@@ -20,6 +20,22 @@ pub struct Next {
     pub changes: Changes,
 }
 
+/// What everything of a cluster is derived from differs.
+#[derive(Debug, Default)]
+pub(crate) struct Resettled {
+    /// For all clusters: the settings, or what the namespaces of the home cluster say.
+    pub(crate) all: bool,
+    /// What the namespaces of these clusters say.
+    pub(crate) remotes: BTreeSet<Arc<str>>,
+}
+
+impl Resettled {
+    /// Whether it does for another cluster than the home cluster.
+    pub(crate) fn remote(&self, cluster: &str) -> bool {
+        self.all || self.remotes.contains(cluster)
+    }
+}
+
 impl Tables {
     /// The mesh after everything that was applied. If nothing differs, the last mesh comes back.
     pub fn next_mesh(&mut self) -> Next {
@@ -29,12 +45,7 @@ impl Tables {
 
     /// The mesh with the endpoints that were applied; configuration keeps waiting.
     pub fn next_endpoints(&mut self) -> Next {
-        let dirty = Dirty {
-            pods: std::mem::take(&mut self.dirty.pods),
-            slices_of: std::mem::take(&mut self.dirty.slices_of),
-            workload_entries: std::mem::take(&mut self.dirty.workload_entries),
-            ..Dirty::default()
-        };
+        let dirty = self.dirty.take_endpoints();
         self.make(&dirty)
     }
 
@@ -50,15 +61,18 @@ impl Tables {
             mesh.settings = self.settings.clone();
             changes.configuration = true;
         }
-        let resettled = ((dirty.settings || dirty.namespaces) && self.read_namespaces()) || resettled;
-        let pods = self.update_pods(&mut mesh, dirty, resettled);
-        let entries = self.update_workload_entries(&mut mesh, dirty);
-        changes.workloads =
-            pods.iter().cloned().chain(entries.iter().map(|ns| (Arc::clone(ns), Arc::from("")))).collect();
-        changes.configuration |= self.update_services(&mut mesh, dirty, resettled);
-        self.update_endpoints(&mut mesh, dirty, &pods, &entries, resettled, &mut changes);
+        let all = ((dirty.settings || dirty.home.namespaces) && self.read_namespaces()) || resettled;
+        let resettled =
+            Resettled { all, remotes: self.read_remote_namespaces(dirty, resettled || dirty.settings) };
+        let moved = self.update_workloads(&mut mesh, dirty, &resettled);
+        changes.workloads = moved.names();
+        changes.configuration |= self.update_services(&mut mesh, dirty, &resettled);
+        self.update_endpoints(&mut mesh, dirty, &moved, &resettled, &mut changes);
+        let resettled = resettled.all;
         changes.configuration |= self.update_policies(&mut mesh, dirty, resettled);
         changes.classes |= resettled || dirty.sidecars;
+        // What is still marked must be found by the next mesh, were it only to be taken out.
+        self.remotes.retain(|name, registry| !registry.is_empty() || self.dirty.remotes.contains_key(name));
         self.finish(mesh, changes)
     }
 
@@ -126,12 +140,12 @@ impl Tables {
         all: bool,
     ) -> impl Iterator<Item = (&'a Id, Option<&'a S>)> {
         let rest = objects.keys().filter(move |id| all && !dirty.contains(*id));
-        dirty.iter().chain(rest).map(|id| (id, objects.get(id).filter(|_| self.said.discovers(&id.0))))
+        dirty.iter().chain(rest).map(|id| (id, objects.get(id).filter(|_| self.home.said.discovers(&id.0))))
     }
 
     /// The objects of one kind whose namespaces count.
     fn counted<'a, S>(&'a self, objects: &'a BTreeMap<Id, S>) -> impl Iterator<Item = &'a S> {
-        objects.iter().filter(|(id, _)| self.said.discovers(&id.0)).map(|(_, object)| object)
+        objects.iter().filter(|(id, _)| self.home.said.discovers(&id.0)).map(|(_, object)| object)
     }
 
     fn finish(&mut self, mut mesh: Mesh, mut changes: Changes) -> Next {

@@ -15,6 +15,7 @@ use model::mesh::{Features, Settings};
 use serde_json::Value;
 
 use crate::namespaces;
+use crate::registry::Registry;
 use crate::tables::Tables;
 
 /// The label by which an object names its revision.
@@ -120,16 +121,18 @@ impl Tables {
         let networks = networks.unwrap_or_else(|| (*self.settings.networks).clone());
         self.settings = self.options.with(mesh, networks);
     }
+}
 
-    /// The network that an address lies in: that of the system namespace, else by the registry of this cluster, else
-    /// by the most specific range.
-    pub(crate) fn network_of(&self, address: &str) -> String {
+impl Registry {
+    /// The network that an address of the cluster lies in: that of its system namespace, else by its name as a registry,
+    /// else by the most specific range.
+    pub(crate) fn network_of(&self, settings: &Settings, address: &str) -> String {
         if !self.said.network.is_empty() {
             return self.said.network.clone();
         }
-        let networks = &self.settings.networks.networks;
+        let networks = &settings.networks.networks;
         let endpoints = || networks.iter().flat_map(|(name, n)| n.endpoints.iter().map(move |e| (name, e)));
-        let registry = endpoints().find(|(_, e)| e.from_registry.as_deref() == Some(&*self.settings.cluster));
+        let registry = endpoints().find(|(_, e)| e.from_registry.as_deref() == Some(&*self.cluster));
         if let Some((name, _)) = registry {
             return name.clone();
         }

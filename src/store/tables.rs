@@ -1,13 +1,11 @@
 //! Everything that is known, by kind: the one mutable state behind the immutable meshes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use api::decode::AnyObject;
-use api::istio::{
-    DestinationRule, Gateway, PeerAuthentication, ServiceEntry, Sidecar, VirtualService, WorkloadEntry,
-};
-use api::kubernetes::{ConfigMap, EndpointSlice, Namespace, Node, Pod, Service};
+use api::istio::{DestinationRule, Gateway, PeerAuthentication, ServiceEntry, Sidecar, VirtualService};
+use api::kubernetes::ConfigMap;
 use api::{Object, ObjectKey, ObjectRef, Problem};
 use model::config::Config;
 use model::mesh::Settings;
@@ -16,8 +14,8 @@ use model::{Mesh, Ref};
 
 use crate::dirty::Dirty;
 use crate::interest::Interests;
-use crate::namespaces::Said;
 use crate::next::Pending;
+use crate::registry::Registry;
 use crate::services::Aliases;
 use crate::settings::Options;
 use crate::{destination_rules, virtual_services};
@@ -32,25 +30,17 @@ pub(crate) type Table<S> = BTreeMap<Id, Arc<Object<S>>>;
 #[derive(Debug)]
 pub struct Tables {
     pub(crate) options: Options,
-    pub(crate) namespaces: Table<Namespace>,
-    pub(crate) nodes: Table<Node>,
-    pub(crate) services: Table<Service>,
-    pub(crate) slices: Table<EndpointSlice>,
-    pub(crate) pods: Table<Pod>,
+    /// What the home cluster says of its services and workloads.
+    pub(crate) home: Registry,
+    /// The same of the other clusters, by their names.
+    pub(crate) remotes: BTreeMap<Arc<str>, Registry>,
     pub(crate) config_maps: Table<ConfigMap>,
     pub(crate) service_entries: BTreeMap<Id, Ref<Config<ServiceEntry>>>,
-    pub(crate) workload_entries: BTreeMap<Id, Ref<Config<WorkloadEntry>>>,
     pub(crate) virtual_services: BTreeMap<Id, Ref<Config<VirtualService>>>,
     pub(crate) destination_rules: BTreeMap<Id, Ref<Config<DestinationRule>>>,
     pub(crate) gateways: BTreeMap<Id, Ref<Config<Gateway>>>,
     pub(crate) sidecars: BTreeMap<Id, Ref<Config<Sidecar>>>,
     pub(crate) peer_authentications: BTreeMap<Id, Ref<Config<PeerAuthentication>>>,
-    /// Slices of each Kubernetes Service, by its namespace and name.
-    pub(crate) slices_of: BTreeMap<Id, BTreeSet<Arc<str>>>,
-    /// Services whose slices name a pod, by the pod's namespace and name.
-    pub(crate) services_of_pod: BTreeMap<Id, BTreeSet<Id>>,
-    /// Kubernetes Services as the mesh sees them, aliases not yet folded in.
-    pub(crate) converted: BTreeMap<Id, Ref<MeshService>>,
     /// ServiceEntries as services, one for each host.
     pub(crate) converted_entries: BTreeMap<Id, Vec<Ref<MeshService>>>,
     /// The ExternalNames that lead to each host.
@@ -61,8 +51,6 @@ pub struct Tables {
     pub(crate) known_destination_rules: destination_rules::Known,
     /// What the sections of the last mesh look at.
     pub(crate) interests: Interests,
-    /// What the labels of namespaces say.
-    pub(crate) said: Said,
     /// The last settings, kept while the mesh ConfigMap does not parse.
     pub(crate) settings: Ref<Settings>,
     /// What is wrong with each object, as far as the store can tell.
@@ -76,29 +64,21 @@ impl Tables {
     pub fn new(options: Options) -> Self {
         let settings = options.settings();
         Self {
-            namespaces: Table::new(),
-            nodes: Table::new(),
-            services: Table::new(),
-            slices: Table::new(),
-            pods: Table::new(),
+            home: Registry::new(Arc::clone(&options.cluster)),
+            remotes: BTreeMap::new(),
             config_maps: Table::new(),
             service_entries: BTreeMap::new(),
-            workload_entries: BTreeMap::new(),
             virtual_services: BTreeMap::new(),
             destination_rules: BTreeMap::new(),
             gateways: BTreeMap::new(),
             sidecars: BTreeMap::new(),
             peer_authentications: BTreeMap::new(),
-            slices_of: BTreeMap::new(),
-            services_of_pod: BTreeMap::new(),
-            converted: BTreeMap::new(),
             converted_entries: BTreeMap::new(),
             aliases: Aliases::new(),
             known_virtual_services: virtual_services::Known::default(),
             known_destination_rules: destination_rules::Known::default(),
             interests: Interests::new(&settings),
             mesh: Arc::new(Mesh { settings: settings.clone(), ..Mesh::default() }),
-            said: Said::default(),
             settings,
             problems: BTreeMap::new(),
             dirty: Dirty::default(),
@@ -106,8 +86,34 @@ impl Tables {
         }
     }
 
-    /// Takes an object, or its absence, and tells what it leaves pending. An object equal to what is known changes
-    /// nothing; one of another revision is as one that is not there.
+    /// Takes an object of another cluster, or its absence. Of other clusters only what they say of their services and
+    /// workloads is taken; under the name of the home cluster it is [`Tables::apply`].
+    pub fn apply_in(
+        &mut self,
+        cluster: &Arc<str>,
+        key: &ObjectKey,
+        object: Option<&AnyObject>,
+    ) -> Option<Pending> {
+        if *cluster == self.options.cluster {
+            return self.apply(key, object);
+        }
+        if !Registry::has(key.kind) || (object.is_none() && !self.remotes.contains_key(cluster)) {
+            return None;
+        }
+        let object = object.filter(|object| self.options.counts(object));
+        let registry = || Registry::new(Arc::clone(cluster));
+        let registry = self.remotes.entry(Arc::clone(cluster)).or_insert_with(registry);
+        let touched = self.dirty.remotes.entry(Arc::clone(cluster)).or_default();
+        registry.apply(touched, key, object).then(|| Pending::of(key.kind))
+    }
+
+    /// The objects that are known of another cluster.
+    pub fn known_in(&self, cluster: &str) -> impl Iterator<Item = ObjectKey> {
+        self.remotes.get(cluster).into_iter().flat_map(Registry::keys)
+    }
+
+    /// Takes an object of the home cluster, or its absence, and tells what it leaves pending. An object equal to what is
+    /// known changes nothing; one of another revision is as one that is not there.
     pub fn apply(&mut self, key: &ObjectKey, object: Option<&AnyObject>) -> Option<Pending> {
         use api::Kind;
         let object = object.filter(|object| self.options.counts(object));
@@ -150,21 +156,13 @@ impl Tables {
             }};
         }
         match key.kind {
-            Kind::Namespace => {
-                object!(namespaces, Namespace, |t: &mut Self, _: &_, _, _| t.dirty.namespaces = true)
+            kind if Registry::has(kind) => {
+                let changed = self.home.apply(&mut self.dirty.home, key, object);
+                pending = changed.then(|| Pending::of(kind));
             }
-            Kind::Node => object!(nodes, Node, |t: &mut Self, _: &_, _, _| t.dirty.nodes = true),
-            Kind::Service => object!(services, Service, Self::service_changed),
-            Kind::EndpointSlice => object!(slices, EndpointSlice, Self::slice_changed),
-            Kind::Pod => object!(pods, Pod, |t: &mut Self, id: &Id, _, _| {
-                t.dirty.pods.insert(id.clone());
-            }),
             Kind::ConfigMap => object!(config_maps, ConfigMap, Self::config_map_changed),
             Kind::ServiceEntry => config!(service_entries, ServiceEntry, |t: &mut Self, id: &Id| {
                 t.dirty.service_entries.insert(id.clone());
-            }),
-            Kind::WorkloadEntry => config!(workload_entries, WorkloadEntry, |t: &mut Self, id: &Id| {
-                t.dirty.workload_entries.insert(Arc::clone(&id.0));
             }),
             Kind::VirtualService => {
                 config!(virtual_services, VirtualService, |t: &mut Self, id: &Id| {
@@ -196,27 +194,27 @@ impl Tables {
     /// The kinds that `apply` reads; others are known at most and not served.
     pub fn reads(kind: api::Kind) -> bool {
         use api::Kind;
-        matches!(
-            kind,
-            Kind::Namespace
-                | Kind::Node
-                | Kind::Service
-                | Kind::EndpointSlice
-                | Kind::Pod
-                | Kind::ConfigMap
-                | Kind::ServiceEntry
-                | Kind::WorkloadEntry
-                | Kind::VirtualService
-                | Kind::DestinationRule
-                | Kind::Gateway
-                | Kind::Sidecar
-                | Kind::PeerAuthentication
-        )
+        Self::reads_in_each_cluster(kind)
+            || matches!(
+                kind,
+                Kind::ConfigMap
+                    | Kind::ServiceEntry
+                    | Kind::VirtualService
+                    | Kind::DestinationRule
+                    | Kind::Gateway
+                    | Kind::Sidecar
+                    | Kind::PeerAuthentication
+            )
+    }
+
+    /// The kinds that `apply_in` reads: what each cluster says of its own services and workloads.
+    pub fn reads_in_each_cluster(kind: api::Kind) -> bool {
+        Registry::has(kind)
     }
 }
 
 /// An object as the mesh keeps it.
-fn config<S: Clone + std::hash::Hash>(key: &ObjectKey, object: &Object<S>) -> Ref<Config<S>> {
+pub(crate) fn config<S: Clone + std::hash::Hash>(key: &ObjectKey, object: &Object<S>) -> Ref<Config<S>> {
     let mut annotations = object.meta.annotations.clone();
     annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
     Ref::new(Config {

@@ -8,11 +8,13 @@ use std::sync::Arc;
 use api::Object;
 use api::kubernetes::{Node, Pod};
 use model::endpoint::{Locality, TlsMode, Workload};
-use model::mesh::{ContainerPort, Pod as MeshPod};
-use model::{Labels, Mesh, Ref};
+use model::mesh::{ContainerPort, Pod as MeshPod, Settings, Workloads};
+use model::{Labels, Ref};
 
-use crate::dirty::Dirty;
-use crate::tables::{Id, Tables};
+use crate::dirty::Touched;
+use crate::moved::MovedIn;
+use crate::registry::Registry;
+use crate::tables::Id;
 
 const REGION: &str = "topology.kubernetes.io/region";
 const ZONE: &str = "topology.kubernetes.io/zone";
@@ -25,25 +27,43 @@ const HOSTNAME: &str = "kubernetes.io/hostname";
 const TLS_MODE: &str = "security.istio.io/tlsMode";
 const LOCALITY: [&str; 2] = ["topology.istio.io/locality", "istio-locality"];
 
-impl Tables {
+impl Registry {
+    /// Converts the pods that changed and collects the workload entries; returns what differs.
+    pub(crate) fn update_workloads(
+        &self,
+        workloads: &mut Arc<Workloads>,
+        touched: &Touched,
+        settings: &Settings,
+        resettled: bool,
+    ) -> MovedIn {
+        let pods = self.update_pods(workloads, touched, settings, resettled);
+        MovedIn { pods, entries: self.update_workload_entries(workloads, touched) }
+    }
+
     /// Converts the pods that changed; all of them if what they are derived from changed. Returns the pods whose
     /// converted form differs.
-    pub(crate) fn update_pods(&self, mesh: &mut Mesh, dirty: &Dirty, resettled: bool) -> BTreeSet<Id> {
-        let all = resettled || dirty.nodes || dirty.namespaces;
+    fn update_pods(
+        &self,
+        section: &mut Arc<Workloads>,
+        touched: &Touched,
+        settings: &Settings,
+        resettled: bool,
+    ) -> BTreeSet<Id> {
+        let all = resettled || touched.nodes || touched.namespaces;
         let touched: Vec<&Id> =
-            if all { self.pods.keys().chain(&dirty.pods).collect() } else { dirty.pods.iter().collect() };
+            if all { self.pods.keys().chain(&touched.pods).collect() } else { touched.pods.iter().collect() };
         let mut differing = BTreeSet::new();
         let mut changed: BTreeMap<Arc<str>, Vec<(Arc<str>, Option<Ref<MeshPod>>)>> = BTreeMap::new();
         for id in touched {
-            let new = self.pods.get(id).map(|pod| Ref::new(self.convert_pod(pod)));
-            if mesh.workloads.pod(&id.0, &id.1) != new.as_ref() && differing.insert(id.clone()) {
+            let new = self.pods.get(id).map(|pod| Ref::new(self.convert_pod(pod, settings)));
+            if section.pod(&id.0, &id.1) != new.as_ref() && differing.insert(id.clone()) {
                 changed.entry(Arc::clone(&id.0)).or_default().push((Arc::clone(&id.1), new));
             }
         }
         if changed.is_empty() {
             return differing;
         }
-        let mut workloads = (*mesh.workloads).clone();
+        let mut workloads = (**section).clone();
         for (namespace, pods) in changed {
             let mut list = workloads.pods.get(&namespace).map(|l| (**l).clone()).unwrap_or_default();
             for (name, pod) in pods {
@@ -58,17 +78,17 @@ impl Tables {
                 workloads.pods.insert(namespace, Arc::new(list));
             }
         }
-        mesh.workloads = Arc::new(workloads);
+        *section = Arc::new(workloads);
         differing
     }
 
     /// Rebuilds the workload entries of the namespaces where one changed; returns those namespaces.
-    pub(crate) fn update_workload_entries(&self, mesh: &mut Mesh, dirty: &Dirty) -> BTreeSet<Arc<str>> {
-        if dirty.workload_entries.is_empty() {
+    fn update_workload_entries(&self, section: &mut Arc<Workloads>, touched: &Touched) -> BTreeSet<Arc<str>> {
+        if touched.workload_entries.is_empty() {
             return BTreeSet::new();
         }
-        let mut workloads = (*mesh.workloads).clone();
-        for namespace in &dirty.workload_entries {
+        let mut workloads = (**section).clone();
+        for namespace in &touched.workload_entries {
             let mut list: Vec<_> = self
                 .workload_entries
                 .range((Arc::clone(namespace), Arc::from(""))..)
@@ -82,11 +102,11 @@ impl Tables {
                 workloads.entries.insert(Arc::clone(namespace), Arc::new(list));
             }
         }
-        mesh.workloads = Arc::new(workloads);
-        dirty.workload_entries.clone()
+        *section = Arc::new(workloads);
+        touched.workload_entries.clone()
     }
 
-    fn convert_pod(&self, pod: &Object<Pod>) -> MeshPod {
+    fn convert_pod(&self, pod: &Object<Pod>, settings: &Settings) -> MeshPod {
         let spec = &pod.spec;
         let mut addresses: Vec<Arc<str>> = Vec::new();
         for ip in spec.ips() {
@@ -97,7 +117,7 @@ impl Tables {
         let finished = matches!(spec.status.phase.as_str(), "Failed" | "Succeeded");
         let ready = spec.ready() && !pod.meta.deletion && !finished;
         let ports = named_ports(spec);
-        let workload = Ref::new(self.pod_workload(pod));
+        let workload = Ref::new(self.pod_workload(pod, settings));
         MeshPod {
             name: Arc::clone(&pod.meta.name),
             namespace: Arc::clone(&pod.meta.namespace),
@@ -108,25 +128,25 @@ impl Tables {
         }
     }
 
-    fn pod_workload(&self, pod: &Object<Pod>) -> Workload {
+    fn pod_workload(&self, pod: &Object<Pod>, settings: &Settings) -> Workload {
         let labels = &pod.meta.labels;
         let node = self.nodes.get(&(Arc::from(""), Arc::from(pod.spec.node_name.as_str())));
         let locality = pod_locality(labels, node.map(|n| &**n));
         let network = labels
             .get(NETWORK)
             .cloned()
-            .unwrap_or_else(|| self.network_of(pod.spec.ips().next().unwrap_or_default()));
+            .unwrap_or_else(|| self.network_of(settings, pod.spec.ips().next().unwrap_or_default()));
         let account =
             if pod.spec.service_account_name.is_empty() { "default" } else { &pod.spec.service_account_name };
-        let identity = self.identity(&pod.meta.namespace, account);
+        let identity = identity(settings, &pod.meta.namespace, account);
         let facts = Facts { locality: &locality, network: &network, node: &pod.spec.node_name };
         Workload {
             name: Arc::from(workload_name(pod)),
             namespace: Arc::clone(&pod.meta.namespace),
-            labels: augmented(labels, &facts, &self.settings.cluster),
+            labels: augmented(labels, &facts, &self.cluster),
             locality: locality.clone(),
             network: Arc::from(network.as_str()),
-            cluster: Arc::clone(&self.settings.cluster),
+            cluster: Arc::clone(&self.cluster),
             identity: Arc::from(identity),
             tls_mode: tls_mode(labels),
             node: Arc::from(pod.spec.node_name.as_str()),
@@ -134,11 +154,11 @@ impl Tables {
             subdomain: Arc::from(pod.spec.subdomain.as_str()),
         }
     }
+}
 
-    /// The SPIFFE id of a service account.
-    pub(crate) fn identity(&self, namespace: &str, account: &str) -> String {
-        format!("spiffe://{}/ns/{namespace}/sa/{account}", self.settings.mesh.trust_domain)
-    }
+/// The SPIFFE id of a service account.
+pub(crate) fn identity(settings: &Settings, namespace: &str, account: &str) -> String {
+    format!("spiffe://{}/ns/{namespace}/sa/{account}", settings.mesh.trust_domain)
 }
 
 /// Named TCP ports of the containers, then of native sidecars (init containers that keep running).

@@ -155,7 +155,7 @@ pub fn classes(mesh: &Mesh, proxy: &Proxy) -> Vec<Class> {
 
 /// The labels of the proxy: those of its pod over its static ones if the pod is known, else its metadata's.
 pub(crate) fn labels(mesh: &Mesh, proxy: &Proxy) -> Labels {
-    let Some(pod) = mesh.workloads.pod(&proxy.namespace, &proxy.pod) else {
+    let Some(pod) = mesh.pod(&proxy.metadata.cluster_id, &proxy.namespace, &proxy.pod) else {
         return proxy.metadata.labels.clone();
     };
     let mut labels = proxy.metadata.static_labels.clone();
@@ -210,7 +210,7 @@ fn locality(mesh: &Mesh, proxy: &Proxy, labels: &Labels) -> Locality {
     if let Some(text) = label("topology.istio.io/locality").or_else(|| label("istio-locality")) {
         return Locality::parse(&text);
     }
-    match mesh.workloads.pod(&proxy.namespace, &proxy.pod) {
+    match mesh.pod(&proxy.metadata.cluster_id, &proxy.namespace, &proxy.pod) {
         Some(pod) if !pod.workload.locality.is_empty() => pod.workload.locality.clone(),
         _ => proxy.locality.clone(),
     }

@@ -34,11 +34,19 @@ pub(super) fn of(
     contested
 }
 
-/// Services that share an address.
+/// Services that share an address, as clients of some cluster see them.
 fn by_address(services: &[Ref<Service>], contested: &mut BTreeSet<Arc<str>>) {
+    let clusters: BTreeSet<&str> =
+        services.iter().flat_map(|s| &s.remotes).map(|(cluster, _)| &**cluster).collect();
+    for cluster in std::iter::once("").chain(clusters) {
+        by_address_in(cluster, services, contested);
+    }
+}
+
+fn by_address_in(cluster: &str, services: &[Ref<Service>], contested: &mut BTreeSet<Arc<str>>) {
     let mut owners: HashMap<&str, &Arc<str>> = HashMap::new();
     for service in services {
-        let addresses = service.addresses.iter().chain(&service.auto_addresses);
+        let addresses = service.addresses_in(cluster).iter().chain(&service.auto_addresses);
         for address in addresses.filter(|a| &***a != Service::UNSPECIFIED) {
             let owner = *owners.entry(address).or_insert(&service.host);
             if *owner != service.host {

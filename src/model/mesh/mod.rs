@@ -14,7 +14,7 @@ mod settings;
 mod virtual_services;
 mod workloads;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub use destination_rules::{Client, DestinationRules, MergedRule, RulesByHost, RulesOfHost};
@@ -27,6 +27,7 @@ pub use virtual_services::{Entry as VirtualServiceEntry, MESH, Origin as RuleOri
 pub use workloads::{ContainerPort, Pod, Workloads};
 
 use crate::content::Ref;
+use crate::service::{Registry, Service};
 
 /// Host and namespace: what names a service.
 pub type ServiceKey = (Arc<str>, Arc<str>);
@@ -40,8 +41,10 @@ pub struct Mesh {
     pub services: Arc<Services>,
     /// Their endpoints.
     pub endpoints: Arc<Endpoints>,
-    /// Pods and workload entries.
+    /// Pods and workload entries of the home cluster.
     pub workloads: Arc<Workloads>,
+    /// Those of other clusters that have any, by cluster.
+    pub remotes: Arc<BTreeMap<Arc<str>, Arc<Workloads>>>,
     /// VirtualServices, delegates resolved.
     pub virtual_services: Arc<VirtualServices>,
     /// DestinationRules, merged and indexed by visibility.
@@ -56,6 +59,34 @@ pub struct Mesh {
     pub interest: Ref<Interest>,
 }
 
+impl Mesh {
+    /// Pods and workload entries of a cluster; a proxy that names none is of the home cluster.
+    pub fn workloads_in(&self, cluster: &str) -> Option<&Arc<Workloads>> {
+        if self.is_home(cluster) { Some(&self.workloads) } else { self.remotes.get(cluster) }
+    }
+
+    /// The pod of this name in a cluster.
+    pub fn pod(&self, cluster: &str, namespace: &str, name: &str) -> Option<&Ref<Pod>> {
+        self.workloads_in(cluster)?.pod(namespace, name)
+    }
+
+    /// A service as a cluster has it; none if it is not of that cluster.
+    pub fn service_in<'a>(&self, cluster: &str, service: &'a Ref<Service>) -> Option<&'a Ref<Service>> {
+        if self.is_home(cluster) {
+            return (!service.remote_only).then_some(service);
+        }
+        match service.registry {
+            Registry::Kubernetes => service.remote(cluster),
+            Registry::External => Some(service),
+        }
+    }
+
+    /// Whether a proxy that names this cluster is of the home cluster.
+    pub fn is_home(&self, cluster: &str) -> bool {
+        cluster.is_empty() || *cluster == *self.settings.cluster
+    }
+}
+
 /// What differs between two successive meshes, beyond what pointer comparison of their sections tells.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
@@ -63,7 +94,7 @@ pub struct Changes {
     pub endpoints: BTreeSet<ServiceKey>,
     /// Services whose endpoints' identities, or whether all of them take mTLS, changed: their clusters differ.
     pub identities: BTreeSet<ServiceKey>,
-    /// Pods that changed, by namespace and name; workload entries count with their namespace and no name.
+    /// Pods that changed in any cluster, by namespace and name; workload entries count with their namespace and no name.
     pub workloads: BTreeSet<(Arc<str>, Arc<str>)>,
     /// Whether any section but endpoints and workloads changed.
     pub configuration: bool,

@@ -97,14 +97,17 @@ impl Services {
 }
 
 /// All that makes domains of a service.
-type Named<'a> = (&'a Arc<str>, [&'a [Arc<str>]; 2], &'a [Alias]);
+type Named<'a> = (&'a Arc<str>, [&'a [Arc<str>]; 2], &'a [Alias], Vec<(&'a Arc<str>, &'a [Arc<str>])>);
+
+fn named_by(service: &Ref<Service>) -> Named<'_> {
+    let addresses = [service.addresses.as_slice(), service.auto_addresses.as_slice()];
+    let remotes = service.remotes.iter().map(|(cluster, service)| (cluster, service.addresses.as_slice()));
+    (&service.host, addresses, &service.aliases, remotes.collect())
+}
 
 /// What makes domains of services, in an order of its own.
 fn named(services: &[Ref<Service>]) -> Vec<Named<'_>> {
-    let mut all: Vec<Named<'_>> = services
-        .iter()
-        .map(|s| (&s.host, [s.addresses.as_slice(), s.auto_addresses.as_slice()], s.aliases.as_slice()))
-        .collect();
+    let mut all: Vec<Named<'_>> = services.iter().map(named_by).collect();
     all.sort();
     all
 }

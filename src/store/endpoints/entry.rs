@@ -9,11 +9,14 @@ use std::sync::Arc;
 use api::istio::{ServiceEntry, WorkloadEntry};
 use model::config::selects;
 use model::endpoint::{Address, Endpoint, Health, Locality, TlsMode, Workload};
+use model::mesh::Settings;
 use model::service::{Resolution, Service, ServicePort, TargetPort};
 use model::{Config, Mesh, Ref};
 
+use super::InCluster;
+use crate::registry::Registry;
 use crate::tables::Tables;
-use crate::workloads::{Facts, augmented};
+use crate::workloads::{Facts, augmented, identity};
 
 const TLS_MODE: &str = "security.istio.io/tlsMode";
 const HEALTH_CHECKED: &str = "proxy.istio.io/health-checks-enabled";
@@ -74,9 +77,26 @@ impl Tables {
     }
 
     fn selected(&self, mesh: &Mesh, service: &Service, selector: &model::Labels) -> Vec<Endpoint> {
+        self.clusters(mesh).flat_map(|of| of.selected(service, selector)).collect()
+    }
+
+    fn workload_of(
+        &self,
+        entry: &WorkloadEntry,
+        labels: &model::Labels,
+        service: &Service,
+        name: &str,
+    ) -> Ref<Workload> {
+        self.home.workload(&self.settings, entry, labels, (&service.namespace, name))
+    }
+}
+
+impl InCluster<'_> {
+    /// The pods and workload entries of the cluster that a ServiceEntry selects.
+    fn selected(&self, service: &Service, selector: &model::Labels) -> Vec<Endpoint> {
         let mut out = Vec::new();
         let dns = matches!(service.resolution, Resolution::Dns | Resolution::DnsRoundRobin);
-        let pods = mesh.workloads.pods.get(&service.namespace);
+        let pods = self.workloads.and_then(|w| w.pods.get(&service.namespace));
         for pod in pods
             .into_iter()
             .flat_map(|l| l.values())
@@ -93,7 +113,7 @@ impl Tables {
                 workload: pod.workload.clone(),
             }));
         }
-        for entry in self.entries_in(&service.namespace) {
+        for entry in self.registry.entries_in(&service.namespace) {
             let workload = self.entry_workload(entry);
             if !selects(selector, &workload.labels) {
                 continue;
@@ -106,6 +126,27 @@ impl Tables {
         out
     }
 
+    /// The workload behind a WorkloadEntry object: its labels are those of its spec, overlaid by its metadata's.
+    pub(super) fn entry_workload(&self, entry: &Config<WorkloadEntry>) -> Ref<Workload> {
+        let mut labels = entry.spec.labels.clone();
+        labels.extend(entry.labels.iter().map(|(k, v)| (k.clone(), v.clone())));
+        self.registry.workload(self.settings, &entry.spec, &labels, (entry.namespace(), entry.name()))
+    }
+
+    /// The endpoint of an entry on a port; none for host names and Unix sockets.
+    pub(super) fn entry_endpoint(
+        &self,
+        entry: &WorkloadEntry,
+        number: u16,
+        port: &ServicePort,
+        workload: &Ref<Workload>,
+    ) -> Option<Endpoint> {
+        entry.address.parse::<IpAddr>().ok()?;
+        endpoint_of(entry, number, port, workload, false)
+    }
+}
+
+impl Registry {
     /// The workload entries of a namespace that are not failing their health checks.
     pub(super) fn entries_in(
         &self,
@@ -124,48 +165,19 @@ impl Tables {
             })
     }
 
-    /// The workload behind a WorkloadEntry object: its labels are those of its spec, overlaid by its metadata's.
-    pub(super) fn entry_workload(&self, entry: &Config<WorkloadEntry>) -> Ref<Workload> {
-        let mut labels = entry.spec.labels.clone();
-        labels.extend(entry.labels.iter().map(|(k, v)| (k.clone(), v.clone())));
-        self.workload(&entry.spec, &labels, entry.namespace(), entry.name())
-    }
-
-    /// The endpoint of an entry on a port; none for host names and Unix sockets.
-    pub(super) fn entry_endpoint(
-        &self,
-        entry: &WorkloadEntry,
-        number: u16,
-        port: &ServicePort,
-        workload: &Ref<Workload>,
-    ) -> Option<Endpoint> {
-        entry.address.parse::<IpAddr>().ok()?;
-        endpoint_of(entry, number, port, workload, false)
-    }
-
-    fn workload_of(
-        &self,
-        entry: &WorkloadEntry,
-        labels: &model::Labels,
-        service: &Service,
-        name: &str,
-    ) -> Ref<Workload> {
-        self.workload(entry, labels, &service.namespace, name)
-    }
-
     fn workload(
         &self,
+        settings: &Settings,
         entry: &WorkloadEntry,
         labels: &model::Labels,
-        namespace: &Arc<str>,
-        name: &str,
+        (namespace, name): (&Arc<str>, &str),
     ) -> Ref<Workload> {
         let locality = Locality::parse(&entry.locality);
         let network = [&entry.network, labels.get("topology.istio.io/network").unwrap_or(&entry.network)]
             .into_iter()
             .find(|n| !n.is_empty())
             .cloned()
-            .unwrap_or_else(|| self.network_of(&entry.address));
+            .unwrap_or_else(|| self.network_of(settings, &entry.address));
         let tls_mode = match (labels.get(TLS_MODE).map(String::as_str), entry.service_account.is_empty()) {
             (Some("istio"), _) | (None, false) => TlsMode::Istio,
             _ => TlsMode::Disabled,
@@ -173,16 +185,16 @@ impl Tables {
         let identity = if entry.service_account.is_empty() {
             String::new()
         } else {
-            self.identity(namespace, &entry.service_account)
+            identity(settings, namespace, &entry.service_account)
         };
         let facts = Facts { locality: &locality, network: &network, node: "" };
         Ref::new(Workload {
             name: Arc::from(name),
             namespace: Arc::clone(namespace),
-            labels: augmented(labels, &facts, &self.settings.cluster),
+            labels: augmented(labels, &facts, &self.cluster),
             locality: locality.clone(),
             network: Arc::from(network.as_str()),
-            cluster: Arc::clone(&self.settings.cluster),
+            cluster: Arc::clone(&self.cluster),
             identity: Arc::from(identity),
             tls_mode,
             ..Workload::default()

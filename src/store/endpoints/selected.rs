@@ -6,9 +6,9 @@ use model::config::selects;
 use model::endpoint::Endpoint;
 use model::service::{Resolution, Service, TargetPort};
 
-use crate::tables::Tables;
+use super::InCluster;
 
-impl Tables {
+impl InCluster<'_> {
     /// The endpoints of the workload entries that a Service selects. Only services with a cluster IP do; an entry
     /// without labels is never selected, and host names and Unix sockets are left out.
     pub(super) fn endpoints_of_selected_entries(&self, service: &Service) -> Vec<Endpoint> {
@@ -18,7 +18,7 @@ impl Tables {
             return Vec::new();
         };
         let mut out = Vec::new();
-        for entry in self.entries_in(&service.namespace) {
+        for entry in self.registry.entries_in(&service.namespace) {
             let workload = self.entry_workload(entry);
             if workload.labels.is_empty() || !selects(selector, &workload.labels) {
                 continue;

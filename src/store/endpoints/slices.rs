@@ -7,24 +7,25 @@ use std::sync::Arc;
 
 use api::Object;
 use api::kubernetes::{Endpoint as SliceEndpoint, EndpointSlice};
+use model::Ref;
 use model::endpoint::{Address, Endpoint, Health, Workload};
 use model::mesh::Pod;
 use model::service::Service;
-use model::{Mesh, Ref};
 
-use crate::tables::Tables;
+use super::InCluster;
+use crate::registry::Registry;
 
-impl Tables {
+impl InCluster<'_> {
     /// The endpoints in the slices of a Kubernetes Service, each address and port once.
-    pub(super) fn endpoints_of_slices(&self, mesh: &Mesh, service: &Service) -> Vec<Endpoint> {
+    pub(super) fn endpoints_of_slices(&self, service: &Service) -> Vec<Endpoint> {
         let mut seen = BTreeSet::new();
         let mut out = Vec::new();
-        for slice in self.slices_of_service(service) {
+        for slice in self.registry.slices_of_service(service) {
             if slice.spec.address_type == "FQDN" || self.skipped_family(service, slice) {
                 continue;
             }
             for endpoint in &slice.spec.endpoints {
-                self.add(mesh, service, slice, endpoint, &mut |e: Endpoint| {
+                self.add(service, slice, endpoint, &mut |e: Endpoint| {
                     if seen.insert((e.address.clone(), Arc::clone(&e.port_name))) {
                         out.push(e);
                     }
@@ -34,21 +35,6 @@ impl Tables {
         out
     }
 
-    fn slices_of_service<'a>(&'a self, service: &Service) -> impl Iterator<Item = &'a Object<EndpointSlice>> {
-        let id = (Arc::clone(&service.namespace), Arc::clone(&service.name));
-        let names = self.slices_of.get(&id).into_iter().flatten();
-        names.filter_map(move |name| self.slices.get(&(Arc::clone(&id.0), Arc::clone(name)))).map(|s| &**s)
-    }
-
-    /// Whether some slice of the service names addresses without their pods.
-    pub(super) fn has_anonymous_slices(&self, namespace: &Arc<str>, service: &Arc<str>) -> bool {
-        let names = self.slices_of.get(&(Arc::clone(namespace), Arc::clone(service)));
-        names.into_iter().flatten().any(|name| {
-            let slice = self.slices.get(&(Arc::clone(namespace), Arc::clone(name)));
-            slice.is_some_and(|s| s.spec.endpoints.iter().any(|e| e.target_ref.is_none()))
-        })
-    }
-
     /// With dual stack on, the IPv6 slices of a dual-stack Service say nothing new.
     fn skipped_family(&self, service: &Service, slice: &Object<EndpointSlice>) -> bool {
         self.settings.features.dual_stack && service.addresses.len() > 1 && slice.spec.address_type == "IPv6"
@@ -56,7 +42,6 @@ impl Tables {
 
     fn add(
         &self,
-        mesh: &Mesh,
         service: &Service,
         slice: &Object<EndpointSlice>,
         endpoint: &SliceEndpoint,
@@ -64,7 +49,7 @@ impl Tables {
     ) {
         let health = health(service, endpoint);
         for address in &endpoint.addresses {
-            let Some(pod) = self.pod_of(mesh, slice, endpoint, address) else { continue };
+            let Some(pod) = self.pod_of(slice, endpoint, address) else { continue };
             let workload = match &pod {
                 Found::Pod(pod) => pod.workload.clone(),
                 Found::Nobody => self.anonymous(address),
@@ -95,7 +80,6 @@ impl Tables {
     /// The pod behind an address. `None` withholds the address: its pod is named but not known yet.
     fn pod_of(
         &self,
-        mesh: &Mesh,
         slice: &Object<EndpointSlice>,
         endpoint: &SliceEndpoint,
         address: &str,
@@ -103,9 +87,9 @@ impl Tables {
         if let Some(target) = endpoint.target_ref.as_ref().filter(|t| t.kind == "Pod") {
             let namespace =
                 if target.namespace.is_empty() { &*slice.meta.namespace } else { &target.namespace };
-            return mesh.workloads.pod(namespace, &target.name).cloned().map(Found::Pod);
+            return self.workloads?.pod(namespace, &target.name).cloned().map(Found::Pod);
         }
-        let pods = mesh.workloads.pods.get(&slice.meta.namespace);
+        let pods = self.workloads.and_then(|w| w.pods.get(&slice.meta.namespace));
         let found =
             pods.and_then(|l| l.values().find(|p| p.ready && p.addresses.iter().any(|a| **a == *address)));
         Some(found.cloned().map_or(Found::Nobody, Found::Pod))
@@ -113,13 +97,30 @@ impl Tables {
 
     /// A workload of which only the address is known.
     fn anonymous(&self, address: &str) -> Ref<Workload> {
-        let network = self.network_of(address);
+        let network = self.registry.network_of(self.settings, address);
         let facts = crate::workloads::Facts { locality: &Default::default(), network: &network, node: "" };
         Ref::new(Workload {
-            labels: crate::workloads::augmented(&model::Labels::new(), &facts, &self.settings.cluster),
+            labels: crate::workloads::augmented(&model::Labels::new(), &facts, &self.registry.cluster),
             network: Arc::from(network.as_str()),
-            cluster: Arc::clone(&self.settings.cluster),
+            cluster: Arc::clone(&self.registry.cluster),
             ..Workload::default()
+        })
+    }
+}
+
+impl Registry {
+    fn slices_of_service<'a>(&'a self, service: &Service) -> impl Iterator<Item = &'a Object<EndpointSlice>> {
+        let id = (Arc::clone(&service.namespace), Arc::clone(&service.name));
+        let names = self.slices_of.get(&id).into_iter().flatten();
+        names.filter_map(move |name| self.slices.get(&(Arc::clone(&id.0), Arc::clone(name)))).map(|s| &**s)
+    }
+
+    /// Whether some slice of the service names addresses without their pods.
+    pub(super) fn has_anonymous_slices(&self, namespace: &Arc<str>, service: &Arc<str>) -> bool {
+        let names = self.slices_of.get(&(Arc::clone(namespace), Arc::clone(service)));
+        names.into_iter().flatten().any(|name| {
+            let slice = self.slices.get(&(Arc::clone(namespace), Arc::clone(name)));
+            slice.is_some_and(|s| s.spec.endpoints.iter().any(|e| e.target_ref.is_none()))
         })
     }
 }

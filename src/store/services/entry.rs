@@ -47,6 +47,8 @@ pub(super) fn convert(object: &Config<ServiceEntry>, settings: &Settings) -> (Ve
             node_local: false,
             traffic_distribution: traffic_distribution(object),
             subject_alt_names: spec.subject_alt_names.iter().map(|s| Arc::from(s.as_str())).collect(),
+            remotes: Vec::new(),
+            remote_only: false,
         })
         .collect();
     (services, problems)

@@ -53,6 +53,8 @@ pub(super) fn convert(
         node_local: spec.internal_traffic_policy == "Local",
         traffic_distribution: traffic_distribution(object, namespace),
         subject_alt_names: accounts(object, settings),
+        remotes: Vec::new(),
+        remote_only: false,
     }
 }
 

@@ -3,41 +3,77 @@
 mod aliases;
 mod entry;
 mod kubernetes;
+mod merge;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use api::{Kind, ObjectKey};
-use model::mesh::Services;
+use api::{Kind, ObjectKey, Problem};
+use model::mesh::{Services, Settings};
 use model::service::Service;
 use model::{Mesh, Ref};
 
-use crate::dirty::Dirty;
+use crate::dirty::{Dirty, Touched};
+use crate::next::Resettled;
+use crate::registry::Registry;
 use crate::tables::{Id, Tables};
 
 pub(crate) use aliases::Aliases;
 
-impl Tables {
-    /// Converts the Kubernetes Services that changed, or all.
-    fn convert_services(&mut self, dirty: &Dirty, all: bool) {
+/// What is wrong with Services, by namespace and name; those without problems among them.
+type Found = Vec<(Id, Vec<Problem>)>;
+
+impl Registry {
+    /// Converts the Services that changed, or all; those whose converted form differs come back, and what is wrong.
+    fn convert_services(
+        &mut self,
+        touched: &Touched,
+        settings: &Settings,
+        all: bool,
+    ) -> (BTreeSet<Id>, Found) {
         let touched: Vec<_> = if all {
-            self.services.keys().chain(dirty.services.iter()).cloned().collect()
+            self.services.keys().chain(touched.services.iter()).cloned().collect()
         } else {
-            dirty.services.iter().cloned().collect()
+            touched.services.iter().cloned().collect()
         };
+        let (mut differing, mut found) = (BTreeSet::new(), Vec::new());
         for id in touched {
             let object = self.services.get(&id).filter(|_| self.said.discovers(&id.0));
             let problems = object.map(|object| kubernetes::problems(object)).unwrap_or_default();
             let converted = object.map(|object| {
                 let namespace = self.namespaces.get(&(Arc::from(""), Arc::clone(&id.0)));
-                Ref::new(kubernetes::convert(object, namespace.map(|n| &**n), &self.settings))
+                Ref::new(kubernetes::convert(object, namespace.map(|n| &**n), settings))
             });
-            self.report(&object_key(Kind::Service, &id.0, &id.1), problems);
+            found.push((id.clone(), problems));
+            if self.converted.get(&id) != converted.as_ref() {
+                differing.insert(id.clone());
+            }
             match converted {
                 Some(service) => self.converted.insert(id, service),
                 None => self.converted.remove(&id),
             };
         }
+        (differing, found)
+    }
+}
+
+impl Tables {
+    /// Converts the Kubernetes Services that changed, or all of a cluster's. Those of other clusters that differ come
+    /// back.
+    fn convert_services(&mut self, dirty: &Dirty, resettled: &Resettled) -> BTreeSet<Id> {
+        let all = resettled.all || dirty.home.namespaces;
+        let (_, found) = self.home.convert_services(&dirty.home, &self.settings, all);
+        for (id, problems) in found {
+            self.report(&object_key(Kind::Service, &id.0, &id.1), problems);
+        }
+        let (nothing, mut differing) = (Touched::default(), BTreeSet::new());
+        for (cluster, registry) in &mut self.remotes {
+            let touched = dirty.remotes.get(cluster).unwrap_or(&nothing);
+            let all = resettled.remote(cluster) || touched.namespaces;
+            // What is wrong is not told: the API server of that cluster lets none of it pass.
+            differing.extend(registry.convert_services(touched, &self.settings, all).0);
+        }
+        differing
     }
 
     /// Converts the ServiceEntries that changed, or all.
@@ -48,12 +84,12 @@ impl Tables {
             dirty.service_entries.iter().cloned().collect()
         };
         for id in touched {
-            let object = self.service_entries.get(&id).filter(|_| self.said.discovers(&id.0));
+            let object = self.service_entries.get(&id).filter(|_| self.home.said.discovers(&id.0));
             match object.cloned() {
                 Some(object) => {
                     let (mut services, problems) = entry::convert(&object, &self.settings);
                     for service in &mut services {
-                        service.export_to = self.said.limit(service.export_to.clone(), &id.0);
+                        service.export_to = self.home.said.limit(service.export_to.clone(), &id.0);
                     }
                     self.report(&object.source.key, problems);
                     self.converted_entries.insert(id, services.into_iter().map(Ref::new).collect());
@@ -68,25 +104,29 @@ impl Tables {
 
     /// All services, ExternalNames folded into the services that they point to.
     fn all_services(&self) -> Vec<Ref<Service>> {
-        let all = self.converted.values().chain(self.converted_entries.values().flatten());
+        let merged = self.merged_services();
+        let all = merged.iter().chain(self.converted_entries.values().flatten());
         all.map(|service| aliases::fold(service, &self.aliases)).collect()
     }
 
     /// Services of Kubernetes and of ServiceEntries; true if any differs.
-    pub(crate) fn update_services(&mut self, mesh: &mut Mesh, dirty: &Dirty, all: bool) -> bool {
-        let all_services = all || dirty.namespaces;
-        if !all_services && dirty.services.is_empty() && dirty.service_entries.is_empty() {
+    pub(crate) fn update_services(&mut self, mesh: &mut Mesh, dirty: &Dirty, resettled: &Resettled) -> bool {
+        let remote = !resettled.remotes.is_empty()
+            || dirty.remotes.values().any(|t| t.namespaces || !t.services.is_empty());
+        let all_services = resettled.all || dirty.home.namespaces;
+        let none = dirty.home.services.is_empty() && dirty.service_entries.is_empty();
+        if !all_services && none && !remote {
             return false;
         }
-        self.convert_services(dirty, all_services);
-        self.convert_service_entries(dirty, all);
-        let aliases = aliases::of(self.converted.values());
+        let differing = self.convert_services(dirty, resettled);
+        self.convert_service_entries(dirty, resettled.all);
+        let aliases = aliases::of(self.leading_services());
         let before = std::mem::replace(&mut self.aliases, aliases);
         let next = if all_services {
             let next = Services::new(self.all_services());
             (next.all() != mesh.services.all()).then_some(next)
         } else {
-            self.exchange_services(&mesh.services, dirty, &before)
+            self.exchange_services(&mesh.services, dirty, &differing, &before)
         };
         let changed = next.is_some();
         if let Some(next) = next {
@@ -95,10 +135,17 @@ impl Tables {
         changed
     }
 
-    /// The section with the services of the objects that changed, and of those whose aliases did, if that differs.
-    fn exchange_services(&self, services: &Services, dirty: &Dirty, before: &Aliases) -> Option<Services> {
+    /// The section with the services of the objects that changed, of those that are others in another cluster (`remote`),
+    /// and of those whose aliases did, if that differs.
+    fn exchange_services(
+        &self,
+        services: &Services,
+        dirty: &Dirty,
+        remote: &BTreeSet<Id>,
+        before: &Aliases,
+    ) -> Option<Services> {
         let key = |kind: Kind| move |(namespace, name): &Id| object_key(kind, namespace, name);
-        let changed = dirty.services.iter().map(key(Kind::Service));
+        let changed = dirty.home.services.iter().chain(remote).map(key(Kind::Service));
         let changed = changed.chain(dirty.service_entries.iter().map(key(Kind::ServiceEntry)));
         let hosts = before.keys().chain(self.aliases.keys());
         let renamed = hosts.filter(|host| before.get(*host) != self.aliases.get(*host));
@@ -122,11 +169,11 @@ impl Tables {
     fn services_of(&self, key: &ObjectKey) -> Vec<Ref<Service>> {
         let id = (Arc::clone(&key.namespace), Arc::clone(&key.name));
         let entries = || self.converted_entries.get(&id).into_iter().flatten();
-        let defined: Vec<&Ref<Service>> = match key.kind {
-            Kind::Service => self.converted.get(&id).into_iter().collect(),
-            _ => entries().collect(),
+        let defined: Vec<Ref<Service>> = match key.kind {
+            Kind::Service => self.merged(&id).into_iter().collect(),
+            _ => entries().cloned().collect(),
         };
-        defined.into_iter().map(|service| aliases::fold(service, &self.aliases)).collect()
+        defined.iter().map(|service| aliases::fold(service, &self.aliases)).collect()
     }
 }
 

@@ -15,12 +15,13 @@ use testkit::large::{self, Size};
 type Outcome = Result<(), Box<dyn Error>>;
 
 /// All that a mesh says, section by section.
-fn said(mesh: &Mesh) -> [String; 10] {
+fn said(mesh: &Mesh) -> [String; 11] {
     [
         format!("{:#?}", mesh.settings),
         format!("{:#?}", mesh.services),
         format!("{:#?}", mesh.endpoints),
         format!("{:#?}", mesh.workloads),
+        format!("{:#?}", mesh.remotes),
         format!("{:#?}", mesh.virtual_services),
         format!("{:#?}", mesh.destination_rules),
         format!("{:#?}", mesh.sidecars),
@@ -37,20 +38,32 @@ fn first_difference(left: &str, right: &str) -> String {
 
 #[test]
 fn one_by_one_ends_as_all_at_once() -> Outcome {
+    grow(&["Kubernetes"], 150, 100)
+}
+
+/// The same when each change is one of any of three clusters.
+#[test]
+fn one_by_one_ends_as_all_at_once_in_several_clusters() -> Outcome {
+    grow(&["Kubernetes", "east", "west"], 150, 200)
+}
+
+fn grow(clusters: &[&str], seeds: u64, changes: usize) -> Outcome {
     let objects = Forms::of(include_str!("objects.yaml"))?;
-    for seed in 1..=150 {
+    let clusters: Vec<Arc<str>> = clusters.iter().map(|name| Arc::from(*name)).collect();
+    for seed in 1..=seeds {
         let mut dice = Dice::new(seed);
         let mut tables = Tables::new(Options::default());
-        let mut known: BTreeMap<&ObjectKey, &AnyObject> = BTreeMap::new();
+        let mut known: BTreeMap<(&Arc<str>, &ObjectKey), &AnyObject> = BTreeMap::new();
         let mut history = Vec::new();
-        for _ in 0..100 {
+        for _ in 0..changes {
             let Some(Change { key, form, object }) = objects.change(&mut dice) else { continue };
+            let cluster = &clusters[dice.roll(clusters.len())];
             match object {
-                Some(object) => known.insert(key, object),
-                None => known.remove(key),
+                Some(object) => known.insert((cluster, key), object),
+                None => known.remove(&(cluster, key)),
             };
-            tables.apply(key, object);
-            history.push(format!("{key} form {form}"));
+            tables.apply_in(cluster, key, object);
+            history.push(format!("{cluster}: {key} form {form}"));
             match dice.roll(4) {
                 0 => {
                     tables.next_mesh();
@@ -65,8 +78,8 @@ fn one_by_one_ends_as_all_at_once() -> Outcome {
         }
         let grown = tables.next_mesh().mesh;
         let mut fresh = Tables::new(Options::default());
-        for (key, object) in &known {
-            fresh.apply(key, Some(object));
+        for ((cluster, key), object) in &known {
+            fresh.apply_in(cluster, key, Some(object));
         }
         let made = fresh.next_mesh().mesh;
         for (grown, made) in said(&grown).iter().zip(&said(&made)) {

@@ -4,6 +4,7 @@
 
 mod build;
 mod group;
+mod local;
 pub(crate) mod mtls;
 mod networks;
 mod own;

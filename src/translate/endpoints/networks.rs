@@ -12,7 +12,7 @@ use envoy::config::endpoint::v3::LbEndpoint;
 use model::mesh::Settings;
 use model::proxy::IpFamilies;
 use model::service::Service;
-use model::{Labels, Mesh};
+use model::{Labels, Mesh, Ref};
 
 use super::Form;
 use super::build::metadata;
@@ -133,9 +133,11 @@ pub(super) fn view(context: &Context<'_>) -> Option<NetworkView> {
 fn gateways(mesh: &Mesh) -> Vec<Gateway> {
     let mut found = configured(mesh, &mesh.settings);
     for service in mesh.services.all() {
-        if let Some(network) = service.labels.get(NETWORK).filter(|n| !n.is_empty()) {
-            let port = service.labels.get(GATEWAY_PORT).and_then(|p| p.parse().ok()).unwrap_or(DEFAULT_PORT);
-            of_service(service, network, port, &mesh.settings.cluster, &mut found);
+        for (cluster, service) in in_each_cluster(service, &mesh.settings.cluster) {
+            if let Some(network) = service.labels.get(NETWORK).filter(|n| !n.is_empty()) {
+                let port = service.labels.get(GATEWAY_PORT).and_then(|p| p.parse().ok());
+                of_service(service, network, port.unwrap_or(DEFAULT_PORT), cluster, &mut found);
+            }
         }
     }
     found.sort();
@@ -156,13 +158,28 @@ fn configured(mesh: &Mesh, settings: &Settings) -> Vec<Gateway> {
                     cluster: Arc::from(""),
                 });
             } else if let Some(host) = &gateway.registry_service_name {
-                for service in mesh.services.of_host(host) {
-                    of_service(service, name, port, &settings.cluster, &mut found);
+                // Only the clusters that are of the network have gateways of it.
+                let of = |cluster: &str| {
+                    network.endpoints.iter().any(|e| e.from_registry.as_deref() == Some(cluster))
+                };
+                let services = mesh.services.of_host(host).iter();
+                let services = services.flat_map(|s| in_each_cluster(s, &settings.cluster));
+                for (cluster, service) in services.filter(|(cluster, _)| of(cluster)) {
+                    of_service(service, name, port, cluster, &mut found);
                 }
             }
         }
     }
     found
+}
+
+/// A service as each cluster has it, with the cluster.
+fn in_each_cluster<'a>(
+    service: &'a Ref<Service>,
+    home: &'a Arc<str>,
+) -> impl Iterator<Item = (&'a Arc<str>, &'a Ref<Service>)> {
+    let own = (!service.remote_only).then_some((home, service));
+    own.into_iter().chain(service.remotes.iter().map(|(cluster, service)| (cluster, service)))
 }
 
 fn of_service(service: &Service, network: &str, port: u16, cluster: &Arc<str>, found: &mut Vec<Gateway>) {

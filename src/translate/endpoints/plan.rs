@@ -3,16 +3,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use api::mesh_config::MeshConfig;
 use model::endpoint::{Endpoint, Locality};
-use model::hostname;
 use model::mesh::MergedRule;
 use model::service::{Service, ServicePort};
 use model::{Labels, Ref};
 
 use super::networks::{self, NetworkView};
 use super::preference::Preference;
-use super::{EndpointsKey, Form, Place, mtls};
+use super::{EndpointsKey, Form, Place, local, mtls};
 use crate::clusters::names;
 use crate::clusters::outbound::{Discovery, discovery, subsets};
 use crate::clusters::policy::Policy;
@@ -114,7 +112,7 @@ impl<'a> Planner<'a> {
     fn common(&self, service: &Ref<Service>, rule: Option<&Ref<MergedRule>>, form: Form) -> EndpointsKey {
         let context = self.context;
         let endpoints = context.endpoints(service).map_or(&self.nobody, |e| &e.endpoints);
-        let own_cluster = is_cluster_local(service, &context.settings().mesh, &context.settings().domain);
+        let own_cluster = local::is_local(&service.host, context.settings());
         EndpointsKey {
             service: service.clone(),
             port: 0,
@@ -169,27 +167,4 @@ impl<'a> Planner<'a> {
         let locality = if by_locality { view.locality.clone() } else { Locality::default() };
         Some(Ref::new(Place { locality, labels }))
     }
-}
-
-/// Whether clients use only endpoints of their own cluster: by the mesh's settings, the most specific host wins;
-/// services of the system unless told otherwise.
-fn is_cluster_local(service: &Service, mesh: &MeshConfig, domain: &str) -> bool {
-    let host = &*service.host;
-    let listed = mesh
-        .service_settings
-        .iter()
-        .flat_map(|s| s.hosts.iter().map(move |h| (h.as_str(), s.settings.cluster_local)));
-    let found = listed
-        .filter(|(pattern, _)| hostname::subset_of(host, pattern))
-        .min_by(|a, b| hostname::by_specificity(a.0, b.0));
-    match found {
-        Some((_, local)) => local,
-        None => is_system(host, domain),
-    }
-}
-
-/// `*.kube-system.svc.<domain>` and `kubernetes.default.svc.<domain>`.
-fn is_system(host: &str, domain: &str) -> bool {
-    let Some(name) = host.strip_suffix(domain).and_then(|h| h.strip_suffix(".svc.")) else { return false };
-    name == "kubernetes.default" || name.ends_with(".kube-system")
 }

@@ -67,8 +67,9 @@ pub(super) fn plan(mesh: &Mesh, view: &Ref<OwnView>, previous: Option<(&Arc<Plan
 fn unaffected(old: &Plan, mesh: &Mesh, view: &OwnView, changes: &Changes) -> bool {
     let namespace = &view.shared.namespace;
     let services = |mesh: &Mesh| mesh.services.of_namespace(namespace).cloned();
-    let pod = |mesh: &Mesh| mesh.workloads.pod(namespace, &view.pod).cloned();
-    let entries = |mesh: &Mesh| mesh.workloads.entries.get(namespace).cloned();
+    let cluster = &view.shared.cluster_id;
+    let pod = |mesh: &Mesh| mesh.pod(cluster, namespace, &view.pod).cloned();
+    let entries = |mesh: &Mesh| mesh.workloads_in(cluster).and_then(|w| w.entries.get(namespace)).cloned();
     let router = view.shared.kind == ProxyKind::Router;
     mesh.settings == old.mesh.settings
         && Arc::ptr_eq(&mesh.sidecars, &old.mesh.sidecars)

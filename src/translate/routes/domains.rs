@@ -127,16 +127,20 @@ fn shared_labels(host: &str, domain: &str) -> usize {
 /// The addresses of a service that a class of clients asks for.
 pub fn addresses(service: &Service, view: &SharedView) -> Addresses {
     let seen = |address: &&Arc<str>| &***address != Service::UNSPECIFIED && family_of(address, view.families);
-    if service.addresses.iter().all(|a| &**a == Service::UNSPECIFIED) {
+    let own = service.addresses_in(&view.cluster_id);
+    if own.iter().all(|a| &**a == Service::UNSPECIFIED) {
+        if own.len() < service.addresses.len() {
+            return Addresses::These(Vec::new());
+        }
         if !view.dns_capture || service.auto_addresses.is_empty() {
             return Addresses::Own;
         }
         return Addresses::These(service.auto_addresses.iter().filter(seen).cloned().collect());
     }
-    if service.addresses.iter().all(|a| family_of(a, view.families)) {
+    if own == service.addresses && own.iter().all(|a| family_of(a, view.families)) {
         return Addresses::Own;
     }
-    Addresses::These(service.addresses.iter().filter(seen).cloned().collect())
+    Addresses::These(own.iter().filter(seen).cloned().collect())
 }
 
 fn family_of(address: &str, families: IpFamilies) -> bool {

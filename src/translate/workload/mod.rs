@@ -9,7 +9,7 @@ mod selected;
 
 use std::sync::Arc;
 
-use model::mesh::{Changes, Mesh};
+use model::mesh::{Changes, Mesh, Pod};
 use model::service::{Registry, Resolution, Service, ServicePort};
 use model::{Ref, config};
 
@@ -48,16 +48,12 @@ pub fn targets(mesh: &Mesh, view: &OwnView) -> Vec<Target> {
 /// Those of Kubernetes Services: by the workload's own entry, its pod, the slices that name it, or, while its pod
 /// is not known, by what its metadata say.
 fn of_kubernetes(mesh: &Mesh, view: &OwnView) -> Vec<Target> {
-    let cluster = &view.shared.cluster_id;
-    if !cluster.is_empty() && *cluster != mesh.settings.cluster {
-        return Vec::new();
-    }
     if let Some(entry) = registered::own_entry(mesh, view) {
         return registered::of_entry(mesh, view, entry);
     }
-    match mesh.workloads.pod(&view.shared.namespace, &view.pod) {
+    match own_pod(mesh, view) {
         Some(pod) => {
-            let of_pod = selected::of_pod(mesh, pod);
+            let of_pod = selected::of_pod(mesh, view, pod);
             if of_pod.is_empty() { registered::of_slices(mesh, view) } else { of_pod }
         }
         None => selected::of_metadata(mesh, view),
@@ -76,17 +72,22 @@ pub fn concerns(mesh: &Mesh, view: &OwnView, changes: &Changes) -> bool {
         s.registry == Registry::External || s.selector.is_none() || s.resolution == Resolution::Passthrough
     };
     let touches = |host: &Arc<str>| {
-        let mut services = mesh.services.of_host(host).iter().filter(|s| s.namespace == *namespace);
-        services.any(|s| known_by_address(s))
+        let services = mesh.services.of_host(host).iter().filter(|s| s.namespace == *namespace);
+        let mut own = services.filter_map(|s| mesh.service_in(&view.shared.cluster_id, s));
+        own.any(|s| known_by_address(s))
     };
-    let selected = || {
-        let pod = mesh.workloads.pod(namespace, &view.pod);
-        pod.is_none_or(|pod| !selected::of_pod(mesh, pod).is_empty())
-    };
+    let selected = || own_pod(mesh, view).is_none_or(|pod| !selected::of_pod(mesh, view, pod).is_empty());
     own.iter().any(|(host, _)| touches(host)) || !selected()
 }
 
-/// The services of a namespace, oldest first.
-fn services<'a>(mesh: &'a Mesh, namespace: &str) -> &'a [Ref<Service>] {
-    mesh.services.of_namespace(namespace).map(|list| list.as_slice()).unwrap_or_default()
+fn own_pod<'a>(mesh: &'a Mesh, view: &OwnView) -> Option<&'a Ref<Pod>> {
+    mesh.pod(&view.shared.cluster_id, &view.shared.namespace, &view.pod)
+}
+
+/// The services of the workload's namespace as its cluster has them, oldest first. A cluster that is not known has no
+/// Kubernetes Services.
+fn services<'a>(mesh: &'a Mesh, view: &'a OwnView) -> impl Iterator<Item = &'a Ref<Service>> {
+    let all = mesh.services.of_namespace(&view.shared.namespace);
+    let all = all.map(|list| list.as_slice()).unwrap_or_default();
+    all.iter().filter_map(|service| mesh.service_in(&view.shared.cluster_id, service))
 }

@@ -17,7 +17,8 @@ use crate::class::OwnView;
 /// The workload's own entry: the oldest of its namespace at its first address.
 pub(super) fn own_entry<'a>(mesh: &'a Mesh, view: &OwnView) -> Option<&'a Config<WorkloadEntry>> {
     let address = view.addresses.first()?;
-    let entries = mesh.workloads.entries_of(&view.shared.namespace);
+    let workloads = mesh.workloads_in(&view.shared.cluster_id)?;
+    let entries = workloads.entries_of(&view.shared.namespace);
     entries.iter().find(|e| e.spec.address.parse() == Ok(*address)).map(|e| &**e)
 }
 
@@ -31,7 +32,7 @@ pub(super) fn of_entry(mesh: &Mesh, view: &OwnView, entry: &Config<WorkloadEntry
             && s.selector.as_ref().is_some_and(|selector| selects(selector, &labels))
     };
     let mut found = Vec::new();
-    for service in services(mesh, &view.shared.namespace).iter().filter(chosen) {
+    for service in services(mesh, view).filter(chosen) {
         for port in service.ports.iter().filter(|p| p.protocol != Protocol::Udp) {
             let named = |name: &str| entry.spec.ports.get(name).and_then(|n| u16::try_from(*n).ok());
             let number = match &port.target {
@@ -56,9 +57,13 @@ pub(super) fn of_service_entries(mesh: &Mesh, view: &OwnView) -> Vec<Target> {
 
 fn by_address(mesh: &Mesh, view: &OwnView, registry: Registry) -> Vec<Target> {
     let mut found: Vec<Target> = Vec::new();
-    for service in services(mesh, &view.shared.namespace).iter().filter(|s| s.registry == registry) {
+    for service in services(mesh, view).filter(|s| s.registry == registry) {
         let Some(all) = mesh.endpoints.of(service) else { continue };
-        for endpoint in all.endpoints.iter().filter(|e| is_at(e, &view.addresses)) {
+        // Pods of clusters on other networks may have the same addresses.
+        let own = |e: &&Endpoint| {
+            registry == Registry::External || same_cluster(mesh, &e.workload.cluster, &view.shared.cluster_id)
+        };
+        for endpoint in all.endpoints.iter().filter(own).filter(|e| is_at(e, &view.addresses)) {
             let port = service.ports.iter().find(|p| p.name == endpoint.port_name);
             let Some(port) = port else { continue };
             let target = Target::new(service, port, endpoint.port);
@@ -68,6 +73,10 @@ fn by_address(mesh: &Mesh, view: &OwnView, registry: Registry) -> Vec<Target> {
         }
     }
     found
+}
+
+fn same_cluster(mesh: &Mesh, one: &str, other: &str) -> bool {
+    one == other || (mesh.is_home(one) && mesh.is_home(other))
 }
 
 fn is_at(endpoint: &Endpoint, addresses: &[IpAddr]) -> bool {

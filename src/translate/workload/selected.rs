@@ -9,9 +9,9 @@ use super::{Target, services};
 use crate::class::OwnView;
 
 /// The ports of the Services that select a pod. A named target counts only if a container declares the name.
-pub(super) fn of_pod(mesh: &Mesh, pod: &Pod) -> Vec<Target> {
+pub(super) fn of_pod(mesh: &Mesh, view: &OwnView, pod: &Pod) -> Vec<Target> {
     let named = |name: &str| pod.ports.iter().find(|p| *p.name == *name).map(|p| p.number);
-    of(mesh, &pod.namespace, &pod.workload.labels, named)
+    of(mesh, view, &pod.workload.labels, named)
 }
 
 /// The same for a pod that is not known yet, by the labels and the ports that its metadata name.
@@ -20,15 +20,15 @@ pub(super) fn of_metadata(mesh: &Mesh, view: &OwnView) -> Vec<Target> {
         return Vec::new();
     }
     let named = |name: &str| view.pod_ports.iter().find(|(n, _)| n == name).map(|(_, port)| *port);
-    of(mesh, &view.shared.namespace, &view.labels, named)
+    of(mesh, view, &view.labels, named)
 }
 
-fn of(mesh: &Mesh, namespace: &str, labels: &Labels, named: impl Fn(&str) -> Option<u16>) -> Vec<Target> {
+fn of(mesh: &Mesh, view: &OwnView, labels: &Labels, named: impl Fn(&str) -> Option<u16>) -> Vec<Target> {
     let chosen = |s: &&Ref<Service>| {
         s.registry == Registry::Kubernetes && s.selector.as_ref().is_some_and(|s| selects(s, labels))
     };
     let mut found = Vec::new();
-    for service in services(mesh, namespace).iter().filter(chosen) {
+    for service in services(mesh, view).filter(chosen) {
         of_service(service, &named, &mut found);
     }
     found

@@ -119,7 +119,7 @@ impl Placing {
 /// the addresses of a ServiceEntry are each a service of its own.
 pub(super) fn addresses(service: &Service, view: &SharedView, dual_stack: bool) -> Vec<Bind> {
     let specified = |a: &&Arc<str>| ***a != *Service::UNSPECIFIED && ***a != *"::";
-    let own: Vec<&Arc<str>> = service.addresses.iter().filter(specified).collect();
+    let own: Vec<&Arc<str>> = service.addresses_in(&view.cluster_id).iter().filter(specified).collect();
     let fits = |a: &&Arc<str>| if a.contains(':') { view.families.v6() } else { view.families.v4() };
     let Some(first) = own.first().copied() else {
         let automatic = || service.auto_addresses.iter().find(fits).map(|a| Bind::to(Arc::clone(a)));

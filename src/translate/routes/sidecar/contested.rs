@@ -113,9 +113,8 @@ impl Names {
         let own = host.split_once(".svc.").map_or(host, |(own, _)| own);
         let label = own.split('.').next().unwrap_or(own);
         let dotted = host.get(..own.len().saturating_add(".svc".len())).unwrap_or(host);
-        let addresses = || service.addresses.iter().chain(&service.auto_addresses);
         [host, own, dotted, label].iter().any(|form| self.texts.contains(*form))
-            || (self.addresses && addresses().any(|a| self.texts.contains(&**a)))
+            || (self.addresses && service.every_address().any(|a| self.texts.contains(&**a)))
     }
 }
 
