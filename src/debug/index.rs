@@ -8,8 +8,9 @@ use serde_json::Value;
 use crate::answer::{self, Query};
 
 /// The pages and what they show.
-const PAGES: [(&str, &str); 14] = [
+const PAGES: [(&str, &str); 15] = [
     ("adsz", "connected proxies: what each watches, was sent, acknowledged and refused"),
+    ("clusterz", "the clusters that are followed, and how far each is"),
     ("config_dump", "what a proxy is to have (proxyID=, types=, include_eds)"),
     ("configz", "the configuration that is in force"),
     ("connections", "connected proxies, in short"),

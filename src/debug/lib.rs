@@ -5,6 +5,7 @@
 //! clients    the connected proxies: syncz, adsz, connections
 //! dump       what a proxy is to have: config_dump, edsz, sources
 //! objects    what the mesh is made of: configz, registryz, endpointz, mesh, problems, leaders
+//! clusters   the clusters that are followed: clusterz
 //! index      the list of pages, for people and for programs
 //! metrics    /metrics
 //! ```
@@ -12,6 +13,7 @@
 mod access;
 mod answer;
 mod clients;
+mod clusters;
 mod dump;
 mod index;
 mod metrics;
@@ -27,6 +29,8 @@ use axum::routing::get;
 use model::Mesh;
 use prometheus::Registry;
 use xds::server::Clients;
+
+pub use clusters::{Cluster, Clusters};
 
 /// Whether the control plane serves. Clones are the same.
 #[derive(Clone, Debug, Default)]
@@ -66,6 +70,8 @@ pub struct Surface {
     pub leaders: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
     /// The mesh that is served.
     pub mesh: Arc<dyn Fn() -> Arc<Mesh> + Send + Sync>,
+    /// The clusters that are followed, the home cluster first; none if no cluster is.
+    pub clusters: Option<Clusters>,
     /// What the sources of objects still wait for and what they cannot reach, a line each.
     pub sources: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
 }
@@ -97,6 +103,7 @@ impl Surface {
             .merge(clients::router(self))
             .merge(dump::router(self))
             .merge(objects::router(self))
+            .merge(clusters::router(self))
             .layer(middleware::from_fn(access::loopback_only))
     }
 

@@ -15,6 +15,7 @@ use model::Mesh;
 use prometheus::Registry;
 use prometheus::process_collector::ProcessCollector;
 use sources::kube::Health;
+use sources::kube::remote::Remotes;
 use store::{Options, Tables};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -35,7 +36,7 @@ use crate::mesh_thread::MeshThread;
 use crate::reports::Reports;
 use crate::root::{self, Keeping};
 use crate::translator::Translator;
-use crate::{cluster, features, version};
+use crate::{cluster, features, remote, version};
 
 /// Batches that may wait for the mesh thread before the source waits.
 const BATCHES: usize = 64;
@@ -63,14 +64,16 @@ async fn serve(flags: &Discovery) -> Result<()> {
     let reports = Arc::new(Reports::default());
     let mesh = Arc::new(ArcSwap::<Mesh>::default());
     let health = Health::new(&flags.cluster_id);
-    cluster::register(&registry, health.clone())?;
+    let clusters = Remotes::new(health.clone());
+    cluster::register(&registry, clusters.clone())?;
     let inputs = Inputs::of(flags, features::kubeconfig())?;
     let connection = inputs.connect(&health).await?;
     let mut control = match &connection {
         Some(connection) => Some(Control::new(flags, connection, &registry)?),
         None => None,
     };
-    let surface = surface(&registry, &server, &reports, &mesh, &health, control.as_ref());
+    let mut surface = surface(&registry, &server, &reports, &mesh, &clusters, control.as_ref());
+    surface.clusters = inputs.has_cluster().then(|| remote::clusterz(clusters.clone()));
 
     let shutdown = CancellationToken::new();
     let mut tasks: JoinSet<Result<()>> = JoinSet::new();
@@ -91,7 +94,8 @@ async fn serve(flags: &Discovery) -> Result<()> {
     if let (Some(control), Some(connection)) = (&mut control, &connection) {
         control.start(connection, inputs.istio_in_cluster(), &settings, trusted, &shutdown);
     }
-    inputs.start(&mut tasks, options.config_maps(), connection, sender, &shutdown);
+    let others = (remote::options(flags), clusters);
+    inputs.start(&mut tasks, options.config_maps(), connection, others, sender, &shutdown);
 
     let (asked, told, served) = (engine.clone(), Arc::clone(&reports), Arc::clone(&mesh));
     tasks.spawn(async move {
@@ -174,10 +178,10 @@ fn surface(
     server: &Server,
     reports: &Arc<Reports>,
     mesh: &Arc<ArcSwap<Mesh>>,
-    health: &Health,
+    clusters: &Remotes,
     control: Option<&Control>,
 ) -> Surface {
-    let (reports, mesh, health) = (Arc::clone(reports), Arc::clone(mesh), health.clone());
+    let (reports, mesh, clusters) = (Arc::clone(reports), Arc::clone(mesh), clusters.clone());
     let (writers, leaders) =
         control.map(|control| (control.writers.clone(), control.election.leaders().clone())).unzip();
     Surface {
@@ -191,7 +195,8 @@ fn surface(
         }),
         leaders: Arc::new(move || leaders.as_ref().map(Leaders::lines).unwrap_or_default()),
         mesh: Arc::new(move || mesh.load_full()),
-        sources: Arc::new(move || health.lines()),
+        clusters: None,
+        sources: Arc::new(move || clusters.lines()),
     }
 }
 

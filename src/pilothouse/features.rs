@@ -1,5 +1,6 @@
 //! Flags that come as environment variables, under the reference's names.
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -94,6 +95,22 @@ fn ip_allocation_from(source: impl Fn(&str) -> Option<String>) -> Option<(IpNet,
     let v4 = e.read("PILOT_IP_AUTOALLOCATE_IPV4_PREFIX", DEFAULT_V4, |text| text.parse().ok());
     let v6 = e.read("PILOT_IP_AUTOALLOCATE_IPV6_PREFIX", DEFAULT_V6, |text| text.parse().ok());
     e.flag("PILOT_ENABLE_IP_AUTOALLOCATE", true).then_some((IpNet::V4(v4), IpNet::V6(v6)))
+}
+
+/// How long another cluster is waited for; zero for ever.
+pub(crate) fn remote_cluster_timeout() -> Duration {
+    Environment(process).duration("PILOT_REMOTE_CLUSTER_TIMEOUT", Duration::from_secs(30))
+}
+
+/// What kubeconfigs of other clusters may use although it reads files or runs programs.
+pub(crate) fn insecure_kubeconfig_options() -> BTreeSet<String> {
+    let text = process("PILOT_INSECURE_MULTICLUSTER_KUBECONFIG_OPTIONS").unwrap_or_default();
+    text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+}
+
+/// Whether WorkloadEntries of other clusters are read.
+pub(crate) fn cross_cluster_workload_entries() -> bool {
+    Environment(process).flag("PILOT_ENABLE_CROSS_CLUSTER_WORKLOAD_ENTRY", true)
 }
 
 /// Whether replicas elect one of them for each controller.

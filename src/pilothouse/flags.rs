@@ -65,6 +65,9 @@ pub struct Discovery {
     /// Name of this cluster.
     #[arg(long = "clusterID", env = "CLUSTER_ID", default_value = "Kubernetes")]
     pub cluster_id: String,
+    /// Namespace of the Secrets that give access to other clusters; that of the control plane if not given.
+    #[arg(long = "clusterRegistriesNamespace")]
+    pub cluster_registries_namespace: Option<String>,
     /// Revision of this control plane.
     #[arg(long, env = "REVISION", default_value = "default", hide = true)]
     pub revision: String,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use anyhow::{Result, anyhow, ensure};
 use api::{Kind, ObjectKey};
 use sources::event::Batch;
+use sources::kube::remote::{self, Remotes};
 use sources::kube::{Connection, Credentials, Health, Options, connect, defined};
 use store::Tables;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -50,11 +51,17 @@ impl Inputs {
         })
     }
 
-    /// From how many sources a first complete batch comes.
+    /// Whether a cluster is among them, and with it those to which its Secrets give access.
+    pub(crate) fn has_cluster(&self) -> bool {
+        !matches!(self, Self::Folder(_))
+    }
+
+    /// From how many sources a first complete batch comes that is of no named cluster: other clusters count as one.
     pub(crate) fn count(&self) -> usize {
         match self {
-            Self::Folder(_) | Self::Cluster(_) => 1,
-            Self::Both(..) => 2,
+            Self::Folder(_) => 1,
+            Self::Cluster(_) => 2,
+            Self::Both(..) => 3,
         }
     }
 
@@ -82,6 +89,7 @@ impl Inputs {
         tasks: &mut JoinSet<Result<()>>,
         config_maps: Vec<(Arc<str>, Arc<str>)>,
         connection: Option<Connection>,
+        others: (remote::Options, Remotes),
         sender: Sender<Batch>,
         shutdown: &CancellationToken,
     ) {
@@ -96,6 +104,12 @@ impl Inputs {
         if let Some(connection) = connection {
             let kinds = read().filter(|kind| !both || defined(*kind).is_none()).collect();
             let options = Options { kinds, config_maps };
+            let (others, status) = others;
+            let remote = remote::watch(connection.clone(), others, status, sender.clone(), shutdown.clone());
+            tasks.spawn(async move {
+                remote.await?;
+                Err(anyhow!("other clusters are no longer followed"))
+            });
             let shutdown = shutdown.clone();
             tasks.spawn(async move {
                 sources::kube::watch(connection, options, sender, shutdown).await?;
@@ -185,7 +199,7 @@ mod tests {
         assert_eq!(of(""), Inputs::Cluster(Credentials::File(path.clone())));
         assert_eq!(of(&given), Inputs::Cluster(Credentials::File(path.clone())));
         let both = of(&format!("--configDir=d {given}"));
-        assert_eq!((both.count(), both), (2, Inputs::Both("d".into(), Credentials::File(path.clone()))));
+        assert_eq!((both.count(), both), (3, Inputs::Both("d".into(), Credentials::File(path.clone()))));
         let without = Inputs::of(&flags("--kubeconfig="), Some("/does/not/exist".into())).expect("inputs");
         assert_eq!(without, Inputs::Cluster(Credentials::ServiceAccount));
         assert!(Inputs::of(&flags("--kubeconfig=/does/not/exist"), None).is_err());

@@ -3,7 +3,8 @@
 //! Source: Istio `pilot/pkg/xds/monitoring.go`, `pilot/pkg/serviceregistry/kube/controller/controller.go`,
 //! `pilot/pkg/config/kube/crdclient/metrics.go`.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use api::{Kind, ObjectKey};
@@ -20,7 +21,8 @@ pub(crate) struct Intake {
     inbound: IntCounterVec,
     triggers: IntCounterVec,
     debounce: Histogram,
-    known: HashSet<ObjectKey>,
+    /// By cluster; none stands for the home cluster.
+    known: BTreeMap<Option<Arc<str>>, HashSet<ObjectKey>>,
 }
 
 impl Intake {
@@ -53,13 +55,14 @@ impl Intake {
                 &["type"],
             )?,
             debounce,
-            known: HashSet::new(),
+            known: BTreeMap::new(),
         })
     }
 
-    /// Counts an object that came or went; `changed` if it sets off a push.
-    pub(crate) fn take(&mut self, key: &ObjectKey, there: bool, changed: bool) {
-        let new = if there { self.known.insert(key.clone()) } else { !self.known.remove(key) };
+    /// Counts an object of a cluster (none stands for the home cluster) that came or went; `changed` if it sets off a push.
+    pub(crate) fn take(&mut self, cluster: Option<&Arc<str>>, key: &ObjectKey, there: bool, changed: bool) {
+        let known = self.known.entry(cluster.cloned()).or_default();
+        let new = if there { known.insert(key.clone()) } else { !known.remove(key) };
         let event = match (there, new) {
             (true, true) => "add",
             (true, false) => "update",
@@ -144,11 +147,11 @@ mod tests {
         let registry = Registry::new();
         let mut intake = Intake::register(&registry).expect("metrics");
         let service = key(Kind::Service, "web");
-        intake.take(&service, true, true);
-        intake.take(&service, true, false);
-        intake.take(&service, false, true);
-        intake.take(&key(Kind::VirtualService, "web"), true, true);
-        intake.take(&key(Kind::Secret, "tls"), true, false);
+        intake.take(None, &service, true, true);
+        intake.take(None, &service, true, false);
+        intake.take(None, &service, false, true);
+        intake.take(None, &key(Kind::VirtualService, "web"), true, true);
+        intake.take(None, &key(Kind::Secret, "tls"), true, false);
         intake.pushed(Duration::from_millis(20));
         let text = TextEncoder::new().encode_to_string(&registry.gather()).expect("text");
         let lines: Vec<&str> =

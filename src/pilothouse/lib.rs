@@ -13,6 +13,7 @@ pub mod logging;
 mod mesh_thread;
 mod pod;
 pub mod preview;
+mod remote;
 pub mod reports;
 mod root;
 pub mod translator;

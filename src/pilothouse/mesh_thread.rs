@@ -11,6 +11,7 @@ use tokio::sync::mpsc::Receiver;
 use tokio::time::timeout;
 
 use crate::intake::Intake;
+use crate::remote;
 use crate::reports::Reports;
 
 /// Everything that the thread needs.
@@ -25,7 +26,7 @@ pub(crate) struct MeshThread<F> {
     pub(crate) awaited: usize,
     /// What is wrong with the objects, for `/debug` and the log.
     pub(crate) reports: Arc<Reports>,
-    /// Those who look at objects beside the mesh.
+    /// Those who look at objects of the home cluster beside the mesh.
     pub(crate) listeners: Vec<Arc<dyn Listener>>,
     /// Counts what comes in.
     pub(crate) intake: Intake,
@@ -53,19 +54,26 @@ impl<F: FnMut(Arc<Mesh>, Changes, Duration)> MeshThread<F> {
                 _ => {}
             }
             let wait = due.map_or(Duration::MAX, |(at, _)| at.saturating_sub(now));
-            let batch = match timeout(wait, self.batches.recv()).await {
+            let mut batch = match timeout(wait, self.batches.recv()).await {
                 Ok(Some(batch)) => batch,
                 Ok(None) => return,
                 Err(_) => continue,
             };
+            remote::say_what_is_gone(&mut batch, &self.tables);
             self.reports.take(&batch);
-            self.listeners.iter().for_each(|listener| listener.take(&batch.events));
+            if batch.cluster.is_none() {
+                self.listeners.iter().for_each(|listener| listener.take(&batch.events));
+            }
             for event in &batch.events {
-                let pending = self.tables.apply(&event.key, event.object.as_deref());
-                self.intake.take(&event.key, event.object.is_some(), pending.is_some());
+                let object = event.object.as_deref();
+                let pending = match &batch.cluster {
+                    None => self.tables.apply(&event.key, object),
+                    Some(cluster) => self.tables.apply_in(cluster, &event.key, object),
+                };
+                self.intake.take(batch.cluster.as_ref(), &event.key, object.is_some(), pending.is_some());
                 pacing.applied(pending, start.elapsed());
             }
-            awaited -= usize::from(batch.complete).min(awaited);
+            awaited -= usize::from(batch.complete && batch.cluster.is_none()).min(awaited);
             if awaited == 0 && !complete {
                 complete = true;
                 self.listeners.iter().for_each(|listener| listener.complete());

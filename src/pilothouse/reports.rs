@@ -73,11 +73,12 @@ fn replace(old: &mut BTreeSet<Problem>, now: BTreeSet<Problem>) -> bool {
 }
 
 impl Reports {
-    /// Takes what a source found, which itself logs it, and looks at the objects one by one.
+    /// Takes what a source found, which itself logs it, and looks at the objects one by one. Those of other clusters are
+    /// not looked at: they bear the names of objects of this one, and have their status elsewhere.
     pub fn take(&self, batch: &Batch) {
         let mut state = self.lock();
         state.revision += 1;
-        for event in &batch.events {
+        for event in batch.events.iter().filter(|_| batch.cluster.is_none()) {
             let object = event.object.as_deref();
             let now = object.map(model::validate::validate).unwrap_or_default();
             let mut known = state.forms.remove(&event.key).unwrap_or_default();

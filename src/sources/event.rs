@@ -21,6 +21,9 @@ pub struct Event {
 /// One directory scan, one swap of a symbolic link, one burst of renames is one batch.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Batch {
+    /// The cluster that all of this is of; none for the home cluster, and for what is of no cluster. A complete batch of
+    /// a named cluster is all that there is of it: what is known of it and not said here is gone.
+    pub cluster: Option<Arc<str>>,
     /// Whether this is the source's first complete look. It is sent even when nothing was found: whoever waits for the
     /// source to be ready waits for this.
     pub complete: bool,

@@ -13,6 +13,7 @@
 //! - A list that has to be repeated (the server no longer knows the version that was seen last) is one batch and holds
 //!   what differs, deletions too.
 //! - An object that does not decode is reported and left out; the watch goes on.
+//! - Other clusters than the home cluster are sources of their own: `remote`.
 //! - While the server is away what is known stays. One probe waits for it, and all watches go on when it answers.
 
 mod client;
@@ -23,6 +24,7 @@ mod follow;
 mod health;
 mod reach;
 mod reading;
+pub mod remote;
 mod scope;
 mod source;
 mod state;

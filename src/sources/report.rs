@@ -29,6 +29,11 @@ impl Place {
     pub fn file(file: &Arc<Path>) -> Self {
         Self { file: file.clone(), document: None, line: None, column: None }
     }
+
+    /// A cluster.
+    pub(crate) fn cluster(name: &str) -> Self {
+        Self::file(&Arc::from(Path::new(&format!("cluster {name}"))))
+    }
 }
 
 impl fmt::Display for Place {
@@ -115,6 +120,11 @@ impl Reports {
     /// The problems, in order of their places.
     pub fn iter(&self) -> impl Iterator<Item = &Report> {
         self.0.iter().map(|report| &**report)
+    }
+
+    /// The same, shared.
+    pub(crate) fn shared(&self) -> impl Iterator<Item = Arc<Report>> {
+        self.0.iter().cloned()
     }
 
     /// How many problems stand.

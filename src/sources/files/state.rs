@@ -81,6 +81,7 @@ impl State {
         let events = touched.into_iter().filter_map(|key| self.settle(key, &mut reports)).collect();
         let Turnover { before, after } = reports;
         Batch {
+            cluster: None,
             complete: false,
             events,
             appeared: after.difference(&before).cloned().collect(),

@@ -1,7 +1,6 @@
 //! The whole source: starts and stops what follows each scope, and sends what differs in batches.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use api::Kind;
@@ -65,7 +64,7 @@ pub async fn watch(
     let (own, custom): (Vec<Kind>, Vec<Kind>) =
         options.kinds.iter().copied().partition(|kind| scope::defined(*kind).is_none());
     let mut source = Source {
-        cluster: Place::file(&Arc::from(Path::new(&format!("cluster {}", connection.health().cluster())))),
+        cluster: Place::cluster(connection.health().cluster()),
         client: connection.client().clone(),
         health: connection.health().clone(),
         reach: connection.reach().clone(),

@@ -148,6 +148,7 @@ impl State {
         // What came and went before anything was sent is nothing that a receiver knows.
         let events = std::mem::take(&mut self.events).into_iter().filter(|(_, o)| !first || o.is_some());
         let batch = Batch {
+            cluster: None,
             complete: first,
             events: events.map(|(key, object)| Event { key, object }).collect(),
             appeared: std::mem::take(&mut self.appeared).into_iter().collect(),

@@ -57,7 +57,7 @@ fn grow(clusters: &[&str], seeds: u64, changes: usize) -> Outcome {
         let mut history = Vec::new();
         for _ in 0..changes {
             let Some(Change { key, form, object }) = objects.change(&mut dice) else { continue };
-            let cluster = &clusters[dice.roll(clusters.len())];
+            let Some(cluster) = clusters.get(dice.roll(clusters.len())) else { continue };
             match object {
                 Some(object) => known.insert((cluster, key), object),
                 None => known.remove(&(cluster, key)),

@@ -89,9 +89,16 @@ async fn answer(request: Request<Incoming>, shared: &Shared) -> Response<Body> {
 fn listed(shared: &Shared, place: &Place, query: &BTreeMap<String, String>) -> Response<Body> {
     let name = query.get("fieldSelector").and_then(|s| s.strip_prefix("metadata.name%3D")).map(str::to_owned);
     let namespace = place.namespace.clone();
+    let label = query.get("labelSelector").map(|s| s.replace("%2F", "/").replace("%3D", "="));
     let wanted = move |object: &Value| {
         let (in_namespace, called) = id(object);
-        namespace.as_ref().is_none_or(|n| *n == in_namespace) && name.as_ref().is_none_or(|n| *n == called)
+        let labelled = |label: &String| {
+            let (key, value) = label.split_once('=').expect("one label and its value");
+            object.pointer("/metadata/labels").and_then(|labels| labels.get(key)).is_some_and(|v| v == value)
+        };
+        label.as_ref().is_none_or(labelled)
+            && namespace.as_ref().is_none_or(|n| *n == in_namespace)
+            && name.as_ref().is_none_or(|n| *n == called)
     };
     if query.contains_key("watch") {
         watch(shared, &place.list, query, wanted)
