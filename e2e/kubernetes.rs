@@ -29,10 +29,27 @@ const DEFINITIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../src/api/tests
 /// How long the API server may take to be ready, on a machine that has other things to do.
 const START: Duration = Duration::from_secs(90);
 
+/// What tells the clusters of one world apart.
+#[derive(Clone, Copy, Debug)]
+struct Site {
+    name: &'static str,
+    /// The port of the API server.
+    port: u16,
+    /// The port of etcd; its peers' port is the next.
+    etcd: u16,
+    /// The addresses of Services.
+    services: &'static str,
+}
+
+const HOME: Site = Site { name: "kubernetes", port: 6443, etcd: 2379, services: "10.96.0.0/16" };
+
+const REMOTE: Site = Site { name: "remote", port: 7443, etcd: 2479, services: "10.97.0.0/16" };
+
 /// A cluster of one API server.
 #[derive(Debug)]
 pub struct Cluster<'w> {
     world: &'w World,
+    site: Site,
     programs: PathBuf,
     files: Files,
     _etcd: Process,
@@ -42,11 +59,20 @@ pub struct Cluster<'w> {
 impl<'w> Cluster<'w> {
     /// Starts etcd and the API server and installs the definitions of Istio's kinds.
     pub(crate) fn start(world: &'w World) -> Result<Self> {
+        Self::start_at(world, HOME)
+    }
+
+    /// Starts a second cluster in the same world.
+    pub fn remote(&self) -> Result<Self> {
+        Self::start_at(self.world, REMOTE)
+    }
+
+    fn start_at(world: &'w World, site: Site) -> Result<Self> {
         let programs = tools::kubernetes()?;
-        let files = Files::write(Path::new("/run/e2e/kubernetes"))?;
-        let etcd = etcd(world, &programs, &files)?;
-        let api_server = Mutex::new(Arc::new(api_server(world, &programs, &files)?));
-        let cluster = Self { world, programs, files, _etcd: etcd, api_server };
+        let files = Files::write(&Path::new("/run/e2e").join(site.name), site.port)?;
+        let etcd = etcd(world, site, &programs, &files)?;
+        let api_server = Mutex::new(Arc::new(api_server(world, site, &programs, &files)?));
+        let cluster = Self { world, site, programs, files, _etcd: etcd, api_server };
         cluster.wait_ready()?;
         cluster.define()?;
         Ok(cluster)
@@ -103,6 +129,18 @@ impl<'w> Cluster<'w> {
         run(&mut self.kubectl(&["wait", "--for=condition=Established", "-f", DEFINITIONS])).map(drop)
     }
 
+    /// The Secret that gives another control plane access to this cluster under the name `cluster`.
+    pub fn remote_secret(&self, name: &str, cluster: &str) -> Result<String> {
+        let view = run(&mut self.kubectl(&["config", "view", "--raw", "--flatten", "--minify"]))?;
+        let secret = serde_json::json!({
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": name, "namespace": "istio-system", "labels": {"istio/multiCluster": "true"}},
+            "stringData": {cluster: view},
+        });
+        Ok(secret.to_string())
+    }
+
     /// Ends the API server's process; what it stored stays.
     pub fn stop_api_server(&self) {
         self.process().stop();
@@ -110,7 +148,7 @@ impl<'w> Cluster<'w> {
 
     /// Starts the API server again, and waits until it is ready.
     pub fn start_api_server(&self) -> Result<()> {
-        let started = Arc::new(api_server(self.world, &self.programs, &self.files)?);
+        let started = Arc::new(api_server(self.world, self.site, &self.programs, &self.files)?);
         *self.api_server.lock().unwrap_or_else(PoisonError::into_inner) = started;
         self.wait_ready()
     }
@@ -145,30 +183,33 @@ impl<'w> Cluster<'w> {
     }
 }
 
-fn etcd(world: &World, programs: &Path, files: &Files) -> Result<Process> {
+fn etcd(world: &World, site: Site, programs: &Path, files: &Files) -> Result<Process> {
     let mut command = Command::new(programs.join("etcd"));
-    command.arg("--data-dir").arg(files.folder().join("etcd")).args([
-        "--unsafe-no-fsync",
-        "--listen-client-urls=http://127.0.0.1:2379",
-        "--advertise-client-urls=http://127.0.0.1:2379",
-        "--listen-peer-urls=http://127.0.0.1:2380",
+    let (clients, peers) = (site.etcd, site.etcd + 1);
+    command.arg("--data-dir").arg(files.folder().join("etcd")).arg("--unsafe-no-fsync").args([
+        format!("--listen-client-urls=http://127.0.0.1:{clients}"),
+        format!("--advertise-client-urls=http://127.0.0.1:{clients}"),
+        format!("--listen-peer-urls=http://127.0.0.1:{peers}"),
     ]);
-    Process::start("etcd", command, &world.dir().join("etcd.log"))
+    Process::start("etcd", command, &world.dir().join(format!("{}-etcd.log", site.name)))
 }
 
-fn api_server(world: &World, programs: &Path, files: &Files) -> Result<Process> {
+fn api_server(world: &World, site: Site, programs: &Path, files: &Files) -> Result<Process> {
     let mut command = Command::new(programs.join("kube-apiserver"));
     command.args(files.flags());
-    command.arg(format!("--advertise-address={BRIDGE_ADDRESS}")).args([
-        "--etcd-servers=http://127.0.0.1:2379",
-        "--secure-port=6443",
+    command.args([
+        format!("--advertise-address={BRIDGE_ADDRESS}"),
+        format!("--etcd-servers=http://127.0.0.1:{}", site.etcd),
+        format!("--secure-port={}", site.port),
+        format!("--service-cluster-ip-range={}", site.services),
+    ]);
+    command.args([
         "--service-account-issuer=https://kubernetes.default.svc",
         "--api-audiences=https://kubernetes.default.svc,istio-ca",
         "--authorization-mode=RBAC",
-        "--service-cluster-ip-range=10.96.0.0/16",
         "--allow-privileged",
         // There is no controller that would make the default accounts which it waits for.
         "--disable-admission-plugins=ServiceAccount",
     ]);
-    Process::start("kube-apiserver", command, &world.dir().join("kube-apiserver.log"))
+    Process::start("kube-apiserver", command, &world.dir().join(format!("{}-apiserver.log", site.name)))
 }

@@ -13,11 +13,14 @@ const TOKEN: &str = "test-token";
 
 /// A folder of these files.
 #[derive(Debug)]
-pub(super) struct Files(PathBuf);
+pub(super) struct Files {
+    folder: PathBuf,
+    port: u16,
+}
 
 impl Files {
-    /// Writes all of them into a new folder.
-    pub(super) fn write(folder: &Path) -> Result<Self> {
+    /// Writes all of them into a new folder, for a server that listens on `port`.
+    pub(super) fn write(folder: &Path, port: u16) -> Result<Self> {
         fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
         let put = |name: &str, text: &str| {
             fs::write(folder.join(name), text)
@@ -32,7 +35,7 @@ impl Files {
         put("accounts.key", &accounts.serialize_pem())?;
         put("accounts.pub", &accounts.public_key_pem())?;
         put("tokens.csv", &format!("{TOKEN},admin,admin,system:masters\n"))?;
-        let files = Self(folder.to_owned());
+        let files = Self { folder: folder.to_owned(), port };
         put("kubeconfig", &files.kubeconfig_text())?;
         Ok(files)
     }
@@ -43,21 +46,22 @@ impl Files {
 kind: Config
 current-context: test
 contexts: [{{name: test, context: {{cluster: test, user: admin}}}}]
-clusters: [{{name: test, cluster: {{server: 'https://127.0.0.1:6443', certificate-authority: {}}}}}]
+clusters: [{{name: test, cluster: {{server: 'https://127.0.0.1:{}', certificate-authority: {}}}}}]
 users: [{{name: admin, user: {{token: {TOKEN}}}}}]
 ",
-            self.0.join("ca.crt").display()
+            self.port,
+            self.folder.join("ca.crt").display()
         )
     }
 
     /// The folder.
     pub(super) fn folder(&self) -> &Path {
-        &self.0
+        &self.folder
     }
 
     /// The kubeconfig of an administrator.
     pub(super) fn kubeconfig(&self) -> PathBuf {
-        self.0.join("kubeconfig")
+        self.folder.join("kubeconfig")
     }
 
     /// The API server's flags that name files.
@@ -70,6 +74,6 @@ users: [{{name: admin, user: {{token: {TOKEN}}}}}]
             ("token-auth-file", "tokens.csv"),
             ("cert-dir", "."),
         ];
-        files.iter().map(|(flag, name)| format!("--{flag}={}", self.0.join(name).display())).collect()
+        files.iter().map(|(flag, name)| format!("--{flag}={}", self.folder.join(name).display())).collect()
     }
 }

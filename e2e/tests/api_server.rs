@@ -1,5 +1,7 @@
 //! A real API server as the source: what users apply is served, and goes on being served while the server is away.
 
+mod remote;
+
 use anyhow::{Result, ensure};
 use e2e::{Cluster, ControlPlane, cluster};
 use serde_json::Value;
