@@ -4,6 +4,7 @@
 
 pub mod analyze;
 pub mod canonical;
+pub mod cel;
 pub mod config;
 pub mod content;
 pub mod endpoint;
@@ -11,6 +12,7 @@ pub mod hostname;
 pub mod mesh;
 pub mod protocol;
 pub mod proxy;
+pub mod re2;
 pub mod selector;
 pub mod service;
 pub mod validate;

@@ -14,7 +14,6 @@ pub mod key;
 pub mod listeners;
 pub mod output;
 pub mod plan;
-pub mod re2;
 pub mod routes;
 pub mod scope;
 pub mod slots;

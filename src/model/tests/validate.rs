@@ -544,6 +544,18 @@ fn telemetry_and_extensions() -> Outcome {
                 "{metrics: [{overrides: [{tagOverrides: {a: {operation: UPSERT}}}]}]}",
                 "error spec.metrics[0].overrides[0].tagOverrides[a].value: UPSERT needs a value",
             ),
+            (
+                "{metrics: [{overrides: [{tagOverrides: {a: {value: 'request.'}}}]}]}",
+                "warning spec.metrics[0].overrides[0].tagOverrides[a].value: \"request.\" is no CEL expression: ",
+            ),
+            (
+                "{accessLogging: [{filter: {expression: 'response.code >='}}]}",
+                "error spec.accessLogging[0].filter.expression: \"response.code >=\" is no CEL expression: ",
+            ),
+            (
+                "{accessLogging: [{filter: {expression: ' '}}]}",
+                "error spec.accessLogging[0].filter.expression: the expression is empty",
+            ),
         ],
     )?;
     one_each(
@@ -640,5 +652,34 @@ fn what_the_reference_has_taken_is_not_refused() -> Outcome {
     }
     assert!(seen > 500, "{seen} objects");
     assert!(refused.is_empty(), "{refused:#?}");
+    Ok(())
+}
+
+#[test]
+fn expressions_that_envoy_would_refuse_are_told_wherever_they_stand() -> Outcome {
+    let rule = |rest: &str| {
+        format!("{{hosts: [a], http: [{{match: [{{{rest}}}], route: [{{destination: {{host: a}}}}]}}]}}")
+    };
+    for field in ["uri", "method", "authority", "headers: {h", "queryParams: {q", "withoutHeaders: {w"] {
+        let close = if field.contains('{') { "}" } else { "" };
+        for (expression, wrong) in [("a(b)?", false), ("a(?=b)", true), ("(", true)] {
+            let lines = told(
+                "networking.istio.io/v1/VirtualService",
+                &rule(&format!("{field}: {{regex: '{expression}'}}{close}")),
+            )?;
+            let found = lines.iter().filter(|line| line.contains("is no RE2 expression: ")).count();
+            assert_eq!((found, lines.len()), (usize::from(wrong), usize::from(wrong)), "{field}: {lines:?}");
+        }
+    }
+    let route = "route: [{destination: {host: a}}]";
+    for rest in
+        ["corsPolicy: {allowOrigins: [{regex: '['}]}", "rewrite: {uriRegexRewrite: {match: '*', rewrite: /}}"]
+    {
+        let lines = told(
+            "networking.istio.io/v1/VirtualService",
+            &format!("{{hosts: [a], http: [{{{route}, {rest}}}]}}"),
+        )?;
+        assert!(matches!(lines.as_slice(), [line] if line.contains("is no RE2 expression")), "{lines:?}");
+    }
     Ok(())
 }

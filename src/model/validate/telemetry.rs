@@ -4,7 +4,7 @@ use api::istio::{AccessLogging, CustomTag, Metrics, ProviderRef, TagOperation, T
 
 use super::check::Check;
 use super::selector;
-use super::text::{percent, time};
+use super::text::{condition, percent, time};
 
 pub(super) fn telemetry(check: &mut Check, telemetry: &Telemetry) {
     selector::match_labels(check, telemetry.selector.as_ref());
@@ -22,13 +22,7 @@ pub(super) fn telemetry(check: &mut Check, telemetry: &Telemetry) {
     check.each("accessLogging", &telemetry.access_logging, |check, logging: &AccessLogging| {
         providers(check, &logging.providers);
         check.some("filter", logging.filter.as_ref(), |check, filter| {
-            if filter.expression.trim().is_empty() {
-                check.error(
-                    "expression",
-                    "the expression is empty",
-                    "write a CEL expression, or leave the filter out",
-                );
-            }
+            condition(check, "expression", &filter.expression);
         });
     });
 }
@@ -109,7 +103,13 @@ fn metrics(check: &mut Check, metrics: &Metrics) {
                     (TagOperation::Remove, false) => {
                         check.error("value", "REMOVE has no value", "leave the value out");
                     }
-                    _ => {}
+                    (TagOperation::Upsert, false) => {
+                        if let Err(why) = crate::cel::check(&tag.value) {
+                            let message = format!("{:?} is no CEL expression: {why}", tag.value);
+                            check.warning("value", message, "write an expression, such as request.host");
+                        }
+                    }
+                    (TagOperation::Remove, true) => {}
                 }
             });
         }

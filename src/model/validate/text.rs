@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use api::{Duration, F64};
 
 use super::check::Check;
+use crate::{cel, re2};
 
 /// The longest label of DNS and the longest name (RFC 1035 2.3.4).
 const LABEL: usize = 63;
@@ -131,7 +132,7 @@ pub(super) fn not_negative(check: &mut Check, field: &str, number: i32) {
     }
 }
 
-/// An expression of RE2, as far as its length goes; its syntax is told where it is used.
+/// An expression of RE2.
 pub(super) fn regex(check: &mut Check, field: &str, text: &str) {
     if text.is_empty() {
         check.error(field, "the expression is empty", "write an RE2 expression, or leave the field out");
@@ -141,6 +142,19 @@ pub(super) fn regex(check: &mut Check, field: &str, text: &str) {
             format!("the expression has {} bytes", text.len()),
             format!("write at most {REGEX} bytes"),
         );
+    } else if let Err(why) = re2::check(text) {
+        let hint = "write it in RE2's syntax, which has no look-around and no references back";
+        check.error(field, format!("{text:?} is no RE2 expression: {why}"), hint);
+    }
+}
+
+/// An expression of CEL, of which only the syntax is looked at.
+pub(super) fn condition(check: &mut Check, field: &str, text: &str) {
+    if text.trim().is_empty() {
+        check.error(field, "the expression is empty", "write a CEL expression, or leave the filter out");
+    } else if let Err(why) = cel::check(text) {
+        let hint = "write a CEL expression, such as response.code >= 400";
+        check.error(field, format!("{text:?} is no CEL expression: {why}"), hint);
     }
 }
 

@@ -7,10 +7,10 @@ use envoy::config::route::v3::header_matcher::HeaderMatchSpecifier;
 use envoy::config::route::v3::query_parameter_matcher::QueryParameterMatchSpecifier;
 use envoy::config::route::v3::route_match::PathSpecifier;
 use envoy::config::route::v3::{HeaderMatcher, QueryParameterMatcher, RouteMatch};
+use model::re2;
 
 use super::claims;
 use super::text::{self, Wrong};
-use crate::re2;
 use crate::routes::default_route::everything;
 
 /// A match in Envoy's form. What is wrong is left out or widened to what is sure to hold whenever the match would,

@@ -3,8 +3,7 @@
 use api::istio::StringMatch;
 use envoy::r#type::matcher::v3::string_matcher::MatchPattern;
 use envoy::r#type::matcher::v3::{RegexMatcher, StringMatcher};
-
-use crate::re2;
+use model::re2;
 
 /// What is wrong with a field of a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
