@@ -15,7 +15,7 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use crate::netns::BRIDGE_ADDRESS;
-use crate::process::{Process, run, run_with_input};
+use crate::process::{Process, run, run_and_listen, run_with_input};
 use crate::tools;
 use crate::wait::within;
 use crate::world::World;
@@ -106,6 +106,11 @@ impl<'w> Cluster<'w> {
             }
         }
         Ok(())
+    }
+
+    /// Adds or changes the objects of a YAML text. Out: what the user is told beside that they were, such as warnings.
+    pub fn apply_and_listen(&self, yaml: &str) -> Result<String> {
+        Ok(run_and_listen(&mut self.kubectl(&["apply", "--server-side", "-f", "-"]), yaml)?.said)
     }
 
     /// Writes an object's status by the subresource, as kubelets and controllers do.

@@ -92,6 +92,20 @@ pub(crate) fn run(command: &mut Command) -> Result<String> {
 
 /// [`run`] with `input` on standard input.
 pub(crate) fn run_with_input(command: &mut Command, input: &str) -> Result<String> {
+    Ok(run_and_listen(command, input)?.printed)
+}
+
+/// What a command that succeeded left.
+#[derive(Debug)]
+pub(crate) struct Output {
+    /// Its output.
+    pub(crate) printed: String,
+    /// Its error output.
+    pub(crate) said: String,
+}
+
+/// [`run_with_input`] for whoever wants to know what it said although it succeeded.
+pub(crate) fn run_and_listen(command: &mut Command, input: &str) -> Result<Output> {
     use std::io::Write;
     let mut child = command
         .stdin(Stdio::piped())
@@ -104,11 +118,11 @@ pub(crate) fn run_with_input(command: &mut Command, input: &str) -> Result<Strin
         let _ = stdin.write_all(input.as_bytes());
     }
     let output = child.wait_with_output()?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
     if !output.status.success() {
         let program = command.get_program().to_string_lossy();
         let arguments: Vec<_> = command.get_args().map(|argument| argument.to_string_lossy()).collect();
-        let said = String::from_utf8_lossy(&output.stderr);
         bail!("{program} {}: {}\n{}", arguments.join(" "), output.status, said.trim());
     }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    Ok(Output { printed: String::from_utf8_lossy(&output.stdout).into_owned(), said })
 }

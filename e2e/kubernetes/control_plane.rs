@@ -31,9 +31,11 @@ impl ControlPlane {
             Command::new(world.program(&built("pilothouse", "pilothouse", "PILOTHOUSE_BIN")?)?);
         command.arg("discovery").arg("--kubeconfig").arg(kubeconfig).args(flags);
         command.env("POD_NAMESPACE", "istio-system").env("POD_NAME", Self::pod(number));
+        // Where the API server finds webhooks: it knows no Services.
+        command.env("ISTIOD_CUSTOM_HOST", "127.0.0.1");
         let port = HTTP + number;
         command.arg(format!("--httpAddr=:{port}"));
-        for (flag, usual) in [("grpcAddr", 15010), ("monitoringAddr", 15014)] {
+        for (flag, usual) in [("grpcAddr", 15010), ("monitoringAddr", 15014), ("httpsAddr", 15017)] {
             command.arg(format!("--{flag}=:{}", usual + 100 * number));
         }
         let log = world.dir().join(format!("{}.log", Self::pod(number)));

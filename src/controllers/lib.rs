@@ -15,4 +15,5 @@ mod queue;
 pub mod root_cert;
 #[cfg(test)]
 mod testing;
+pub mod webhooks;
 pub mod write;

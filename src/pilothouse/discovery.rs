@@ -6,11 +6,13 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
+use api::{AnyObject, Problem};
 use arc_swap::ArcSwap;
 use axum::Router;
 use controllers::election::Leaders;
 use controllers::write::Writers;
-use debug::Surface;
+use debug::{Ready, Surface};
+use inject::admission::{Admission, Metrics as AdmissionMetrics};
 use model::Mesh;
 use prometheus::Registry;
 use prometheus::process_collector::ProcessCollector;
@@ -36,6 +38,7 @@ use crate::mesh_thread::MeshThread;
 use crate::reports::Reports;
 use crate::root::{self, Keeping};
 use crate::translator::Translator;
+use crate::webhooks::{Asking, Webhooks};
 use crate::{cluster, features, remote, version};
 
 /// Batches that may wait for the mesh thread before the source waits.
@@ -90,10 +93,18 @@ async fn serve(flags: &Discovery) -> Result<()> {
     };
     let (configured, settings) = watch::channel(None);
     let plugged = features::root_ca_dir();
-    let (_roots, trusted) = root::start(&mut tasks, keeping, &plugged, settings.clone(), &shutdown);
+    let (roots, trusted) = root::start(&mut tasks, keeping, &plugged, settings.clone(), &shutdown);
     if let (Some(control), Some(connection)) = (&mut control, &connection) {
         control.start(connection, inputs.istio_in_cluster(), &settings, trusted, &shutdown);
     }
+    let asking = match (&connection, &control) {
+        (Some(connection), Some(control)) => {
+            Some(Asking::new(connection, control.writers.of("webhooks"), &registry)?)
+        }
+        _ => None,
+    };
+    let (first, made) = watch::channel(false);
+    let webhooks = Webhooks::new(flags, admission(&mesh, &made, &registry)?, roots, asking)?;
     let others = (remote::options(flags), clusters);
     inputs.start(&mut tasks, options.config_maps(), connection, others, sender, &shutdown);
 
@@ -103,7 +114,7 @@ async fn serve(flags: &Discovery) -> Result<()> {
         Err(anyhow!("configuration is no longer built"))
     });
 
-    let ready = surface.ready.clone();
+    let current = Arc::clone(&mesh);
     let owner = MeshThread {
         tables: Tables::new(options),
         limits: features::limits(),
@@ -116,12 +127,13 @@ async fn serve(flags: &Discovery) -> Result<()> {
             mesh.store(Arc::clone(&next));
             configured.send_if_modified(|known| replaced(known, &next.settings.mesh));
             engine.update(next, changes, age);
-            ready.set();
+            first.send_if_modified(|made| !std::mem::replace(made, true));
         },
     };
     spawn_owner(owner)?;
 
-    listen(&mut tasks, flags, &server, &surface).await?;
+    listen(&mut tasks, flags, &server, surface.http().merge(webhooks.on_http()), &surface).await?;
+    tasks.spawn(webhooks.run(made, current, surface.ready.clone()));
     tracing::info!("pilothouse is up");
     let mut controllers = control.map(|control| control.tasks).unwrap_or_default();
     let ended = tokio::select! {
@@ -135,6 +147,19 @@ async fn serve(flags: &Discovery) -> Result<()> {
     let given_back = timeout(GIVE_BACK, async { while controllers.join_next().await.is_some() {} });
     let (_, ()) = tokio::join!(given_back, server.shutdown(flags.shutdown_duration));
     ended
+}
+
+/// What the API server is answered about objects, in view of the mesh that there is, as soon as one was made.
+fn admission(
+    mesh: &Arc<ArcSwap<Mesh>>,
+    made: &watch::Receiver<bool>,
+    registry: &Registry,
+) -> Result<Admission> {
+    let (mesh, made) = (Arc::clone(mesh), made.clone());
+    let others = move |object: &AnyObject| -> Vec<Problem> {
+        if *made.borrow() { model::analyze::analyze(object, &mesh.load()) } else { Vec::new() }
+    };
+    Ok(Admission::new(Arc::new(others), AdmissionMetrics::register(registry)?))
 }
 
 /// Looks again and again for what objects make together, and for what is wrong with what proxies are sent; ends with the
@@ -185,7 +210,7 @@ fn surface(
     let (writers, leaders) =
         control.map(|control| (control.writers.clone(), control.election.leaders().clone())).unzip();
     Surface {
-        ready: debug::Ready::default(),
+        ready: Ready::default(),
         registry: registry.clone(),
         clients: server.clients().clone(),
         version: version::text(),
@@ -205,18 +230,18 @@ async fn listen(
     tasks: &mut JoinSet<Result<()>>,
     flags: &Discovery,
     server: &Server,
+    http_pages: Router,
     surface: &Surface,
 ) -> Result<()> {
-    for (flag, address, what) in [
-        ("--secureGRPCAddr", &flags.secure_grpc_addr, "xDS over TLS"),
-        ("--httpsAddr", &flags.https_addr, "webhooks"),
-    ] {
-        if !address.is_empty() {
-            tracing::warn!(flag, address, "{what} not served by this version, nothing listens there");
-        }
+    if !flags.secure_grpc_addr.is_empty() {
+        let address = &flags.secure_grpc_addr;
+        tracing::warn!(
+            address,
+            "--secureGRPCAddr: xDS over TLS is not served by this version, nothing listens there"
+        );
     }
     let http = bind("--httpAddr", &flags.http_addr).await?;
-    let (http_pages, monitoring_pages) = (surface.http(), surface.monitoring());
+    let monitoring_pages = surface.monitoring();
     if flags.monitoring_addr.is_empty() {
         serve_pages(tasks, http, http_pages.merge(surface.monitoring_only()));
     } else {
@@ -244,7 +269,7 @@ fn serve_pages(tasks: &mut JoinSet<Result<()>>, listener: TcpListener, pages: Ro
 }
 
 /// Binds `host:port`; without a host, all addresses of both families where the system has IPv6.
-async fn bind(flag: &str, address: &str) -> Result<TcpListener> {
+pub(crate) async fn bind(flag: &str, address: &str) -> Result<TcpListener> {
     let wanted = |a: &str| format!("{flag} {a}: cannot be listened on; is another process there?");
     match address.strip_prefix(':') {
         None => TcpListener::bind(address).await.with_context(|| wanted(address)),

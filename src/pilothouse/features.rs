@@ -118,6 +118,16 @@ pub(crate) fn leader_election() -> bool {
     Environment(process).flag("ENABLE_LEADER_ELECTION", true)
 }
 
+/// Further names of this control plane, with commas between them.
+pub(crate) fn custom_hosts() -> String {
+    process("ISTIOD_CUSTOM_HOST").unwrap_or_default()
+}
+
+/// Whether the entries of the validating webhook are kept: the reference's variable names an object, but is a switch.
+pub(crate) fn validation() -> bool {
+    process("VALIDATION_WEBHOOK_CONFIG_NAME").is_none_or(|name| !name.is_empty())
+}
+
 /// The flags that shape what is sent.
 pub fn features() -> Features {
     features_from(process)

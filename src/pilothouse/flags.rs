@@ -7,6 +7,8 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
 
+use crate::tls::{Version, cipher};
+
 /// A control plane for service meshes of stock Envoys.
 #[derive(Debug, Parser)]
 #[command(name = "pilothouse", version = crate::version::VERSION)]
@@ -50,9 +52,24 @@ pub struct Discovery {
     /// Address of /ready and /debug.
     #[arg(long = "httpAddr", default_value = ":8080")]
     pub http_addr: String,
-    /// Address of the webhooks. Not served yet: a warning says so.
+    /// Address of the webhooks over TLS; empty puts them, without TLS, on the HTTP address.
     #[arg(long = "httpsAddr", default_value = ":15017")]
     pub https_addr: String,
+    /// Certificate chain of the TLS ports, PEM; without it one is signed by the mesh's root. It is read again when it changes.
+    #[arg(long = "tlsCertFile", value_name = "FILE")]
+    pub tls_cert_file: Option<OsString>,
+    /// Key of that certificate, PEM.
+    #[arg(long = "tlsKeyFile", value_name = "FILE")]
+    pub tls_key_file: Option<OsString>,
+    /// What clients check that certificate against, PEM.
+    #[arg(long = "caCertFile", value_name = "FILE")]
+    pub ca_cert_file: Option<OsString>,
+    /// Least version of TLS: 1.2 or 1.3.
+    #[arg(long = "tls-min-version", default_value = "1.2")]
+    pub(crate) tls_min_version: Version,
+    /// Ciphers of TLS 1.2, by their registered names; without it all that are safe.
+    #[arg(long = "tls-cipher-suites", value_delimiter = ',', value_parser = cipher)]
+    pub(crate) tls_cipher_suites: Vec<String>,
     /// Address of /metrics, /version and /debug; empty puts them on the HTTP address.
     #[arg(long = "monitoringAddr", default_value = ":15014")]
     pub monitoring_addr: String,
@@ -164,6 +181,11 @@ pub struct Bootstrap {
     /// Name of this cluster.
     #[arg(long = "clusterID", env = "CLUSTER_ID", default_value = "Kubernetes")]
     pub cluster_id: String,
+}
+
+/// The path that a flag gives; empty counts as not given.
+pub(crate) fn path(given: Option<&OsString>) -> Option<PathBuf> {
+    given.filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
 /// A Go duration, as istiod's flags take.

@@ -15,7 +15,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::flags::Discovery;
+use crate::flags::{Discovery, path};
 
 /// What objects are read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,9 +35,9 @@ impl Inputs {
     /// # Errors
     /// `--kubeconfig` names no file.
     pub(crate) fn of(flags: &Discovery, environment: Option<PathBuf>) -> Result<Self> {
-        let given = flags.kubeconfig.clone().filter(|path| !path.is_empty()).map(PathBuf::from);
-        if let Some(path) = &given {
-            ensure!(path.is_file(), "--kubeconfig {}: there is no such file", path.display());
+        let given = path(flags.kubeconfig.as_ref());
+        if let Some(file) = &given {
+            ensure!(file.is_file(), "--kubeconfig {}: there is no such file", file.display());
         }
         let credentials = given.map(Credentials::File);
         Ok(match (flags.config_dir.clone(), credentials) {

@@ -16,6 +16,8 @@ pub mod preview;
 mod remote;
 pub mod reports;
 mod root;
+mod tls;
 pub mod translator;
 pub mod validate;
 pub mod version;
+mod webhooks;

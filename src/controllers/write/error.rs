@@ -61,7 +61,7 @@ impl WriteError {
     }
 
     /// The value of the metric's label.
-    pub(super) fn label(&self) -> &'static str {
+    pub(crate) fn label(&self) -> &'static str {
         match self {
             Self::Conflict => "conflict",
             Self::Exists => "exists",

@@ -89,7 +89,7 @@ impl Admission {
         let asked = match Review::read(body) {
             Ok(asked) => asked,
             Err(message) => {
-                tracing::warn!(%message, "a request to the validation webhook");
+                tracing::warn!(why = message, "a request to the validation webhook that is no question");
                 return unreadable(&message);
             }
         };
@@ -105,7 +105,7 @@ fn tell(asked: &Review, response: &AdmissionResponse) {
     if let Verdict::Refused { message, .. } = &response.verdict
         && asked.request.dry_run != Some(true)
     {
-        tracing::info!(%message, "refused an object");
+        tracing::info!(why = message, "refused an object");
     }
 }
 

@@ -143,8 +143,7 @@ pub(super) fn regex(check: &mut Check, field: &str, text: &str) {
             format!("write at most {REGEX} bytes"),
         );
     } else if let Err(why) = re2::check(text) {
-        let hint = "write it in RE2's syntax, which has no look-around and no references back";
-        check.error(field, format!("{text:?} is no RE2 expression: {why}"), hint);
+        check.error(field, format!("{text:?} is no RE2 expression: {why}"), "write it in RE2's syntax");
     }
 }
 

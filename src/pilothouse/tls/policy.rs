@@ -1,0 +1,131 @@
+//! Versions and ciphers of TLS, as `--tls-min-version` and `--tls-cipher-suites` say.
+
+use std::str::FromStr;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::version::{TLS12, TLS13};
+use rustls::{ProtocolVersion, ServerConfig, SupportedCipherSuite, SupportedProtocolVersion};
+
+use super::shown::Shown;
+
+/// What is offered to clients.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub(crate) struct Policy {
+    /// The least version.
+    pub(crate) least: Version,
+    /// Ciphers of TLS 1.2 by their registered names; all that are safe if empty. Those of TLS 1.3 cannot be chosen.
+    pub(crate) ciphers: Vec<String>,
+}
+
+/// A version of TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(crate) enum Version {
+    /// TLS 1.2.
+    #[default]
+    Tls12,
+    /// TLS 1.3.
+    Tls13,
+}
+
+impl FromStr for Version {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "" | "1.2" | "TLSv1_2" | "TLSV1_2" | "VersionTLS12" => Ok(Self::Tls12),
+            "1.3" | "TLSv1_3" | "TLSV1_3" | "VersionTLS13" => Ok(Self::Tls13),
+            _ => Err("write 1.2 or 1.3".to_owned()),
+        }
+    }
+}
+
+/// A name of a cipher suite.
+pub(crate) fn cipher(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    let known = text.starts_with("TLS_");
+    if known {
+        Ok(text.to_owned())
+    } else {
+        Err("write a name such as TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256".to_owned())
+    }
+}
+
+impl Policy {
+    /// How a server that shows this certificate talks TLS.
+    ///
+    /// # Errors
+    /// Nothing is left to be offered.
+    pub(crate) fn config(&self, shown: Arc<Shown>) -> Result<ServerConfig> {
+        let mut provider = aws_lc_rs::default_provider();
+        if !self.ciphers.is_empty() {
+            self.tell_unknown(&provider);
+            provider.cipher_suites.retain(|suite| self.takes(suite));
+        }
+        let with = |version| provider.cipher_suites.iter().any(|suite| suite.version().version == version);
+        let mut versions: Vec<&'static SupportedProtocolVersion> = vec![&TLS13];
+        if self.least == Version::Tls12 && with(ProtocolVersion::TLSv1_2) {
+            versions.push(&TLS12);
+        }
+        let mut config = ServerConfig::builder_with_provider(Arc::new(provider))
+            .with_protocol_versions(&versions)
+            .context("--tls-min-version and --tls-cipher-suites leave nothing to offer")?
+            .with_no_client_auth()
+            .with_cert_resolver(shown);
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(config)
+    }
+
+    fn takes(&self, suite: &SupportedCipherSuite) -> bool {
+        suite.version().version == ProtocolVersion::TLSv1_3
+            || self.ciphers.iter().any(|name| *name == named(suite))
+    }
+
+    /// Suites that are known elsewhere are not offered here, which may lock clients out.
+    fn tell_unknown(&self, provider: &CryptoProvider) {
+        for name in &self.ciphers {
+            if !provider.cipher_suites.iter().any(|suite| named(suite) == *name) {
+                tracing::warn!(
+                    cipher = name,
+                    "--tls-cipher-suites: this cipher is not offered: it is unsafe or unknown"
+                );
+            }
+        }
+    }
+}
+
+/// The registered name; those of TLS 1.3 have another prefix in the library.
+fn named(suite: &SupportedCipherSuite) -> String {
+    format!("{:?}", suite.suite()).replace("TLS13_", "TLS_")
+}
+
+#[cfg(test)]
+mod unit {
+    use super::*;
+
+    fn offered(least: Version, ciphers: &[&str]) -> Vec<String> {
+        let ciphers = ciphers.iter().map(|&name| name.to_owned()).collect();
+        let config = Policy { least, ciphers }.config(Arc::new(Shown::default())).expect("a configuration");
+        let mut suites: Vec<String> = config.crypto_provider().cipher_suites.iter().map(named).collect();
+        suites.retain(|name| name.contains("_ECDHE_"));
+        suites
+    }
+
+    #[test]
+    fn ciphers_of_the_older_version_can_be_chosen() {
+        let one = "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256";
+        assert_eq!(offered(Version::Tls12, &[one, "TLS_RSA_WITH_RC4_128_SHA"]), [one]);
+        assert_eq!(offered(Version::Tls12, &[]).len(), 6);
+        // What only unsafe ciphers are asked for still serves clients of the newer version.
+        assert_eq!(offered(Version::Tls12, &["TLS_RSA_WITH_RC4_128_SHA"]), [""; 0]);
+        assert!(cipher("RC4").is_err());
+    }
+
+    #[test]
+    fn versions_are_read_as_the_reference_and_as_go_write_them() {
+        assert_eq!("1.3".parse(), Ok(Version::Tls13));
+        assert_eq!("TLSV1_2".parse(), Ok(Version::Tls12));
+        assert!("1.1".parse::<Version>().is_err());
+    }
+}
