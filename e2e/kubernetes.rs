@@ -3,8 +3,10 @@
 //! All programs are those that `scripts/fetch-kubernetes` puts into `target/tools`, or those of the folder that
 //! `KUBEBUILDER_ASSETS` names. They end with the test's world.
 
+mod audit;
 mod control_plane;
 mod files;
+mod installed;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -20,6 +22,7 @@ use crate::tools;
 use crate::wait::within;
 use crate::world::World;
 
+pub use audit::Request;
 pub use control_plane::ControlPlane;
 use files::Files;
 

@@ -43,7 +43,7 @@ pub use client::tcp::TcpSession;
 pub use client::{Answer, Call};
 pub use echo::{Control, Echo, Seen, Workload};
 pub use envoy::Envoy;
-pub use kubernetes::{Cluster, ControlPlane};
+pub use kubernetes::{Cluster, ControlPlane, Request};
 pub use mesh::{Mesh, MeshOptions, ServiceBuilder};
 pub use pod::{Pod, PodBuilder};
 pub use relay::Relay;

@@ -80,6 +80,7 @@ pub(crate) fn target_profile() -> Result<PathBuf> {
     Ok(folder.to_owned())
 }
 
-fn workspace() -> &'static Path {
+/// The repository.
+pub(crate) fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or_else(|| Path::new("/"))
 }

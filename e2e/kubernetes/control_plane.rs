@@ -27,20 +27,28 @@ pub struct ControlPlane {
 impl ControlPlane {
     /// The replica of this number, from 0: each has ports, a log and a pod's name of its own.
     pub(super) fn start(world: &World, kubeconfig: &Path, number: u16, flags: &[&str]) -> Result<Self> {
-        let mut command =
-            Command::new(world.program(&built("pilothouse", "pilothouse", "PILOTHOUSE_BIN")?)?);
+        let mut command = Self::program(world)?;
         command.arg("discovery").arg("--kubeconfig").arg(kubeconfig).args(flags);
         command.env("POD_NAMESPACE", "istio-system").env("POD_NAME", Self::pod(number));
         // Where the API server finds webhooks: it knows no Services.
         command.env("ISTIOD_CUSTOM_HOST", "127.0.0.1");
-        let port = HTTP + number;
-        command.arg(format!("--httpAddr=:{port}"));
+        command.arg(format!("--httpAddr=:{}", HTTP + number));
         for (flag, usual) in [("grpcAddr", 15010), ("monitoringAddr", 15014), ("httpsAddr", 15017)] {
             command.arg(format!("--{flag}=:{}", usual + 100 * number));
         }
+        Self::started(world, command, number)
+    }
+
+    /// The built program, without arguments.
+    pub(super) fn program(world: &World) -> Result<Command> {
+        Ok(Command::new(world.program(&built("pilothouse", "pilothouse", "PILOTHOUSE_BIN")?)?))
+    }
+
+    /// Runs a command that is the replica of this number, and returns when it says that it is ready.
+    pub(super) fn started(world: &World, command: Command, number: u16) -> Result<Self> {
         let log = world.dir().join(format!("{}.log", Self::pod(number)));
         let process = Process::start("the control plane", command, &log)?;
-        let control_plane = Self { process, caller: Caller::of_the_world(world)?, port };
+        let control_plane = Self { process, caller: Caller::of_the_world(world)?, port: HTTP + number };
         let alive = || control_plane.process.alive();
         wait_while(alive, "the control plane to be ready", || {
             let answer = control_plane.get("/ready")?;

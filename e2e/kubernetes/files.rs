@@ -11,6 +11,9 @@ use crate::tls::Authority;
 /// The token of a member of system:masters.
 const TOKEN: &str = "test-token";
 
+/// What service accounts have asked is written down there.
+pub(super) const AUDIT_LOG: &str = "audit.log";
+
 /// A folder of these files.
 #[derive(Debug)]
 pub(super) struct Files {
@@ -35,6 +38,8 @@ impl Files {
         put("accounts.key", &accounts.serialize_pem())?;
         put("accounts.pub", &accounts.public_key_pem())?;
         put("tokens.csv", &format!("{TOKEN},admin,admin,system:masters\n"))?;
+        put("audit-policy.yaml", super::audit::POLICY)?;
+        put(AUDIT_LOG, "")?;
         let files = Self { folder: folder.to_owned(), port };
         put("kubeconfig", &files.kubeconfig_text())?;
         Ok(files)
@@ -64,6 +69,16 @@ users: [{{name: admin, user: {{token: {TOKEN}}}}}]
         self.folder.join("kubeconfig")
     }
 
+    /// The certificate of the authority that the API server's certificate comes from.
+    pub(super) fn authority(&self) -> PathBuf {
+        self.folder.join("ca.crt")
+    }
+
+    /// Host and port of the API server.
+    pub(super) fn address(&self) -> (&'static str, String) {
+        ("127.0.0.1", self.port.to_string())
+    }
+
     /// The API server's flags that name files.
     pub(super) fn flags(&self) -> Vec<String> {
         let files = [
@@ -73,6 +88,8 @@ users: [{{name: admin, user: {{token: {TOKEN}}}}}]
             ("service-account-signing-key-file", "accounts.key"),
             ("token-auth-file", "tokens.csv"),
             ("cert-dir", "."),
+            ("audit-policy-file", "audit-policy.yaml"),
+            ("audit-log-path", AUDIT_LOG),
         ];
         files.iter().map(|(flag, name)| format!("--{flag}={}", self.folder.join(name).display())).collect()
     }
