@@ -97,6 +97,11 @@ impl<'w> Cluster<'w> {
         serde_json::from_str(&text).with_context(|| format!("JSON of {kind} {namespace}/{name}"))
     }
 
+    /// The kubeconfig of an administrator.
+    pub(crate) fn kubeconfig(&self) -> PathBuf {
+        self.files.kubeconfig()
+    }
+
     /// Adds or changes the objects of a YAML text, their status too.
     pub fn apply(&self, yaml: &str) -> Result<()> {
         let apply = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
@@ -128,7 +133,12 @@ impl<'w> Cluster<'w> {
 
     /// Takes an object away, and waits until it is gone.
     pub fn delete(&self, kind: &str, namespace: &str, name: &str) -> Result<()> {
-        run(&mut self.kubectl(&["delete", kind, name, "-n", namespace])).map(drop)
+        let mut delete = self.kubectl(&["delete", kind, name, "-n", namespace]);
+        if kind == "Pod" {
+            // There is no kubelet that would say that its containers have ended.
+            delete.args(["--grace-period=0", "--force"]);
+        }
+        run(&mut delete).map(drop)
     }
 
     /// Installs the definitions of Istio's kinds, and waits until the kinds are there.

@@ -1,6 +1,8 @@
-//! A mesh: the control plane's binary over a folder of YAML, and the pods and objects that a test puts into it.
+//! A mesh: the control plane's binary over a folder of YAML or an API server, and the pods and objects that a test puts
+//! there.
 
 mod folder;
+mod place;
 mod proxy;
 mod sync;
 
@@ -13,6 +15,7 @@ use http::Method;
 use serde_json::Value;
 
 use crate::client::{Answer, Call, Caller};
+use crate::kubernetes::Cluster;
 use crate::netns::BRIDGE_ADDRESS;
 use crate::objects::{self, PodFacts};
 use crate::pod::{Pod, PodBuilder};
@@ -23,6 +26,7 @@ use crate::wait::wait_while;
 use crate::world::World;
 
 use folder::Folder;
+use place::Place;
 pub(crate) use proxy::{ProxyOptions, start as start_proxy};
 
 /// Where proxies find the control plane unless a test says otherwise: plaintext ADS at the bridge's address.
@@ -35,7 +39,7 @@ pub(crate) const NODE: &str = "node-1";
 #[derive(Debug)]
 pub struct Mesh<'w> {
     world: &'w World,
-    folder: Folder,
+    place: Place<'w>,
     control_plane: Mutex<Arc<Process>>,
     caller: Caller,
     options: MeshOptions,
@@ -61,14 +65,22 @@ impl<'w> Mesh<'w> {
 
     /// [`Mesh::start`] with options.
     pub fn start_with(world: &'w World, options: MeshOptions) -> Result<Self> {
-        let folder = Folder::create(world.dir())?;
-        folder.write("Node", "", NODE, &objects::node(NODE, "region-1/zone-1"))?;
+        Self::start_at(world, Place::Folder(Folder::create(world.dir())?), options)
+    }
+
+    /// [`Mesh::start_with`], with all objects on an API server.
+    pub fn on(cluster: &'w Cluster<'w>, options: MeshOptions) -> Result<Self> {
+        Self::start_at(cluster.world(), Place::cluster(cluster), options)
+    }
+
+    fn start_at(world: &'w World, place: Place<'w>, options: MeshOptions) -> Result<Self> {
+        place.write("Node", "", NODE, &objects::node(NODE, "region-1/zone-1"))?;
         if let Some(config) = &options.mesh_config {
-            folder.write("ConfigMap", "istio-system", "istio", &objects::mesh_config(config))?;
+            place.write("ConfigMap", "istio-system", "istio", &objects::mesh_config(config))?;
         }
         let caller = Caller::of_the_world(world)?;
-        let control_plane = Mutex::new(Arc::new(launch(world, &folder, &options)?));
-        let mesh = Self { world, folder, control_plane, caller, options, pods: Mutex::default() };
+        let control_plane = Mutex::new(Arc::new(launch(world, &place, &options)?));
+        let mesh = Self { world, place, control_plane, caller, options, pods: Mutex::default() };
         mesh.wait_ready()?;
         Ok(mesh)
     }
@@ -99,7 +111,7 @@ impl<'w> Mesh<'w> {
             if kind == "Service" {
                 self.put_service((namespace, name), object)?;
             } else {
-                self.folder.write_text(&kind, &namespace, &name, document)?;
+                self.place.write_text([&kind, &namespace, &name], &object, document)?;
             }
         }
         Ok(())
@@ -107,19 +119,19 @@ impl<'w> Mesh<'w> {
 
     /// Puts a file into the folder as it is, whatever its text means.
     pub fn put_file(&self, name: &str, text: &str) -> Result<()> {
-        self.folder.put(name, text)
+        self.place.folder()?.put(name, text)
     }
 
     /// Takes a file away that [`Mesh::put_file`] has put there.
     pub fn remove_file(&self, name: &str) -> Result<()> {
-        self.folder.take(name)
+        self.place.folder()?.take(name)
     }
 
     /// Takes an object away.
     pub fn delete(&self, kind: &str, namespace: &str, name: &str) -> Result<()> {
-        self.folder.remove(kind, namespace, name)?;
+        self.place.remove(kind, namespace, name)?;
         if kind == "Service" {
-            self.folder.remove("EndpointSlice", namespace, &format!("{name}-slice"))?;
+            self.place.remove("EndpointSlice", namespace, &format!("{name}-slice"))?;
             self.world.services().remove_service(&(namespace.to_owned(), name.to_owned()));
             self.sync_services()?;
         }
@@ -128,7 +140,7 @@ impl<'w> Mesh<'w> {
 
     /// A Node in a locality `region/zone/subzone`, for pods that are started on it.
     pub fn node(&self, name: &str, locality: &str) -> Result<()> {
-        self.folder.write("Node", "", name, &objects::node(name, locality))
+        self.place.write("Node", "", name, &objects::node(name, locality))
     }
 
     /// Says of a running pod that it is ready or not; Services follow.
@@ -145,7 +157,7 @@ impl<'w> Mesh<'w> {
         self.pods.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
         self.world.services().remove_pod(&key);
         self.sync_services()?;
-        self.folder.remove("Pod", &key.0, &key.1)?;
+        self.place.remove("Pod", &key.0, &key.1)?;
         pod.stop()
     }
 
@@ -166,7 +178,7 @@ impl<'w> Mesh<'w> {
 
     /// Starts a new process of the control plane in place of one that was ended.
     pub fn start_control_plane(&self) -> Result<()> {
-        let started = Arc::new(launch(self.world, &self.folder, &self.options)?);
+        let started = Arc::new(launch(self.world, &self.place, &self.options)?);
         *self.control_plane.lock().unwrap_or_else(PoisonError::into_inner) = started;
         self.wait_ready()
     }
@@ -179,8 +191,8 @@ impl<'w> Mesh<'w> {
     /// Writes a pod's object and what follows from it.
     pub(crate) fn publish(&self, facts: &PodFacts, ready: bool) -> Result<()> {
         let key = (facts.namespace.clone(), facts.name.clone());
-        self.folder.write_once("Namespace", "", &facts.namespace, &objects::namespace(&facts.namespace))?;
-        self.folder.write("Pod", &facts.namespace, &facts.name, &facts.pod(ready))?;
+        self.place.write_once("Namespace", "", &facts.namespace, &objects::namespace(&facts.namespace))?;
+        self.place.write("Pod", &facts.namespace, &facts.name, &facts.pod(ready))?;
         let backend = Backend {
             ip: facts.ip,
             node: facts.node.clone(),
@@ -194,16 +206,16 @@ impl<'w> Mesh<'w> {
     }
 
     fn put_service(&self, key: Key, object: Value) -> Result<()> {
-        self.folder.write_once("Namespace", "", &key.0, &objects::namespace(&key.0))?;
+        self.place.write_once("Namespace", "", &key.0, &objects::namespace(&key.0))?;
         let object = self.world.services().put_service(key.clone(), object)?;
-        self.folder.write("Service", &key.0, &key.1, &object)?;
+        self.place.write("Service", &key.0, &key.1, &object)?;
         self.sync_services()
     }
 
     /// Endpoints into the folder, addresses into every pod.
     fn sync_services(&self) -> Result<()> {
         for ((namespace, name), slice) in self.world.services().endpoint_slices() {
-            self.folder.write("EndpointSlice", &namespace, &format!("{name}-slice"), &slice)?;
+            self.place.write("EndpointSlice", &namespace, &format!("{name}-slice"), &slice)?;
         }
         for pod in self.world.pods() {
             pod.sync_services()?;
@@ -230,10 +242,11 @@ impl<'w> Mesh<'w> {
     }
 }
 
-fn launch(world: &World, folder: &Folder, options: &MeshOptions) -> Result<Process> {
+fn launch(world: &World, place: &Place<'_>, options: &MeshOptions) -> Result<Process> {
     let program = world.program(&built("pilothouse", "pilothouse", "PILOTHOUSE_BIN")?)?;
     let mut command = std::process::Command::new(program);
-    command.arg("discovery").arg("--configDir").arg(folder.path());
+    command.arg("discovery");
+    place.named(&mut command);
     for (flag, port) in [("grpcAddr", 15010), ("secureGRPCAddr", 15012), ("httpAddr", 8080)] {
         command.arg(format!("--{flag}=:{port}"));
     }

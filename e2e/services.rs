@@ -89,7 +89,8 @@ impl Services {
                 None => {
                     inner.assigned += 1;
                     let [high, low] = inner.assigned.to_be_bytes();
-                    Ipv4Addr::new(10, 96, high, low).to_string()
+                    // 10.96.0.1 is the API server's own.
+                    Ipv4Addr::new(10, 96, high.saturating_add(1), low).to_string()
                 }
             };
             if let Some(spec) = object.get_mut("spec") {

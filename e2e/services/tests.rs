@@ -36,7 +36,7 @@ fn shop() -> Services {
 fn a_service_is_found_by_all_its_names() {
     let services = shop();
     let expected = services.resolve("web", "shop").unwrap();
-    assert_eq!(expected.to_string(), "10.96.0.1");
+    assert_eq!(expected.to_string(), "10.96.1.1");
     for host in ["web.shop", "web.shop.svc", "web.shop.svc.cluster.local"] {
         assert_eq!(services.resolve(host, "elsewhere").unwrap(), expected);
     }
@@ -47,7 +47,7 @@ fn a_service_is_found_by_all_its_names() {
 fn an_update_keeps_the_virtual_address() {
     let services = shop();
     let again = services.put_service(key("shop", "web"), json!({"spec": {"ports": []}})).unwrap();
-    assert_eq!(again["spec"]["clusterIP"], "10.96.0.1");
+    assert_eq!(again["spec"]["clusterIP"], "10.96.1.1");
 }
 
 #[test]
@@ -82,8 +82,8 @@ fn the_virtual_address_is_shared_evenly_by_ready_pods() {
     assert_eq!(
         lines,
         [
-            "-A E2E_SERVICES -d 10.96.0.1/32 -p tcp --dport 80 -m statistic --mode nth --every 2 --packet 0 -j DNAT --to-destination 10.77.1.1:8080",
-            "-A E2E_SERVICES -d 10.96.0.1/32 -p tcp --dport 80 -j DNAT --to-destination 10.77.1.2:8080",
+            "-A E2E_SERVICES -d 10.96.1.1/32 -p tcp --dport 80 -m statistic --mode nth --every 2 --packet 0 -j DNAT --to-destination 10.77.1.1:8080",
+            "-A E2E_SERVICES -d 10.96.1.1/32 -p tcp --dport 80 -j DNAT --to-destination 10.77.1.2:8080",
         ]
     );
 }
