@@ -13,6 +13,7 @@ pub mod election;
 pub mod ip_allocate;
 mod queue;
 pub mod root_cert;
+pub mod status;
 #[cfg(test)]
 mod testing;
 pub mod webhooks;

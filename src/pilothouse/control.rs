@@ -7,10 +7,12 @@ use controllers::discovered;
 use controllers::election::{Candidate, Election, Lock, Timing};
 use controllers::ip_allocate::{self, IpAllocator};
 use controllers::root_cert::{self, RootCertificates};
+use controllers::status::{self, Keeper, Level, Outcomes};
 use controllers::write::{Rate, Writers};
 use prometheus::Registry;
 use sources::feed::Listener;
 use sources::kube::Connection;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -91,6 +93,31 @@ impl Control {
                 async move { allocator.run(leading).await }
             });
         }
+    }
+
+    /// Writes down what became of objects, on the replica that leads.
+    pub(crate) fn keep_status(
+        &mut self,
+        connection: &Connection,
+        level: Level,
+        outcomes: watch::Sender<Outcomes>,
+        shutdown: &CancellationToken,
+    ) {
+        if level == Level::Off {
+            return;
+        }
+        let keeper = Keeper {
+            connection: connection.clone(),
+            status: self.writers.of("status"),
+            events: self.writers.of("events"),
+            level,
+            instance: features::identity().into(),
+        };
+        let keeper = Arc::new(keeper);
+        self.lead(status::lock(), shutdown, move |leading| {
+            let (keeper, outcomes) = (Arc::clone(&keeper), outcomes.subscribe());
+            async move { keeper.run(outcomes, leading).await }
+        });
     }
 
     /// Does a controller's work whenever this replica holds its lock.

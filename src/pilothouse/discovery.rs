@@ -35,6 +35,7 @@ use crate::flags::Discovery;
 use crate::inputs::Inputs;
 use crate::intake::Intake;
 use crate::mesh_thread::MeshThread;
+use crate::outcomes::Gatherer;
 use crate::reports::Reports;
 use crate::root::{self, Keeping};
 use crate::translator::Translator;
@@ -105,12 +106,16 @@ async fn serve(flags: &Discovery) -> Result<()> {
     };
     let (first, made) = watch::channel(false);
     let webhooks = Webhooks::new(flags, admission(&mesh, &made, &registry)?, roots, asking)?;
+    let gatherer = Gatherer::new(server.clients().clone());
+    if let (Some(control), Some(connection)) = (&mut control, &connection) {
+        control.keep_status(connection, flags.status.into(), gatherer.sender(), &shutdown);
+    }
     let others = (remote::options(flags), clusters);
     inputs.start(&mut tasks, options.config_maps(), connection, others, sender, &shutdown);
 
     let (asked, told, served) = (engine.clone(), Arc::clone(&reports), Arc::clone(&mesh));
     tasks.spawn(async move {
-        tell(&asked, &told, &served).await;
+        tell(&asked, &told, &served, gatherer).await;
         Err(anyhow!("configuration is no longer built"))
     });
 
@@ -162,9 +167,14 @@ fn admission(
     Ok(Admission::new(Arc::new(others), AdmissionMetrics::register(registry)?))
 }
 
-/// Looks again and again for what objects make together, and for what is wrong with what proxies are sent; ends with the
-/// engine.
-async fn tell(engine: &EngineHandle<Translator>, reports: &Reports, mesh: &ArcSwap<Mesh>) {
+/// Looks again and again for what objects make together, for what is wrong with what proxies are sent, and for what became
+/// of each object; ends with the engine.
+async fn tell(
+    engine: &EngineHandle<Translator>,
+    reports: &Reports,
+    mesh: &ArcSwap<Mesh>,
+    mut gatherer: Gatherer,
+) {
     let mut analysis = Analysis::default();
     let mut pace = tokio::time::interval(LOOK_AGAIN);
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -176,6 +186,7 @@ async fn tell(engine: &EngineHandle<Translator>, reports: &Reports, mesh: &ArcSw
         if let Some(problems) = engine.inspect(Engine::problems).await {
             reports.served(problems);
         }
+        gatherer.look(reports, engine).await;
     }
 }
 

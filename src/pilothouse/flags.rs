@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
+use controllers::status::Level;
 
 use crate::tls::{Version, cipher};
 
@@ -104,6 +105,10 @@ pub struct Discovery {
     /// the Secret istio-ca-secret of the control plane's namespace, and without a cluster in memory.
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
+    /// What is written into the status of Istio's objects: whether each is accepted and what is wrong with it, or how many
+    /// proxies have it as well.
+    #[arg(long, env = "PILOTHOUSE_STATUS", value_enum, default_value_t)]
+    pub status: Status,
     /// Writes to the API server a second, in the long run.
     #[arg(long = "kubernetesApiQPS", default_value_t = 80.0, value_parser = positive)]
     pub api_qps: f64,
@@ -113,6 +118,28 @@ pub struct Discovery {
     /// How to log.
     #[command(flatten)]
     pub log: Log,
+}
+
+/// How much is written into the status of Istio's objects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Status {
+    /// Nothing.
+    Off,
+    /// Whether it is accepted, what is wrong with it, and refusals of proxies.
+    #[default]
+    Problems,
+    /// How many proxies have it, too.
+    Progress,
+}
+
+impl From<Status> for Level {
+    fn from(status: Status) -> Self {
+        match status {
+            Status::Off => Self::Off,
+            Status::Problems => Self::Problems,
+            Status::Progress => Self::Progress,
+        }
+    }
 }
 
 /// Flags of logging.

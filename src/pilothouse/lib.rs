@@ -11,6 +11,7 @@ mod inputs;
 mod intake;
 pub mod logging;
 mod mesh_thread;
+mod outcomes;
 mod pod;
 pub mod preview;
 mod remote;

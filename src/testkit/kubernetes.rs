@@ -140,6 +140,11 @@ impl FakeServer {
         self.content().lists.get(path)?.get(&(namespace.to_owned(), name.to_owned())).cloned()
     }
 
+    /// All objects of a list as they are now.
+    pub fn all(&self, path: &str) -> Vec<Value> {
+        self.content().lists.get(path).into_iter().flat_map(BTreeMap::values).cloned().collect()
+    }
+
     /// The writes that came so far, as `create /api/v1/configmaps shop/name`, whatever became of them. The verbs are
     /// create, update and patch, `patch status` for a subresource.
     pub fn writes(&self) -> Vec<String> {

@@ -76,6 +76,11 @@ pub(super) fn create(content: &mut Content, place: &Place, body: &[u8]) -> Done 
     if let Some(namespace) = &place.namespace {
         member(&mut object, "metadata").insert("namespace".to_owned(), namespace.clone().into());
     }
+    let start = metadata(&object, "generateName").to_owned();
+    if metadata(&object, "name").is_empty() && !start.is_empty() {
+        let name = format!("{start}{}", content.version);
+        member(&mut object, "metadata").insert("name".to_owned(), name.into());
+    }
     if content.lists.get(&place.list).is_some_and(|list| list.contains_key(&id(&object))) {
         return Err(EXISTS);
     }
