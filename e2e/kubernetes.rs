@@ -131,6 +131,14 @@ impl<'w> Cluster<'w> {
         run(&mut self.kubectl(&arguments)).map(drop)
     }
 
+    /// An object as it is now; without a name the list of all in the namespace.
+    pub fn get(&self, kind: &str, namespace: &str, name: &str) -> Result<Value> {
+        let mut get = self.kubectl(&["get", kind, "-n", namespace, "-o", "json"]);
+        get.args(Some(name).filter(|name| !name.is_empty()));
+        let text = run(&mut get)?;
+        serde_json::from_str(&text).with_context(|| format!("{kind} {namespace}/{name}"))
+    }
+
     /// Takes an object away, and waits until it is gone.
     pub fn delete(&self, kind: &str, namespace: &str, name: &str) -> Result<()> {
         let mut delete = self.kubectl(&["delete", kind, name, "-n", namespace]);

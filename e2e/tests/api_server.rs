@@ -3,6 +3,8 @@
 mod admission;
 mod manifests;
 mod remote;
+mod status;
+mod traffic;
 
 use anyhow::{Result, ensure};
 use e2e::{Cluster, ControlPlane, cluster};

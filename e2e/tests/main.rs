@@ -1,7 +1,6 @@
 //! Traffic through real Envoys: one file per story.
 
 mod api_server;
-mod applied;
 mod by_hand;
 mod change;
 mod controllers;

@@ -68,9 +68,9 @@ fn programmed(outcome: &Outcome, level: Level) -> Option<Said> {
     }
     if progress.generation < outcome.generation || progress.accepted < needed {
         let accepted = if progress.generation < outcome.generation { 0 } else { progress.accepted };
-        return of("False", "Pending", format!("accepted by {accepted} of {needed} proxies"));
+        return of("False", "Pending", format!("accepted by {accepted} of {needed} proxies that need it"));
     }
-    of("True", "Programmed", format!("accepted by all {needed} proxies that need it"))
+    of("True", "Programmed", format!("accepted by {needed} of {needed} proxies that need it"))
 }
 
 /// All conditions of an object: those of others as they are, ours as they should be. `now` (RFC 3339) is the time of what

@@ -51,10 +51,14 @@ fn what_is_wrong_is_told_by_what_it_means() {
 fn progress_is_told_if_asked_for() {
     let told = |outcome: &Outcome| lines(outcome, Level::Progress).into_iter().nth(1).unwrap_or_default();
     assert_eq!(told(&Outcome::default()), "Programmed=Unknown NotNeeded: no connected proxy needs it");
-    assert_eq!(told(&progress(3, 2)), "Programmed=False Pending: accepted by 2 of 3 proxies");
-    assert_eq!(told(&progress(3, 3)), "Programmed=True Programmed: accepted by all 3 proxies that need it");
+    assert_eq!(told(&progress(3, 2)), "Programmed=False Pending: accepted by 2 of 3 proxies that need it");
+    assert_eq!(told(&progress(3, 3)), "Programmed=True Programmed: accepted by 3 of 3 proxies that need it");
     let newer = Outcome { generation: 4, ..progress(3, 3) };
-    assert_eq!(told(&newer), "Programmed=False Pending: accepted by 0 of 3 proxies", "of the new generation");
+    assert_eq!(
+        told(&newer),
+        "Programmed=False Pending: accepted by 0 of 3 proxies that need it",
+        "of the new generation"
+    );
     assert_eq!(lines(&progress(3, 2), Level::Problems).len(), 1);
 }
 
