@@ -91,12 +91,6 @@ impl<'w> Cluster<'w> {
         ControlPlane::start(self.world, &self.files.kubeconfig(), number, flags)
     }
 
-    /// An object as it is now.
-    pub fn get(&self, kind: &str, namespace: &str, name: &str) -> Result<Value> {
-        let text = run(&mut self.kubectl(&["get", kind, name, "-n", namespace, "-o", "json"]))?;
-        serde_json::from_str(&text).with_context(|| format!("JSON of {kind} {namespace}/{name}"))
-    }
-
     /// The kubeconfig of an administrator.
     pub(crate) fn kubeconfig(&self) -> PathBuf {
         self.files.kubeconfig()

@@ -70,7 +70,10 @@ impl<'w> Mesh<'w> {
 
     /// [`Mesh::start_with`], with all objects on an API server.
     pub fn on(cluster: &'w Cluster<'w>, options: MeshOptions) -> Result<Self> {
-        Self::start_at(cluster.world(), Place::cluster(cluster), options)
+        let place = Place::cluster(cluster);
+        // The control plane's own, where its locks are.
+        place.write("Namespace", "", "istio-system", &objects::namespace("istio-system"))?;
+        Self::start_at(cluster.world(), place, options)
     }
 
     fn start_at(world: &'w World, place: Place<'w>, options: MeshOptions) -> Result<Self> {

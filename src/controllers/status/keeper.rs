@@ -32,7 +32,7 @@ const TOGETHER: usize = 16;
 /// How often is looked for what has to be written: also for what could not be written before.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// What was written may take so long to come back by the watch.
+/// What was written may take so long to come back by the watch; until then the watch is behind.
 const ECHO: Duration = Duration::from_secs(20);
 
 /// Mere counts of an object are written this often at most.
@@ -60,6 +60,8 @@ struct Written {
     uid: String,
     conditions: Vec<Condition>,
     at: Instant,
+    /// The watch has told of it: what it tells from now on is newer.
+    told: bool,
 }
 
 /// A write that is to be made.
@@ -102,7 +104,12 @@ impl Keeper {
     /// Writes what differs.
     async fn round(&self, outcomes: &Outcomes, memory: &mut Memory) {
         let now = Instant::now();
-        memory.written.retain(|_, written| now < written.at + ECHO);
+        memory.written.retain(|key, written| {
+            written.told |= outcomes.get(key).is_some_and(|outcome| {
+                ours(&written.conditions).all(|condition| outcome.conditions.contains(condition))
+            });
+            now < written.at + ECHO
+        });
         if memory.rest.is_some_and(|until| now < until) {
             return;
         }
@@ -129,7 +136,7 @@ impl Keeper {
             match written {
                 Ok(()) => {
                     let Task { key, uid, conditions, .. } = task;
-                    memory.written.insert(key, Written { uid, conditions, at: Instant::now() });
+                    memory.written.insert(key, Written { uid, conditions, at: Instant::now(), told: false });
                 }
                 written if is_hopeless(&written) => {
                     memory.rest = Some(Instant::now() + REST);
@@ -155,7 +162,7 @@ impl Keeper {
         }
         let written = written.filter(|written| written.uid == outcome.uid);
         let mut outcome = outcome.clone();
-        if let Some(written) = written {
+        if let Some(written) = written.filter(|written| !written.told) {
             let (ours, others) =
                 (ours(&written.conditions), outcome.conditions.iter().filter(|c| !is_ours(c)));
             outcome.conditions = others.chain(ours).cloned().collect();
@@ -180,7 +187,8 @@ impl Keeper {
         let patch = json!({"status": {"conditions": task.conditions}});
         let api = self.api(key, &resource);
         let (params, patch) = (PatchParams::default(), Patch::Merge(&patch));
-        self.status.write(&what, || api.patch_status(&key.name, &params, &patch)).await.map(drop)
+        let done = self.status.write(&what, || api.patch_status(&key.name, &params, &patch)).await;
+        done.inspect_err(|error| tell_refusal(&self.status, &what, error)).map(drop)
     }
 
     fn api(&self, key: &ObjectKey, resource: &ApiResource) -> Api<DynamicObject> {
@@ -193,7 +201,7 @@ impl Keeper {
         for note in &task.notes {
             let event = Event {
                 metadata: ObjectMeta {
-                    generate_name: Some(format!("{}.", key.name)),
+                    generate_name: Some(format!("{}-", key.name)),
                     namespace: Some(key.namespace.to_string()),
                     ..ObjectMeta::default()
                 },
@@ -216,9 +224,17 @@ impl Keeper {
             };
             let what = Write::new("create", "events.events.k8s.io", &key.namespace, &key.name);
             let post = PostParams::default();
-            self.events.write(&what, || api.create(&post, &event)).await?;
+            let done = self.events.write(&what, || api.create(&post, &event)).await;
+            done.inspect_err(|error| tell_refusal(&self.events, &what, error))?;
         }
         Ok(())
+    }
+}
+
+/// Tells the operator that what was written is not as the server wants it.
+fn tell_refusal(writer: &Writer, what: &Write, error: &WriteError) {
+    if matches!(error, WriteError::Refused(_)) {
+        writer.tell(what, error);
     }
 }
 
