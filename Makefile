@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 TOOLS := target/tools
-SHELL_SCRIPTS := .ci/run scripts/setup-test scripts/run-tests scripts/fetch-envoy scripts/fetch-kubernetes
+SHELL_SCRIPTS := .ci/run scripts/setup-test scripts/run-tests scripts/run-cluster-tests scripts/fetch-envoy scripts/fetch-kubernetes
 
 .DEFAULT_GOAL := help
 .PHONY: help run test lint fmt golden crds image conformance judge refused bench e2e cluster cluster-judge cluster-bench tools advisories
@@ -59,7 +59,7 @@ e2e: tools test cluster judge refused ## Everything that test runs, and what nee
 cluster: ## The tests on a real API server; fetches kube-apiserver, kubectl (built by Go) and etcd
 	scripts/setup-test
 	scripts/fetch-kubernetes
-	$(CARGO) test --workspace --profile ci --locked --test commands --test traffic -- api_server:: controllers::
+	scripts/run-cluster-tests
 
 cluster-judge: tools ## Score with the conformance cases applied to a real API server (needs Go)
 	scripts/fetch-kubernetes
