@@ -33,10 +33,10 @@ const TOGETHER: usize = 16;
 const LOOK: Duration = Duration::from_secs(1);
 
 /// What was written may take so long to come back by the watch; until then the watch is behind.
-const ECHO: Duration = Duration::from_secs(20);
+const ECHO: Duration = Duration::from_secs(5);
 
 /// Mere counts of an object are written this often at most.
-const COUNTS: Duration = Duration::from_secs(10);
+const COUNTS: Duration = Duration::from_secs(4);
 
 /// After a write that this control plane may not make, or that failed, none is tried for so long.
 const REST: Duration = Duration::from_secs(60);
