@@ -77,10 +77,11 @@ mod tests {
         }
     }
 
-    fn told(before: &[Said], now: &[Said]) -> Vec<String> {
-        let before: Vec<Condition> = before.iter().map(had).collect();
+    fn told(before: &[&Said], now: &[&Said]) -> Vec<String> {
+        let before: Vec<Condition> = before.iter().map(|said| had(said)).collect();
+        let now: Vec<Said> = now.iter().map(|said| (*said).clone()).collect();
         let line = |note: Note| format!("{} {}: {}", note.warning, note.reason, note.text);
-        notes(&before, now).into_iter().map(line).collect()
+        notes(&before, &now).into_iter().map(line).collect()
     }
 
     #[test]
@@ -89,15 +90,15 @@ mod tests {
         let bad = said(ACCEPTED, "False", "Invalid", "no host");
         let worse = said(ACCEPTED, "False", "Invalid", "no host; no route");
         let doubt = said(WARNING, "True", "Doubtful", "never reached");
-        assert_eq!(told(&[], &[fine.clone()]), [""; 0], "a fresh object that is fine");
-        assert_eq!(told(&[fine.clone()], &[bad.clone()]), ["true Invalid: no host"]);
-        assert_eq!(told(&[bad.clone()], &[bad.clone()]), [""; 0]);
-        assert_eq!(told(&[bad.clone()], &[worse]), ["true Invalid: no host; no route"]);
+        assert_eq!(told(&[], &[&fine]), [""; 0], "a fresh object that is fine");
+        assert_eq!(told(&[&fine], &[&bad]), ["true Invalid: no host"]);
+        assert_eq!(told(&[&bad], &[&bad]), [""; 0]);
+        assert_eq!(told(&[&bad], &[&worse]), ["true Invalid: no host; no route"]);
         assert_eq!(
-            told(&[bad], &[fine.clone(), doubt.clone()]),
+            told(&[&bad], &[&fine, &doubt]),
             ["true Doubtful: never reached", "false Mended: no longer: no host"]
         );
-        assert_eq!(told(&[doubt], &[fine]), ["false Mended: no longer: never reached"]);
+        assert_eq!(told(&[&doubt], &[&fine]), ["false Mended: no longer: never reached"]);
     }
 
     #[test]
@@ -105,14 +106,14 @@ mod tests {
         let pending = said(PROGRAMMED, "False", "Pending", "accepted by 1 of 2 proxies");
         let refused = said(PROGRAMMED, "False", "Refused", "refused by 1 of 2 proxies; x: no");
         let done = said(PROGRAMMED, "True", "Programmed", "accepted by all 2 proxies that need it");
-        assert_eq!(told(&[], &[pending.clone()]), [""; 0]);
-        assert_eq!(told(&[pending], &[refused.clone()]), ["true Refused: refused by 1 of 2 proxies; x: no"]);
-        assert_eq!(told(&[refused], &[done]), ["false Mended: no longer: refused by 1 of 2 proxies; x: no"]);
+        assert_eq!(told(&[], &[&pending]), [""; 0]);
+        assert_eq!(told(&[&pending], &[&refused]), ["true Refused: refused by 1 of 2 proxies; x: no"]);
+        assert_eq!(told(&[&refused], &[&done]), ["false Mended: no longer: refused by 1 of 2 proxies; x: no"]);
     }
 
     #[test]
     fn a_note_is_no_longer_than_the_api_takes() {
         let long = said(WARNING, "True", "Doubtful", &"é".repeat(2000));
-        assert!(told(&[], &[long])[0].len() <= 1024);
+        assert!(told(&[], &[&long])[0].len() <= 1024);
     }
 }
