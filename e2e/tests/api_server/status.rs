@@ -17,7 +17,7 @@ fn wait_for(cluster: &Cluster<'_>, name: &str, what: &str, holds: impl Fn(&Value
     let object = || cluster.get(RULES, "shop", name);
     wait_until(what, || {
         let object = object()?;
-        ensure!(holds(&object), "the status is {}", object["status"]);
+        ensure!(holds(&object), "the object is {object}");
         Ok(true)
     })?;
     object()
@@ -26,7 +26,8 @@ fn wait_for(cluster: &Cluster<'_>, name: &str, what: &str, holds: impl Fn(&Value
 /// Whether it is accepted in the form that it has now.
 fn accepted(object: &Value) -> bool {
     let condition = condition(object, "Accepted");
-    condition["status"] == "True" && condition["observedGeneration"] == object["metadata"]["generation"]
+    let (observed, now) = (condition.get("observedGeneration"), object.pointer("/metadata/generation"));
+    condition.get("status").is_some_and(|status| status == "True") && observed == now
 }
 
 #[test]

@@ -108,7 +108,10 @@ mod tests {
         let done = said(PROGRAMMED, "True", "Programmed", "accepted by all 2 proxies that need it");
         assert_eq!(told(&[], &[&pending]), [""; 0]);
         assert_eq!(told(&[&pending], &[&refused]), ["true Refused: refused by 1 of 2 proxies; x: no"]);
-        assert_eq!(told(&[&refused], &[&done]), ["false Mended: no longer: refused by 1 of 2 proxies; x: no"]);
+        assert_eq!(
+            told(&[&refused], &[&done]),
+            ["false Mended: no longer: refused by 1 of 2 proxies; x: no"]
+        );
     }
 
     #[test]
