@@ -61,7 +61,7 @@ fn the_account_may_do_what_it_does_and_no_more() {
         cluster.apply(TAMPERED)?;
         uses_its_rights(cluster, "istiod", ACCESS)?;
         let (log, problems) = (plane.log()?, plane.text("/debug/problems")?);
-        for word in ["403", "forbidden", "Forbidden", "unknown flag"] {
+        for word in [" 403 ", "forbidden", "Forbidden", "unknown flag"] {
             ensure!(!log.contains(word) && !problems.contains(word), "{log}\n{problems}");
         }
         Ok(())
