@@ -15,16 +15,17 @@ const ENDPOINTZ: &str = "/debug/endpointz";
 const PROBLEMS: &str = "/debug/problems";
 const RULES: &str = "virtualservices.networking.istio.io";
 
-/// A Service and its EndpointSlice, which names one pod.
-const SHOP: &str = "apiVersion: v1
+const NAMESPACES: &str = "apiVersion: v1
 kind: Namespace
 metadata: {name: istio-system}
 ---
 apiVersion: v1
 kind: Namespace
 metadata: {name: shop}
----
-apiVersion: v1
+";
+
+/// A Service and its EndpointSlice, which names one pod.
+const SHOP: &str = "apiVersion: v1
 kind: Service
 metadata: {name: reviews, namespace: shop}
 spec: {selector: {app: reviews}, ports: [{name: http, port: 8080}]}
@@ -67,6 +68,7 @@ data: {{mesh: '{text}'}}
 
 /// A control plane over the shop with its pod and one rule.
 fn shop(cluster: &Cluster<'_>) -> Result<ControlPlane> {
+    cluster.apply(NAMESPACES)?;
     cluster.apply(SHOP)?;
     cluster.apply(&mesh_config("accessLogFile: /dev/stdout"))?;
     cluster.apply(POD)?;
@@ -106,6 +108,7 @@ fn what_is_applied_is_served_and_what_is_deleted_no_longer() {
 #[test]
 fn a_pods_status_decides_what_is_an_endpoint() {
     cluster(|cluster| {
+        cluster.apply(NAMESPACES)?;
         cluster.apply(SHOP)?;
         let plane = cluster.control_plane(&[])?;
         let endpoints = |plane: &ControlPlane| -> Result<String> { plane.text(ENDPOINTZ) };

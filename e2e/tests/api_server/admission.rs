@@ -21,15 +21,6 @@ webhooks:
   admissionReviewVersions: [v1]
 ";
 
-const NAMESPACES: &str = "apiVersion: v1
-kind: Namespace
-metadata: {name: istio-system}
----
-apiVersion: v1
-kind: Namespace
-metadata: {name: shop}
-";
-
 /// A VirtualService with these rules.
 fn rules(name: &str, http: &str) -> String {
     format!(
@@ -45,7 +36,7 @@ const GOOD: &str = "[{route: [{destination: {host: reviews}}]}]";
 
 /// A control plane that the API server can ask, with its entry in place and proven.
 fn asked(cluster: &Cluster<'_>) -> Result<ControlPlane> {
-    cluster.apply(NAMESPACES)?;
+    cluster.apply(super::NAMESPACES)?;
     cluster.apply(WEBHOOK)?;
     let plane = cluster.control_plane(&[])?;
     wait_until("the webhook to be relied on", || {
