@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use api::Severity;
+use model::analyze;
 use model::validate::validate;
 use sources::event::Batch;
 use store::{Options, Tables};
@@ -42,10 +43,14 @@ pub fn run(flags: &Validate) -> Result<()> {
     for path in &flags.paths {
         look(&read(path)?, &mut tables, &mut count);
     }
-    tables.next_mesh();
-    let between: BTreeSet<_> = tables.problems().values().flatten().collect();
+    let mesh = tables.next_mesh().mesh;
+    let mut between: BTreeSet<_> = tables.problems().values().flatten().cloned().collect();
+    // Files without any Service say nothing of which hosts there are.
+    if !mesh.services.all().is_empty() {
+        between.extend(analyze::all(&mesh).into_values().flatten());
+    }
     for problem in between {
-        count.tell(problem.severity, problem);
+        count.tell(problem.severity, &problem);
     }
     let Count { objects, errors, warnings } = count;
     println!("{objects} objects, {errors} errors, {warnings} warnings");

@@ -87,6 +87,30 @@ fn validate_tells_what_is_wrong_and_fails_for_errors_only() -> Outcome {
 }
 
 #[test]
+fn validate_tells_what_objects_make_together_where_it_is_told_of_services() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let rules = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: a, namespace: ns}\n\
+                 spec: {hosts: [a.b], http: [{route: [{destination: {host: wob}}]}]}\n";
+    std::fs::write(folder.path().join("rules.yaml"), rules)?;
+    let path = folder.path().to_string_lossy().into_owned();
+    let told = || -> Result<String, Box<dyn Error>> {
+        let output = pilothouse(&["validate", &path])?;
+        assert!(output.status.success());
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    assert_eq!(told()?, "1 objects, 0 errors, 0 warnings\n", "which hosts there are is not said");
+    let service =
+        "apiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: ns}\nspec: {ports: [{port: 80}]}\n";
+    std::fs::write(folder.path().join("service.yaml"), service)?;
+    let text = told()?;
+    assert!(
+        text.contains("spec.http[0].route[0].destination.host: no Service or ServiceEntry has host"),
+        "{text}"
+    );
+    Ok(())
+}
+
+#[test]
 fn version_says_which_it_is() -> Outcome {
     let output = pilothouse(&["version"])?;
     assert!(output.status.success());
