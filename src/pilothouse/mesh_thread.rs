@@ -60,7 +60,7 @@ impl<F: FnMut(Arc<Mesh>, Changes, Duration)> MeshThread<F> {
                 Err(_) => continue,
             };
             remote::say_what_is_gone(&mut batch, &self.tables);
-            self.reports.take(&batch);
+            self.reports.take(&batch, |object| self.tables.counts(object));
             if batch.cluster.is_none() {
                 self.listeners.iter().for_each(|listener| listener.take(&batch.events));
             }
@@ -109,13 +109,15 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use prometheus::Registry;
+    use serde_json::json;
+    use sources::event::Event;
     use store::Options;
     use tokio::sync::mpsc::channel;
 
     use super::*;
 
-    /// How many meshes are published when two sources are awaited and so many have been read.
-    async fn published(read: usize) -> usize {
+    /// How many meshes are published when two sources are awaited and these batches came.
+    async fn published(read: Vec<Batch>, reports: &Arc<Reports>) -> usize {
         let (sender, batches) = channel(4);
         let count = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&count);
@@ -124,15 +126,15 @@ mod tests {
             limits: Limits::default(),
             batches,
             awaited: 2,
-            reports: Arc::default(),
+            reports: Arc::clone(reports),
             listeners: Vec::new(),
             intake: Intake::register(&Registry::new()).expect("metrics"),
             publish: move |_, _, _| {
                 counted.fetch_add(1, Ordering::Relaxed);
             },
         };
-        for _ in 0..read {
-            sender.send(Batch { complete: true, ..Batch::default() }).await.expect("a receiver");
+        for batch in read {
+            sender.send(batch).await.expect("a receiver");
         }
         drop(sender);
         thread.run().await;
@@ -141,6 +143,27 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_is_published_before_every_source_has_been_read() {
-        assert_eq!((published(1).await, published(2).await), (0, 1));
+        let complete = || Batch { complete: true, ..Batch::default() };
+        let reports = Arc::default();
+        let one = published(vec![complete()], &reports).await;
+        assert_eq!((one, published(vec![complete(), complete()], &reports).await), (0, 1));
+    }
+
+    #[tokio::test]
+    async fn nothing_is_told_of_objects_of_another_revision() {
+        let of = |name: &str, revision: &str| {
+            let object = api::decode(json!({
+                "apiVersion": "networking.istio.io/v1",
+                "kind": "VirtualService",
+                "metadata": {"name": name, "namespace": "shop", "labels": {"istio.io/rev": revision}},
+            }));
+            let object = object.expect("an object").object;
+            Event { key: object.key(), object: Some(Arc::new(object)) }
+        };
+        let events = vec![of("theirs", "canary"), of("ours", "default")];
+        let reports = Arc::default();
+        published(vec![Batch { events, ..Batch::default() }], &reports).await;
+        let lines = reports.lines().join("\n");
+        assert!(lines.contains("shop/ours") && !lines.contains("shop/theirs"), "{lines}");
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use api::{Condition, Kind, ObjectKey, Problem, Severity};
+use api::{AnyObject, Condition, Kind, ObjectKey, Problem, Severity};
 use sources::event::Batch;
 use sources::report::Report;
 
@@ -74,12 +74,13 @@ fn replace(old: &mut BTreeSet<Problem>, now: BTreeSet<Problem>) -> bool {
 
 impl Reports {
     /// Takes what a source found, which itself logs it, and looks at the objects one by one. Those of other clusters are
-    /// not looked at: they bear the names of objects of this one, and have their status elsewhere.
-    pub fn take(&self, batch: &Batch) {
+    /// not looked at: they bear the names of objects of this one, and have their status elsewhere; nor are those for
+    /// which `counts` is false, which are another revision's.
+    pub fn take(&self, batch: &Batch, counts: impl Fn(&AnyObject) -> bool) {
         let mut state = self.lock();
         state.revision += 1;
         for event in batch.events.iter().filter(|_| batch.cluster.is_none()) {
-            let object = event.object.as_deref();
+            let object = event.object.as_deref().filter(|object| counts(object));
             let now = object.map(model::validate::validate).unwrap_or_default();
             let mut known = state.forms.remove(&event.key).unwrap_or_default();
             replace(&mut known, now.into_iter().collect());

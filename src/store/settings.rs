@@ -100,6 +100,11 @@ impl Options {
 }
 
 impl Tables {
+    /// Whether an object is for this revision; of others nothing is served and nothing is told.
+    pub fn counts(&self, object: &AnyObject) -> bool {
+        self.options.counts(object)
+    }
+
     /// Reads the mesh's ConfigMaps, one over the other. Keys that cannot be taken are reported, the last good form of
     /// what they are part of stays.
     pub(crate) fn read_settings(&mut self) {

@@ -49,7 +49,7 @@ fn findings_are_sorted_by_what_they_mean_for_the_object() {
         last_good: Vec::new(),
     };
     first.appeared.push(Arc::new(unknown));
-    reports.take(&first);
+    reports.take(&first, |_| true);
     let unserved = problem(Severity::Error, "spec.http[0]", "cannot be built");
     reports.problems(&BTreeMap::from([(key(), vec![unserved.clone()])]));
     let lost = problem(Severity::Warning, "spec.hosts[0]", "an older one wins");
@@ -61,16 +61,27 @@ fn findings_are_sorted_by_what_they_mean_for_the_object() {
     assert_eq!(findings.warnings, [lost, problem(Severity::Warning, "spec.x", "unknown")]);
     assert!(!findings.invalid.is_empty());
 
-    reports.take(&batch(fine()));
+    reports.take(&batch(fine()), |_| true);
     assert_eq!(reports.findings().get(&key()).map(|(_, f)| f.invalid.len()), Some(0));
-    reports.take(&Batch { events: vec![Event { key: key(), object: None }], ..Batch::default() });
+    reports.take(&Batch { events: vec![Event { key: key(), object: None }], ..Batch::default() }, |_| true);
     assert!(reports.findings().is_empty());
+}
+
+#[test]
+fn of_objects_of_another_revision_nothing_is_told() {
+    let reports = Reports::default();
+    let bad = batch(json!({"http": []}));
+    reports.take(&bad, |_| true);
+    assert!(!reports.lines().is_empty() && reports.findings().len() == 1);
+    // Its label says so now.
+    reports.take(&bad, |object| object.key() != key());
+    assert!(reports.lines().is_empty() && reports.findings().is_empty());
 }
 
 #[test]
 fn what_is_told_of_a_field_already_is_not_told_again_of_what_is_served() {
     let reports = Reports::default();
-    reports.take(&batch(fine()));
+    reports.take(&batch(fine()), |_| true);
     let together = problem(Severity::Warning, "spec.http[0].route[0].destination.host", "no such service");
     reports.analyzed(BTreeMap::from([(key(), vec![together.clone()])]));
     let same = Problem { message: "requests fail".to_owned(), ..together.clone() };
@@ -87,7 +98,7 @@ fn the_revision_moves_with_what_is_wrong() {
         let now = reports.revision();
         now != std::mem::replace(&mut last, now)
     };
-    reports.take(&batch(fine()));
+    reports.take(&batch(fine()), |_| true);
     assert!(moved());
     let found = BTreeSet::from([problem(Severity::Error, "spec", "x")]);
     reports.served(found.clone());
