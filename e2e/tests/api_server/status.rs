@@ -6,6 +6,11 @@ use serde_json::Value;
 
 use super::{RULES, rule, shop};
 
+/// What an Envoy says when it may not open a listener.
+const REFUSAL: &str = "cannot bind '0.0.0.0:8080'";
+
+const GATEWAYS: &str = "gateways.networking.istio.io";
+
 /// The condition of a type; null if there is none.
 fn condition(object: &Value, wanted: &str) -> Value {
     let listed = object.pointer("/status/conditions").and_then(Value::as_array);
@@ -14,7 +19,18 @@ fn condition(object: &Value, wanted: &str) -> Value {
 
 /// Waits until a rule's status satisfies `holds`.
 fn wait_for(cluster: &Cluster<'_>, name: &str, what: &str, holds: impl Fn(&Value) -> bool) -> Result<Value> {
-    let object = || cluster.get(RULES, "shop", name);
+    wait_for_kind(cluster, RULES, name, what, holds)
+}
+
+/// Waits until the status of an object of a kind satisfies `holds`.
+fn wait_for_kind(
+    cluster: &Cluster<'_>,
+    kind: &str,
+    name: &str,
+    what: &str,
+    holds: impl Fn(&Value) -> bool,
+) -> Result<Value> {
+    let object = || cluster.get(kind, "shop", name);
     wait_until(what, || {
         let object = object()?;
         ensure!(holds(&object), "the object is {object}");
@@ -104,5 +120,40 @@ fn how_many_proxies_have_a_rule_stands_in_its_status_when_asked_for() {
                 .is_some_and(|text| text.contains("1 of 1 proxies"))
         })?;
         server.envoy().context("the server's sidecar").map(drop)
+    });
+}
+
+#[test]
+fn what_an_envoy_refuses_stands_in_the_status_in_its_words() {
+    cluster(|cluster| {
+        let mesh = Mesh::on(cluster, MeshOptions::default())?;
+        let labels = [("istio", "edge")];
+        // Something else has the port that the gateway is to open.
+        let edge = mesh.pod("shop", "edge").labels(&labels).gateway().app(Echo::http(8080)).start()?;
+        edge.envoy()?.expect_refusal(REFUSAL);
+        let gateway = |port: u16| {
+            format!(
+                "apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {{name: edge, namespace: shop}}
+spec:
+  selector: {{istio: edge}}
+  servers: [{{port: {{number: {port}, name: http, protocol: HTTP}}, hosts: ['*.example.com']}}]
+"
+            )
+        };
+        mesh.apply(&gateway(8080))?;
+        let refused = wait_for_kind(cluster, GATEWAYS, "edge", "the refusal", |gateway| {
+            condition(gateway, "Programmed")["reason"] == "Refused"
+        })?;
+        let told = condition(&refused, "Programmed")["message"].to_string();
+        ensure!(told.contains("refused by 1 of 1 proxies; edge.shop"), "{told}");
+        ensure!(told.contains(REFUSAL), "{told}");
+        ensure!(accepted(&refused), "the object says nothing that it must not: {refused}");
+        mesh.apply(&gateway(8081))?;
+        wait_for_kind(cluster, GATEWAYS, "edge", "the refusal to be over", |gateway| {
+            accepted(gateway) && condition(gateway, "Programmed").is_null()
+        })
+        .map(drop)
     });
 }

@@ -1,7 +1,12 @@
 //! Stock Envoys as the pods of a real API server: what users apply changes the traffic, and nothing else does.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Result, ensure};
-use e2e::{Cluster, Echo, Mesh, MeshOptions, Pod, cluster, wait_until};
+use e2e::{Cluster, Echo, Mesh, MeshOptions, Pod, cluster, wait_until, within};
+
+/// How long the API server is away: as long as an upgrade of its node may take.
+const AWAY: Duration = Duration::from_secs(60);
 
 const REVIEWS: &str = "http://reviews.shop:8080/";
 
@@ -102,8 +107,10 @@ fn traffic_goes_on_while_the_api_server_is_away() {
     cluster(|cluster| {
         let shop = Shop::start(cluster)?;
         let load = shop.client.load(REVIEWS, 4)?;
+        let stopped = Instant::now();
         cluster.stop_api_server();
         wait_until("the loss to be told", || Ok(shop.mesh.text("/ready")?.contains("cannot be reached")))?;
+        within(2 * AWAY, "the time to pass", || Ok((stopped.elapsed() >= AWAY).then_some(())))?;
         load.wait_for(500)?;
         cluster.start_api_server()?;
         wait_until("the server to be found", || Ok(shop.mesh.text("/ready")?.is_empty()))?;
