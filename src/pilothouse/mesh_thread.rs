@@ -78,7 +78,7 @@ impl<F: FnMut(Arc<Mesh>, Changes, Duration)> MeshThread<F> {
                 complete = true;
                 self.listeners.iter().for_each(|listener| listener.complete());
                 let Next { mesh, changes } = self.tables.next_mesh();
-                self.reports.problems(self.tables.problems());
+                self.reports.problems(self.tables.problems(), self.tables.discovered());
                 let age = pacing.taken(Pending::Configuration, start.elapsed());
                 self.hand_on(mesh, changes, age);
             }
@@ -91,7 +91,7 @@ impl<F: FnMut(Arc<Mesh>, Changes, Duration)> MeshThread<F> {
             Pending::Endpoints => self.tables.next_endpoints(),
         };
         if what == Pending::Configuration {
-            self.reports.problems(self.tables.problems());
+            self.reports.problems(self.tables.problems(), self.tables.discovered());
         }
         if !next.changes.is_empty() {
             self.hand_on(next.mesh, next.changes, age);

@@ -26,6 +26,8 @@ struct State {
     together: BTreeSet<Problem>,
     /// What is found on the way to the connected proxies.
     served: BTreeSet<Problem>,
+    /// The namespaces of which is told; `None` for all.
+    discovered: Option<BTreeSet<Arc<str>>>,
     /// The objects that have a status.
     subjects: BTreeMap<ObjectKey, Subject>,
     /// Counts changes of all the above.
@@ -106,11 +108,18 @@ impl Reports {
         state.documents.extend(batch.appeared.iter().cloned());
     }
 
-    /// Takes all that the store finds wrong now.
-    pub fn problems(&self, problems: &BTreeMap<ObjectKey, Vec<Problem>>) {
+    /// Takes all that the store finds wrong now, and the namespaces whose objects count, `None` for all: of others nothing
+    /// is told, another control plane may serve them.
+    pub fn problems(
+        &self,
+        problems: &BTreeMap<ObjectKey, Vec<Problem>>,
+        discovered: Option<&BTreeSet<Arc<str>>>,
+    ) {
         let now = problems.values().flatten().cloned().collect();
         let state = &mut *self.lock();
-        state.revision += u64::from(replace(&mut state.objects, now));
+        let moved = state.discovered.as_ref() != discovered;
+        state.discovered = discovered.cloned();
+        state.revision += u64::from(replace(&mut state.objects, now) || moved);
     }
 
     /// Takes all that objects make together now.
@@ -134,7 +143,9 @@ impl Reports {
     pub fn lines(&self) -> Vec<String> {
         let state = self.lock();
         let objects: BTreeSet<&Problem> = state.of_objects().map(|(_, problem)| problem).collect();
-        let documents: BTreeSet<String> = state.documents.iter().map(|report| report.to_string()).collect();
+        let told =
+            state.documents.iter().filter(|report| report.object.as_ref().is_none_or(|key| state.tells(key)));
+        let documents: BTreeSet<String> = told.map(|report| report.to_string()).collect();
         documents.into_iter().chain(objects.into_iter().map(Problem::to_string)).collect()
     }
 
@@ -148,7 +159,8 @@ impl Reports {
         let state = self.lock();
         let of =
             |(key, subject): (&ObjectKey, &Subject)| (key.clone(), (subject.clone(), Findings::default()));
-        let mut all: BTreeMap<_, _> = state.subjects.iter().map(of).collect();
+        let mut all: BTreeMap<_, _> =
+            state.subjects.iter().filter(|(key, _)| state.tells(key)).map(of).collect();
         let documents = state.documents.iter().filter_map(|report| {
             let object = report.object.clone()?;
             let Report { severity, field, message, hint, .. } = (**report).clone();
@@ -183,7 +195,14 @@ impl State {
     fn of_objects(&self) -> impl Iterator<Item = (bool, &Problem)> {
         let forms = self.forms.values().flatten().map(|problem| (true, problem));
         let others = self.objects.iter().chain(&self.together).chain(&self.served);
-        forms.chain(others.map(|problem| (false, problem)))
+        let all = forms.chain(others.map(|problem| (false, problem)));
+        all.filter(|(_, problem)| self.tells(&problem.object))
+    }
+
+    /// Whether anything is told of an object.
+    fn tells(&self, key: &ObjectKey) -> bool {
+        let counts = |names: &BTreeSet<Arc<str>>| key.namespace.is_empty() || names.contains(&key.namespace);
+        self.discovered.as_ref().is_none_or(counts)
     }
 }
 

@@ -65,6 +65,12 @@ impl Said {
 }
 
 impl Tables {
+    /// The namespaces of the home cluster whose objects count, as of the last mesh; `None` for all. Another control plane
+    /// may serve the others.
+    pub fn discovered(&self) -> Option<&BTreeSet<Arc<str>>> {
+        self.home.said.discovered.as_ref()
+    }
+
     /// Reads what the namespaces of the home cluster say; true if it differs.
     pub(crate) fn read_namespaces(&mut self) -> bool {
         self.home.read_namespaces(&self.settings.mesh, &self.options.system_namespace)

@@ -41,7 +41,7 @@ macro_rules! any_object {
                 #[doc = concat!("A `", stringify!($variant), "`.")]
                 $variant(Object<$spec>),
             )*
-            /// An object of a kind that is known but not acted on: its metadata only.
+            /// An object of a kind that is known but not acted on, or one whose content cannot be read: its metadata only.
             NotServed(Kind, Meta),
         }
 
@@ -62,17 +62,18 @@ macro_rules! any_object {
                 }
             }
 
-            /// The content of a document of a kind. The document's metadata and kind are taken out already.
+            /// The content of a document of a kind. The document's metadata and kind are taken out already; the metadata
+            /// comes back with an error.
             pub(super) fn read(
                 kind: Kind,
                 meta: Meta,
                 document: Map<String, Value>,
-            ) -> Result<(Self, Vec<FieldWarning>), FieldError> {
+            ) -> Result<(Self, Vec<FieldWarning>), (Box<Meta>, FieldError)> {
                 match kind {
-                    $(Kind::$variant => {
-                        let (spec, warnings) = content::<$spec>(Shape::$shape, document)?;
-                        Ok((Self::$variant(Object { meta, spec }), warnings))
-                    })*
+                    $(Kind::$variant => match content::<$spec>(Shape::$shape, document) {
+                        Ok((spec, warnings)) => Ok((Self::$variant(Object { meta, spec }), warnings)),
+                        Err(error) => Err((Box::new(meta), error)),
+                    },)*
                     _ => Ok((Self::NotServed(kind, meta), Vec::new())),
                 }
             }

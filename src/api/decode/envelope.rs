@@ -48,6 +48,8 @@ pub enum DecodeError {
         path: String,
         /// What is wrong with it.
         message: String,
+        /// The document's metadata, unless the field is one of it.
+        meta: Option<Box<Meta>>,
     },
 }
 
@@ -67,9 +69,8 @@ pub fn decode(document: Value) -> Result<Decoded, DecodeError> {
     if kind.group().ends_with(".istio.io") {
         meta.conditions = document.get("status").map(Condition::of_status).unwrap_or_default();
     }
-    let object = displayed(&meta.namespace, &meta.name);
     let (mut object, unknown) =
-        AnyObject::read(kind, meta, document).map_err(|error| field_error(kind, object, error))?;
+        AnyObject::read(kind, meta, document).map_err(|(meta, error)| field_error(kind, meta, error))?;
     if let AnyObject::Secret(secret) = &mut object {
         secret.spec.absorb_string_data();
     }
@@ -78,12 +79,13 @@ pub fn decode(document: Value) -> Result<Decoded, DecodeError> {
 }
 
 /// The error of a field. What serde says repeats the value, which of a Secret must not be told.
-fn field_error(kind: Kind, object: String, error: FieldError) -> DecodeError {
+fn field_error(kind: Kind, meta: Box<Meta>, error: FieldError) -> DecodeError {
     let message = match kind {
         Kind::Secret => "must be a text, in base64 within data".to_owned(),
         _ => error.message,
     };
-    DecodeError::Field { kind, object, path: error.path, message }
+    let object = displayed(&meta.namespace, &meta.name);
+    DecodeError::Field { kind, object, path: error.path, message, meta: Some(meta) }
 }
 
 /// The documents of a `List` (`kubectl get -o yaml` of several objects), or the document itself. Lists in lists are
@@ -157,6 +159,7 @@ fn metadata(kind: Kind, value: Value) -> Result<(Meta, Vec<FieldWarning>), Decod
         object: of_object.clone(),
         path: joined("metadata", path),
         message,
+        meta: None,
     };
     let (raw, _) = read_message::<RawMeta>(value).map_err(|error| wrong(&error.path, error.message))?;
     if raw.name.is_empty() {

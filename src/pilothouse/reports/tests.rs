@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use api::Meta;
 use serde_json::{Value, json};
 use sources::event::Event;
 use sources::report::Place;
@@ -15,6 +16,14 @@ fn key() -> ObjectKey {
 fn problem(severity: Severity, field: &str, message: &str) -> Problem {
     let (field, message) = (field.to_owned(), message.to_owned());
     Problem { severity, object: key(), field, message, hint: String::new() }
+}
+
+/// What a source says of the VirtualService.
+fn report(severity: Severity, field: &str, message: &str) -> Arc<Report> {
+    let place = Place::file(&Arc::from(Path::new("cluster home")));
+    let (field, message) = (field.to_owned(), message.to_owned());
+    let (hint, last_good) = (String::new(), Vec::new());
+    Arc::new(Report { place, severity, object: Some(key()), field, message, hint, last_good })
 }
 
 /// A batch with one VirtualService with this `spec`.
@@ -38,20 +47,10 @@ fn fine() -> Value {
 fn findings_are_sorted_by_what_they_mean_for_the_object() {
     let reports = Reports::default();
     let mut first = batch(json!({"http": []}));
-    let place = Place::file(&Arc::from(Path::new("cluster home")));
-    let unknown = Report {
-        place,
-        severity: Severity::Warning,
-        object: Some(key()),
-        field: "spec.x".to_owned(),
-        message: "unknown".to_owned(),
-        hint: String::new(),
-        last_good: Vec::new(),
-    };
-    first.appeared.push(Arc::new(unknown));
+    first.appeared.push(report(Severity::Warning, "spec.x", "unknown"));
     reports.take(&first, |_| true);
     let unserved = problem(Severity::Error, "spec.http[0]", "cannot be built");
-    reports.problems(&BTreeMap::from([(key(), vec![unserved.clone()])]));
+    reports.problems(&BTreeMap::from([(key(), vec![unserved.clone()])]), None);
     let lost = problem(Severity::Warning, "spec.hosts[0]", "an older one wins");
     reports.analyzed(BTreeMap::from([(key(), vec![lost.clone()])]));
     let all = reports.findings();
@@ -76,6 +75,37 @@ fn of_objects_of_another_revision_nothing_is_told() {
     // Its label says so now.
     reports.take(&bad, |object| object.key() != key());
     assert!(reports.lines().is_empty() && reports.findings().is_empty());
+}
+
+#[test]
+fn an_object_that_does_not_decode_is_told_of_in_the_form_that_it_has() {
+    let reports = Reports::default();
+    reports.take(&batch(fine()), |_| true);
+    let meta = Meta { namespace: "shop".into(), name: "web".into(), generation: 4, ..Meta::default() };
+    let event =
+        Event { key: key(), object: Some(Arc::new(AnyObject::NotServed(Kind::VirtualService, meta))) };
+    let wrong = report(Severity::Error, "spec.hosts", "a number");
+    reports.take(&Batch { events: vec![event], appeared: vec![wrong], ..Batch::default() }, |_| true);
+    let findings = reports.findings();
+    let (subject, findings) = findings.get(&key()).expect("the object");
+    assert_eq!(
+        (subject.generation, &findings.invalid[..]),
+        (4, &[problem(Severity::Error, "spec.hosts", "a number")][..])
+    );
+}
+
+#[test]
+fn of_namespaces_that_are_not_selected_nothing_is_told() {
+    let reports = Reports::default();
+    reports.take(&batch(json!({"http": []})), |_| true);
+    let mut discovered = BTreeSet::from(["other".into()]);
+    let before = reports.revision();
+    reports.problems(&BTreeMap::new(), Some(&discovered));
+    assert!(reports.lines().is_empty() && reports.findings().is_empty());
+    assert_ne!(reports.revision(), before);
+    discovered.insert(key().namespace);
+    reports.problems(&BTreeMap::new(), Some(&discovered));
+    assert!(!reports.lines().is_empty() && reports.findings().len() == 1);
 }
 
 #[test]
@@ -105,6 +135,6 @@ fn the_revision_moves_with_what_is_wrong() {
     assert!(moved());
     reports.served(found);
     reports.analyzed(BTreeMap::new());
-    reports.problems(&BTreeMap::new());
+    reports.problems(&BTreeMap::new(), None);
     assert!(!moved());
 }

@@ -199,7 +199,7 @@ impl Reader<'_> {
     fn refused(&mut self, spot: &Spot<'_>, error: DecodeError) {
         let message = error.to_string();
         match error {
-            DecodeError::Field { kind, object, path, message } => {
+            DecodeError::Field { kind, object, path, message, .. } => {
                 let key = key(kind, &object);
                 let broken = key.clone().map_or(Broken::Unknown, Broken::Object);
                 self.told(spot, Severity::Error, key, path, message, broken);

@@ -18,7 +18,7 @@ use crate::report::{Place, Report};
 pub(crate) struct Reading {
     /// Which object.
     pub(crate) key: ObjectKey,
-    /// Its content; none if it does not decode.
+    /// What it says: of one that does not decode, its metadata at most.
     pub(crate) object: Option<Arc<AnyObject>>,
     /// What is wrong with it.
     pub(crate) reports: Vec<Arc<Report>>,
@@ -53,12 +53,15 @@ pub(crate) fn read(kind: Kind, cluster: &Place, document: Document) -> Reading {
             Reading { object: Some(Arc::new(object)), reports, key }
         }
         Err(error) => {
-            let (field, message) = match error {
-                DecodeError::Field { path, message, .. } => (path, message),
-                other => (String::new(), other.to_string()),
+            let (field, message, meta) = match error {
+                DecodeError::Field { path, message, meta, .. } => (path, message, meta),
+                other => (String::new(), other.to_string(), None),
             };
             let message = format!("{message}; the object is left out");
-            Reading { object: None, reports: vec![report(place, Severity::Error, &key, field, message)], key }
+            let reports = vec![report(place, Severity::Error, &key, field, message)];
+            // Who is told of the object has to hear which form of it that is.
+            let object = meta.map(|meta| Arc::new(AnyObject::NotServed(kind, *meta)));
+            Reading { object, reports, key }
         }
     }
 }
