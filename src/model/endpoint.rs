@@ -53,6 +53,13 @@ impl Locality {
         Self { region: next(), zone: next(), subzone: next() }
     }
 
+    /// Reads `region/zone/subzone`, in which a `.` is part of a name; missing parts are empty.
+    pub fn of_path(text: &str) -> Self {
+        let mut parts = text.splitn(3, '/').map(str::to_owned);
+        let mut next = || parts.next().unwrap_or_default();
+        Self { region: next(), zone: next(), subzone: next() }
+    }
+
     /// Whether nothing is known.
     pub fn is_empty(&self) -> bool {
         self.region.is_empty() && self.zone.is_empty() && self.subzone.is_empty()

@@ -134,6 +134,11 @@ impl Service {
     /// The address that stands for "none" in Istio's model.
     pub const UNSPECIFIED: &'static str = "0.0.0.0";
 
+    /// The number of the port of this name; none if there is no such port.
+    pub fn number_of(&self, name: &str) -> Option<u16> {
+        self.ports.iter().find(|p| *p.name == *name).map(|p| p.number)
+    }
+
     /// The first port with this number.
     pub fn port(&self, number: u16) -> Option<&ServicePort> {
         self.ports.iter().find(|p| p.number == number)

@@ -142,6 +142,11 @@ impl Registry {
         })
     }
 
+    /// A namespace, if it is known.
+    pub(crate) fn namespace(&self, name: &Arc<str>) -> Option<&Object<Namespace>> {
+        self.namespaces.get(&(Arc::from(""), Arc::clone(name))).map(|n| &**n)
+    }
+
     /// Names and labels of the namespaces.
     pub(crate) fn namespace_labels(&self) -> impl Iterator<Item = (&Arc<str>, &Labels)> {
         self.namespaces.values().map(|n| (&n.meta.name, &n.meta.labels))

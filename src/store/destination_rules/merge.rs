@@ -66,10 +66,12 @@ impl Merged {
 }
 
 /// Adds a rule to those of its host: into every one that it fits, and on its own if the last that was looked at asks
-/// for it.
+/// for it. Clients that see both it and the one that it is part of mean the latter, which so stays behind it: the last
+/// that a client sees counts. (The reference drops the rule for all clients that do not see the other.)
 pub(super) fn add(rules: &mut Vec<Merged>, rule: Merged, problems: &mut Vec<Problem>) {
     let mut apart = true;
-    for known in rules.iter_mut() {
+    let mut before = None;
+    for (at, known) in rules.iter_mut().enumerate() {
         apart = rule.words != known.words;
         if apart && (known.words.is_empty() || !rule.words.is_superset(&known.words)) {
             continue;
@@ -81,9 +83,12 @@ pub(super) fn add(rules: &mut Vec<Merged>, rule: Merged, problems: &mut Vec<Prob
             continue;
         }
         known.absorb(&rule, problems);
+        if rule.selector().is_some() == known.selector().is_some() {
+            before = before.or(Some(at));
+        }
     }
     if apart {
-        rules.push(rule);
+        rules.insert(before.unwrap_or(rules.len()), rule);
     }
 }
 

@@ -20,6 +20,14 @@ use crate::workloads::{Facts, augmented, identity};
 
 const TLS_MODE: &str = "security.istio.io/tlsMode";
 const HEALTH_CHECKED: &str = "proxy.istio.io/health-checks-enabled";
+/// What Go's `strconv.ParseBool` takes for true.
+const TRUE: [&str; 6] = ["1", "t", "T", "true", "TRUE", "True"];
+/// The WorkloadGroup that an entry was made of: its workload is called after it.
+const GROUP: &str = "istio.io/autoRegistrationGroup";
+/// The name of the workload.
+const WORKLOAD_NAME: &str = "service.istio.io/workload-name";
+/// Labels that tell the locality where the entry does not.
+const LOCALITY: [&str; 2] = ["topology.istio.io/locality", "istio-locality"];
 
 impl Tables {
     /// The endpoints of a service that a ServiceEntry defines.
@@ -31,8 +39,7 @@ impl Tables {
             None => self.listed(service, entry),
         };
         // The reference keeps one service for each address, each with all endpoints.
-        let times =
-            if service.resolution == Resolution::ClientSide { service.addresses.len().max(1) } else { 1 };
+        let times = service.addresses.len().max(1);
         let mut all = Vec::with_capacity(once.len().saturating_mul(times));
         for _ in 0..times {
             all.extend(once.iter().cloned());
@@ -130,7 +137,9 @@ impl InCluster<'_> {
     pub(super) fn entry_workload(&self, entry: &Config<WorkloadEntry>) -> Ref<Workload> {
         let mut labels = entry.spec.labels.clone();
         labels.extend(entry.labels.iter().map(|(k, v)| (k.clone(), v.clone())));
-        self.registry.workload(self.settings, &entry.spec, &labels, (entry.namespace(), entry.name()))
+        let group = entry.annotations.get(GROUP).filter(|group| !group.is_empty());
+        let named = group.or_else(|| labels.get(WORKLOAD_NAME)).map_or(&**entry.name(), String::as_str);
+        self.registry.workload(self.settings, &entry.spec, &labels, (entry.namespace(), named))
     }
 
     /// The endpoint of an entry on a port; none for host names and Unix sockets.
@@ -159,7 +168,7 @@ impl Registry {
             .take_while(move |(id, _)| id.0 == namespace)
             .map(|(_, e)| e)
             .filter(|e| {
-                let checked = e.annotations.get(HEALTH_CHECKED).is_some_and(|v| v == "true");
+                let checked = e.annotations.get(HEALTH_CHECKED).is_some_and(|v| TRUE.contains(&v.as_str()));
                 !checked
                     || e.spec.status.conditions.iter().any(|c| c.r#type == "Healthy" && c.status == "True")
             })
@@ -172,7 +181,11 @@ impl Registry {
         labels: &model::Labels,
         (namespace, name): (&Arc<str>, &str),
     ) -> Ref<Workload> {
-        let locality = Locality::parse(&entry.locality);
+        let of_labels = || LOCALITY.iter().find_map(|label| labels.get(*label).filter(|v| !v.is_empty()));
+        let locality = match entry.locality.as_str() {
+            "" => of_labels().map_or_else(Locality::default, |text| Locality::parse(text)),
+            path => Locality::of_path(path),
+        };
         let network = [&entry.network, labels.get("topology.istio.io/network").unwrap_or(&entry.network)]
             .into_iter()
             .find(|n| !n.is_empty())
@@ -193,7 +206,8 @@ impl Registry {
             namespace: Arc::clone(namespace),
             labels: augmented(labels, &facts, &self.cluster),
             locality: locality.clone(),
-            network: Arc::from(network.as_str()),
+            // Only the field leads the way to an endpoint; what a label or an address tells is a label.
+            network: Arc::from(entry.network.as_str()),
             cluster: Arc::clone(&self.cluster),
             identity: Arc::from(identity),
             tls_mode,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use model::endpoint::{Endpoint, ServiceEndpoints};
 use model::mesh::{Changes, ServiceKey, Settings, Workloads};
-use model::service::{self, Service};
+use model::service::{self, Resolution, Service};
 use model::{Mesh, Ref};
 
 use crate::dirty::{Dirty, Touched};
@@ -172,9 +172,17 @@ impl Tables {
             return None;
         }
         let mut endpoints = Vec::new();
+        let mut single = BTreeSet::new();
         for found in services {
             match found.registry {
-                service::Registry::External => endpoints.extend(self.endpoints_of_entry(mesh, &found)),
+                service::Registry::External => {
+                    let mut own = self.endpoints_of_entry(mesh, &found);
+                    if found.resolution == Resolution::DnsRoundRobin {
+                        // Envoy takes one name in such a cluster, and refuses it with more.
+                        own.retain(|e| single.insert(found.number_of(&e.port_name)));
+                    }
+                    endpoints.extend(own);
+                }
                 service::Registry::Kubernetes => {
                     for of in self.clusters(mesh) {
                         let own = mesh.service_in(&of.registry.cluster, &found);

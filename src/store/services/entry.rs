@@ -6,20 +6,35 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use api::istio::{Location, Port, Resolution as EntryResolution, ServiceEntry};
-use api::{Problem, Severity};
+use api::kubernetes::Namespace;
+use api::{Object, Problem, Severity};
 use ipnet::IpNet;
 use model::Config;
 use model::mesh::Settings;
 use model::protocol::Protocol;
-use model::service::{Registry, Resolution, Service, ServicePort, TargetPort, TrafficDistribution};
+use model::service::{Registry, Resolution, Service, ServicePort, TargetPort};
 use model::visibility::ExportTo;
 
+use super::distribution;
+
+/// A label by which an entry refuses addresses.
+const ALLOCATE: &str = "networking.istio.io/enable-autoallocate-ip";
+
 /// Converts a ServiceEntry.
-pub(super) fn convert(object: &Config<ServiceEntry>, settings: &Settings) -> (Vec<Service>, Vec<Problem>) {
+///
+/// One whose addresses all are none is no service: it would take the connections of others. `namespace` is its own.
+pub(super) fn convert(
+    object: &Config<ServiceEntry>,
+    settings: &Settings,
+    namespace: Option<&Object<Namespace>>,
+) -> (Vec<Service>, Vec<Problem>) {
     let mut problems = Vec::new();
     let ports = ports(object, &mut problems);
     let addresses = addresses(object, &mut problems);
     let spec = &object.spec;
+    if addresses.is_empty() && !spec.addresses.is_empty() {
+        return (Vec::new(), problems);
+    }
     let export_to =
         ExportTo::parse(&spec.export_to, object.namespace(), &settings.mesh.default_service_export_to);
     let selector = spec.workload_selector.as_ref().map(|s| s.labels.clone());
@@ -36,7 +51,7 @@ pub(super) fn convert(object: &Config<ServiceEntry>, settings: &Settings) -> (Ve
             resolution: resolution(spec.resolution),
             ports: ports.clone(),
             addresses: addresses.clone(),
-            auto_addresses: auto_addresses(spec, host),
+            auto_addresses: auto_addresses(object, host),
             external_addresses: Vec::new(),
             aliases: Vec::new(),
             mesh_external: spec.location == Location::MeshExternal,
@@ -45,7 +60,7 @@ pub(super) fn convert(object: &Config<ServiceEntry>, settings: &Settings) -> (Ve
             annotations: object.annotations.clone(),
             selector: selector.clone(),
             node_local: false,
-            traffic_distribution: traffic_distribution(object),
+            traffic_distribution: distribution::of(None, &object.annotations, namespace),
             subject_alt_names: spec.subject_alt_names.iter().map(|s| Arc::from(s.as_str())).collect(),
             remotes: Vec::new(),
             remote_only: false,
@@ -114,23 +129,13 @@ fn addresses(object: &Config<ServiceEntry>, problems: &mut Vec<Problem>) -> Vec<
     out
 }
 
-fn auto_addresses(spec: &ServiceEntry, host: &str) -> Vec<Arc<str>> {
-    if !spec.addresses.is_empty() {
+/// The addresses that were allotted to a host, where the entry may have such.
+fn auto_addresses(object: &Config<ServiceEntry>, host: &str) -> Vec<Arc<str>> {
+    let spec = &object.spec;
+    let refused = object.labels.get(ALLOCATE).is_some_and(|v| v.eq_ignore_ascii_case("false"));
+    if !spec.addresses.is_empty() || spec.resolution == EntryResolution::None || refused {
         return Vec::new();
     }
     let allotted = spec.status.addresses.iter().filter(|a| a.host == host);
-    allotted.map(|a| Arc::from(a.value.as_str())).collect()
-}
-
-fn traffic_distribution(object: &Config<ServiceEntry>) -> TrafficDistribution {
-    match object
-        .annotations
-        .get("networking.istio.io/traffic-distribution")
-        .map(|v| v.to_ascii_lowercase())
-        .as_deref()
-    {
-        Some("preferclose" | "prefersamezone") => TrafficDistribution::PreferSameZone,
-        Some("prefersamenode") => TrafficDistribution::PreferSameNode,
-        _ => TrafficDistribution::Any,
-    }
+    allotted.filter(|a| a.value.parse::<IpAddr>().is_ok()).map(|a| Arc::from(a.value.as_str())).collect()
 }

@@ -9,13 +9,12 @@ use api::{Kind, Object, ObjectKey, ObjectRef, Problem, Severity};
 use model::hostname;
 use model::mesh::Settings;
 use model::protocol::Protocol;
-use model::service::{
-    Registry, Resolution, Service as MeshService, ServicePort as MeshPort, TargetPort, TrafficDistribution,
-};
+use model::service::{Registry, Resolution, Service as MeshService, ServicePort as MeshPort, TargetPort};
 use model::visibility::ExportTo;
 
+use super::distribution;
+
 const EXPORT_TO: &str = "networking.istio.io/exportTo";
-const TRAFFIC_DISTRIBUTION: &str = "networking.istio.io/traffic-distribution";
 const CANONICAL_ACCOUNTS: &str = "alpha.istio.io/canonical-serviceaccounts";
 const KUBERNETES_ACCOUNTS: &str = "alpha.istio.io/kubernetes-serviceaccounts";
 
@@ -51,7 +50,11 @@ pub(super) fn convert(
         annotations: kept_annotations(object, spec),
         selector: (!spec.selector.is_empty()).then(|| spec.selector.clone()),
         node_local: spec.internal_traffic_policy == "Local",
-        traffic_distribution: traffic_distribution(object, namespace),
+        traffic_distribution: distribution::of(
+            Some(&object.spec.traffic_distribution),
+            &object.meta.annotations,
+            namespace,
+        ),
         subject_alt_names: accounts(object, settings),
         remotes: Vec::new(),
         remote_only: false,
@@ -121,23 +124,6 @@ fn export_to(object: &Object<Service>, settings: &Settings) -> ExportTo {
     let words: Vec<&str> =
         listed.map(|l| l.split(',').map(str::trim).filter(|w| !w.is_empty()).collect()).unwrap_or_default();
     ExportTo::parse(&words, &object.meta.namespace, &settings.mesh.default_service_export_to)
-}
-
-/// `spec.trafficDistribution`, else the Service's annotation, else the namespace's.
-fn traffic_distribution(
-    object: &Object<Service>,
-    namespace: Option<&Object<Namespace>>,
-) -> TrafficDistribution {
-    let annotation = |annotations: &model::Labels| annotations.get(TRAFFIC_DISTRIBUTION).cloned();
-    let said = (!object.spec.traffic_distribution.is_empty())
-        .then(|| object.spec.traffic_distribution.clone())
-        .or_else(|| annotation(&object.meta.annotations))
-        .or_else(|| namespace.and_then(|n| annotation(&n.meta.annotations)));
-    match said.map(|s| s.to_ascii_lowercase()).as_deref() {
-        Some("preferclose" | "prefersamezone") => TrafficDistribution::PreferSameZone,
-        Some("prefersamenode") => TrafficDistribution::PreferSameNode,
-        _ => TrafficDistribution::Any,
-    }
 }
 
 /// Identities that annotations name: SPIFFE ids as they stand, service accounts expanded.

@@ -1,6 +1,7 @@
 //! Services of the mesh, from Kubernetes Services and from ServiceEntries.
 
 mod aliases;
+mod distribution;
 mod entry;
 mod kubernetes;
 mod merge;
@@ -87,7 +88,8 @@ impl Tables {
             let object = self.service_entries.get(&id).filter(|_| self.home.said.discovers(&id.0));
             match object.cloned() {
                 Some(object) => {
-                    let (mut services, problems) = entry::convert(&object, &self.settings);
+                    let namespace = self.home.namespace(&id.0);
+                    let (mut services, problems) = entry::convert(&object, &self.settings, namespace);
                     for service in &mut services {
                         service.export_to = self.home.said.limit(service.export_to.clone(), &id.0);
                     }
@@ -119,7 +121,7 @@ impl Tables {
             return false;
         }
         let differing = self.convert_services(dirty, resettled);
-        self.convert_service_entries(dirty, resettled.all);
+        self.convert_service_entries(dirty, all_services);
         let aliases = aliases::of(self.leading_services());
         let before = std::mem::replace(&mut self.aliases, aliases);
         let next = if all_services {

@@ -57,12 +57,12 @@ pub(crate) fn apply(
         draft.cluster.set_lb_policy(LbPolicy::ClusterProvided);
         return;
     }
-    let redis = settings.features.redis_filter && protocol == Protocol::Redis;
-    if redis && balancer.is_none_or(|b| b.simple.is_none()) {
+    if settings.features.redis_filter && protocol == Protocol::Redis {
+        // Keys must always come to the same endpoint, whatever a rule asks for.
         draft.cluster.set_lb_policy(LbPolicy::Maglev);
-    } else {
-        apply_simple(draft, balancer);
+        return;
     }
+    apply_simple(draft, balancer);
     if let Some(hash) = balancer.and_then(|b| b.consistent_hash.as_ref()) {
         apply_hash(draft, hash);
     }

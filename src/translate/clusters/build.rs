@@ -77,7 +77,7 @@ fn service(key: &OutboundKey, port: &ServicePort, name: &str, found: Discovery) 
         .external(key.subset.is_empty() && key.service.mesh_external)
         .rule(key.rule.as_ref().map(|r| &r.rule.source))
         .subset(&key.subset)
-        .keep_alpn(!key.sni_dnat && policy.tls.is_some_and(foreign_tls))
+        .keep_alpn(policy.tls.is_some_and(foreign_tls))
         .message();
     draft
 }

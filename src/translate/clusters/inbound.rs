@@ -29,6 +29,7 @@ use crate::key::Key;
 use crate::listeners::outbound::Wildcard;
 use crate::listeners::shape::address;
 use crate::output::Built;
+use crate::scope;
 use crate::workload::InboundPort;
 
 /// The cluster of addresses of the workload that no other cluster is for.
@@ -37,6 +38,10 @@ pub const INBOUND_PASSTHROUGH: &str = "InboundPassthroughCluster";
 const PASSTHROUGH_STAT: &str = "PassthroughCluster";
 /// Hosts are never cleaned up: the longest span of the reference, 2^63 nanoseconds.
 const NEVER: Duration = Duration::from_secs(9_223_372_035);
+/// Where a workload listens that takes connections of its own pod only.
+const LOOPBACK: &str = "127.0.0.1";
+/// The same for IPv6.
+const LOOPBACK_V6: &str = "::1";
 /// Connections from this address are not redirected to the proxy again.
 const OWN_SOURCE: &str = "127.0.0.6";
 /// The same for IPv6.
@@ -111,11 +116,13 @@ pub fn plan(context: &Context<'_>, view: &OwnView, ports: &[InboundPort]) -> Vec
     planned
 }
 
-/// The rule that the workload's own namespace has for the service. Rules for some clients only do not count.
+/// The rule that the workload's own namespace has for the service, if its Sidecar lets it see the service at all. Rules for some clients
+/// only do not count.
 fn rule(context: &Context<'_>, port: &InboundPort) -> Option<Ref<MergedRule>> {
     let (own, root) = (&context.view.namespace, &context.settings().mesh.root_namespace);
     let rules = &context.mesh.destination_rules;
     let rule = match (port.services.first(), &port.ingress) {
+        (Some(service), _) if !scope::imports(context.scope.sidecar.as_deref(), own, service) => None,
         (Some(service), _) => rules.lookup_inbound(own, &service.host, &service.namespace, root),
         (None, Some(ingress)) => rules.lookup_inbound(own, &ingress.host, own, root),
         (None, None) => None,
@@ -140,11 +147,19 @@ fn destination(settings: &Settings, view: &OwnView, port: &InboundPort) -> Desti
         return Destination::Address(endpoint.into(), 0);
     }
     let parts = endpoint.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
-    match (parts, view.addresses.first()) {
-        (Some(("127.0.0.1" | "[::1]" | "::1", port)), _) => Destination::Loopback(local(), port),
-        (Some(("0.0.0.0" | "[::]" | "::", port)), Some(own)) => {
-            Destination::Address(own.to_string().into(), port)
+    let own = |v6: bool| view.addresses.iter().find(|a| a.is_ipv6() == v6);
+    let address = |v6: bool, port: u16| match own(v6) {
+        Some(own) => Destination::Address(own.to_string().into(), port),
+        None => Destination::Address(Arc::from(if v6 { LOOPBACK_V6 } else { LOOPBACK }), port),
+    };
+    match parts {
+        Some(("127.0.0.1", port)) => Destination::Loopback(local(), port),
+        Some(("[::1]" | "::1", port)) if view.shared.families.v6() => {
+            Destination::Loopback(Arc::from(LOOPBACK_V6), port)
         }
+        Some(("[::1]" | "::1", port)) => Destination::Loopback(local(), port),
+        Some(("0.0.0.0", port)) => address(false, port),
+        Some(("[::]" | "::", port)) => address(true, port),
         _ => Destination::Unknown,
     }
 }

@@ -228,13 +228,7 @@ impl<'a> Planner<'a> {
             key.inline = Some(inline.shared());
         }
         key.auto_mtls = key.auto_mtls
-            && mtls::survives_passthrough(
-                self.context,
-                &key.service,
-                key.rule.as_deref(),
-                key.port,
-                &key.subset,
-            );
+            && mtls::survives_passthrough(self.context, &key.service, key.rule.as_deref(), &key.subset);
         let name = names::outbound(key.port, &key.subset, &key.service.host);
         planned.push((Arc::from(name), Key::Cluster(Ref::new(ClusterKey::Outbound(key)))));
     }

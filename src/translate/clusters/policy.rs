@@ -36,14 +36,25 @@ impl<'a> Policy<'a> {
             policy.connection_pool = policy.connection_pool.or(default.connection_pool.as_ref());
             policy.outlier_detection = policy.outlier_detection.or(default.outlier_detection.as_ref());
         }
-        let own = rule.and_then(|r| find_subset(r, subset)).and_then(|s| s.traffic_policy.as_ref());
-        if let Some(own) = own {
-            policy.overlay(own);
-            if let Some(of_port) = port_level(own, port) {
-                policy.replace(of_port);
-            }
-        }
+        policy.lay_subset(rule, port, subset);
         policy
+    }
+
+    /// The same without the mesh's defaults.
+    pub fn of_rule(rule: Option<&'a DestinationRule>, port: u16, subset: &str) -> Self {
+        let mut policy = Self::whole(rule, port);
+        policy.lay_subset(rule, port, subset);
+        policy
+    }
+
+    /// What the subset says lies over the rest; a port's policy of it stands for all of it.
+    fn lay_subset(&mut self, rule: Option<&'a DestinationRule>, port: u16, subset: &str) {
+        let own = rule.and_then(|r| find_subset(r, subset)).and_then(|s| s.traffic_policy.as_ref());
+        let Some(own) = own else { return };
+        match port_level(own, port) {
+            Some(of_port) => self.replace(of_port),
+            None => self.overlay(own),
+        }
     }
 
     /// Whether traffic goes to the address that the client asked for.

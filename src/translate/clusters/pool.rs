@@ -129,8 +129,13 @@ fn apply_http(draft: &mut Draft, tcp: Option<&TcpSettings>, http: Option<&HttpSe
     if let Some(requests) = positive(http.max_requests_per_connection) {
         draft.common_http().max_requests_per_connection = Some(requests.into());
     }
+    let streams = positive(http.max_concurrent_streams);
+    if streams.is_some() || http.http2_keep_alive.is_some() {
+        // The reference makes the options for these also where no HTTP/2 is spoken that could use them.
+        draft.common_http();
+    }
     if let Some(http2) = draft.explicit_http2() {
-        if let Some(streams) = positive(http.max_concurrent_streams) {
+        if let Some(streams) = streams {
             http2.max_concurrent_streams = Some(streams.into());
         }
         if let Some(keepalive) = &http.http2_keep_alive {

@@ -10,6 +10,7 @@ use envoy::extensions::transport_sockets::raw_buffer::v3::RawBuffer;
 use envoy::extensions::transport_sockets::tls::v3::UpstreamTlsContext;
 use envoy::google::protobuf::{Struct, Value};
 use model::ProxyKind;
+use model::service::Registry;
 
 use super::draft::Draft;
 use super::names;
@@ -38,12 +39,15 @@ fn apply_rule(draft: &mut Draft, key: &OutboundKey, tls: &ClientTlsSettings) {
     match tls.mode {
         ClientTlsMode::Disable => {}
         ClientTlsMode::Mutual | ClientTlsMode::IstioMutual if own_files && !key.service.mesh_external => {
-            let context = file_context(draft, key, tls.subject_alt_names.clone(), tls.sni.clone());
+            set_auto_sni(draft, tls);
+            let mut context = file_context(draft, key, asked_names(key, tls), tls.sni.clone());
+            if tls.insecure_skip_verify == Some(true) {
+                upstream::trust_anybody(&mut context);
+            }
             set(draft, context);
         }
         ClientTlsMode::Simple | ClientTlsMode::Mutual => {
             if let Some(context) = user_context(draft, key, tls) {
-                set_auto_sni(draft, tls);
                 set(draft, context);
             }
         }
@@ -99,6 +103,14 @@ fn identities(key: &OutboundKey) -> Vec<String> {
     upstream::with_aliases(all, &key.settings.mesh.trust_domain_aliases)
 }
 
+/// Who may answer where a rule asks for TLS: whom it names, else those that a ServiceEntry and its endpoints name.
+fn asked_names(key: &OutboundKey, tls: &ClientTlsSettings) -> Vec<String> {
+    match key.service.registry {
+        Registry::External if tls.subject_alt_names.is_empty() => identities(key),
+        Registry::External | Registry::Kubernetes => tls.subject_alt_names.clone(),
+    }
+}
+
 fn own_sni(key: &OutboundKey) -> String {
     names::sni(key.port, &key.subset, &key.service.host)
 }
@@ -139,6 +151,7 @@ fn user_context(draft: &mut Draft, key: &OutboundKey, tls: &ClientTlsSettings) -
         );
         return None;
     }
+    set_auto_sni(draft, tls);
     let certificate = match (mutual, by_credential) {
         (false, _) => None,
         (true, true) => Some(sds::credential(&tls.credential_name)),
@@ -154,15 +167,13 @@ fn user_context(draft: &mut Draft, key: &OutboundKey, tls: &ClientTlsSettings) -
         }
         (true, false) => Some(sds::certificate_files(&tls.client_certificate, &tls.private_key)),
     };
-    let verify = if tls.insecure_skip_verify == Some(true) {
-        Verify::Nothing
-    } else {
-        let names = if tls.subject_alt_names.is_empty() {
-            key.service.subject_alt_names.iter().map(ToString::to_string).collect()
-        } else {
-            tls.subject_alt_names.clone()
-        };
-        Verify::Roots { roots: Box::new(roots(tls)), names, crl: tls.ca_crl.clone() }
+    let verify = match (tls.insecure_skip_verify == Some(true), by_credential) {
+        (true, true) => Verify::Unsaid,
+        (true, false) => Verify::Nothing,
+        (false, _) => {
+            let crl = if by_credential { String::new() } else { tls.ca_crl.clone() };
+            Verify::Roots { roots: Box::new(roots(tls)), names: asked_names(key, tls), crl }
+        }
     };
     Some(upstream::context(Settings {
         certificate,

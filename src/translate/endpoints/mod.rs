@@ -21,6 +21,8 @@ use model::mesh::{MergedRule, Settings};
 use model::service::Service;
 use model::{ContentHash, Labels};
 
+use crate::clusters::policy::Policy;
+
 pub use build::build;
 pub use networks::{Gateway, NetworkView};
 pub use own::{concerns_own, plan_own};
@@ -93,6 +95,16 @@ impl EndpointsKey {
     /// Whether no endpoint is left for this port and subset.
     pub(crate) fn is_empty(&self) -> bool {
         build::selected(self).next().is_none()
+    }
+
+    /// The policy in force. The mesh's defaults do not count for what is sent on its own, as in the reference.
+    pub(crate) fn policy(&self) -> Policy<'_> {
+        let rule = self.rule.as_ref().map(|r| &r.rule.spec);
+        if self.form.is_inline() {
+            Policy::of(rule, self.port, &self.subset, &self.settings.mesh)
+        } else {
+            Policy::of_rule(rule, self.port, &self.subset)
+        }
     }
 
     /// The key, shared.

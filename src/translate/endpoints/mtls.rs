@@ -5,14 +5,14 @@
 
 use std::collections::BTreeSet;
 
-use api::istio::{ClientTlsMode, DestinationRule, MutualTlsMode, TrafficPolicy};
+use api::istio::{ClientTlsMode, DestinationRule, MutualTlsMode, SimpleLb, TrafficPolicy};
 use model::Mesh;
 use model::endpoint::Endpoint;
 use model::mesh::MergedRule;
 use model::service::{Resolution, Service};
 
 use crate::authn::{self, Mode};
-use crate::clusters::policy::{Policy, find_subset, port_level};
+use crate::clusters::policy::{find_subset, port_level};
 use crate::context::Context;
 
 /// Whether mesh mTLS is used towards a service when no rule speaks of TLS. Single workloads and ports do not count:
@@ -28,19 +28,22 @@ pub(crate) fn automatic(context: &Context<'_>, service: &Service) -> bool {
     service.resolution != Resolution::Passthrough || all_have_sidecars(context, service)
 }
 
-/// Whether mesh mTLS is still used when a rule sends a port's traffic to the address that the client asked for: then
-/// nothing tells endpoints apart, so all must take it.
+/// Whether mesh mTLS is still used when a rule sends traffic to the address that the client asked for: then nothing tells
+/// endpoints apart, so all must take it. As in the reference only the policy of the whole service counts, or that of the
+/// subset alone, without their ports.
 pub(crate) fn survives_passthrough(
     context: &Context<'_>,
     service: &Service,
     rule: Option<&MergedRule>,
-    port: u16,
     subset: &str,
 ) -> bool {
-    let Some(rule) = rule else { return true };
-    let policy = |subset| Policy::of(Some(&rule.rule.spec), port, subset, &context.settings().mesh);
-    let passthrough = policy("").is_passthrough() || policy(subset).is_passthrough();
-    !passthrough || all_have_sidecars(context, service)
+    let Some(rule) = rule.map(|r| &r.rule.spec) else { return true };
+    let policy = match find_subset(rule, subset) {
+        Some(subset) => subset.traffic_policy.as_ref(),
+        None => rule.traffic_policy.as_ref(),
+    };
+    let balancer = policy.and_then(|p| p.load_balancer.as_ref()).and_then(|b| b.simple);
+    balancer != Some(SimpleLb::Passthrough) || all_have_sidecars(context, service)
 }
 
 fn all_have_sidecars(context: &Context<'_>, service: &Service) -> bool {

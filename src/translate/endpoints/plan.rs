@@ -13,7 +13,6 @@ use super::preference::Preference;
 use super::{EndpointsKey, Form, Place, local, mtls};
 use crate::clusters::names;
 use crate::clusters::outbound::{Discovery, discovery, subsets};
-use crate::clusters::policy::Policy;
 use crate::context::Context;
 use crate::key::Key;
 use crate::scope::ScopedService;
@@ -138,15 +137,15 @@ impl<'a> Planner<'a> {
     }
 
     fn finish(&self, common: &EndpointsKey, port: &ServicePort, subset: Arc<str>) -> EndpointsKey {
-        let place = self.place(common, port.number, &subset);
-        EndpointsKey { port: port.number, subset, place, ..common.clone() }
+        let mut key = EndpointsKey { port: port.number, subset, ..common.clone() };
+        key.place = self.place(&key);
+        key
     }
 
     /// Where the client is, reduced to what the preference in force looks at.
-    fn place(&self, common: &EndpointsKey, port: u16, subset: &str) -> Option<Ref<Place>> {
-        let mesh = &common.settings.mesh;
-        let policy = Policy::of(common.rule.as_ref().map(|r| &r.rule.spec), port, subset, mesh);
-        let preference = Preference::of(policy.load_balancer, &common.service, mesh);
+    fn place(&self, key: &EndpointsKey) -> Option<Ref<Place>> {
+        let policy = key.policy();
+        let preference = Preference::of(policy.load_balancer, &key.service, &key.settings.mesh);
         let view = self.context.view;
         let distributes = matches!(preference, Preference::Locality(l) if !l.distribute.is_empty());
         let prioritises = preference.prioritises(policy.outlier_detection.is_some());

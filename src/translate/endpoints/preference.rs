@@ -31,7 +31,7 @@ pub(crate) enum Preference<'a> {
 
 impl<'a> Preference<'a> {
     /// The preference for a service: rule's zone-aware, rule's locality, the service's own, mesh's zone-aware, mesh's
-    /// locality. What a rule switches off is off.
+    /// locality. What a rule switches off is off; a zone-aware setting that is off keeps the wider ones off too.
     pub(crate) fn of(
         balancer: Option<&'a LoadBalancerSettings>,
         service: &Service,
@@ -48,7 +48,7 @@ impl<'a> Preference<'a> {
             TrafficDistribution::PreferSameNode => return Self::Distribution(&SAME_NODE),
             TrafficDistribution::Any => {}
         }
-        if let Some(zone_aware) = mesh.zone_aware_lb_setting.as_ref().filter(|z| z.enabled != Some(false)) {
+        if let Some(zone_aware) = &mesh.zone_aware_lb_setting {
             return Self::ZoneAware(zone_aware);
         }
         match &mesh.locality_lb_setting {
@@ -57,9 +57,14 @@ impl<'a> Preference<'a> {
         }
     }
 
-    /// Whether endpoints get priorities: with outlier detection, or because the service demands it.
+    /// Whether endpoints get priorities: with outlier detection, or because service or zones demand it.
     pub(crate) fn prioritises(&self, outlier_detection: bool) -> bool {
-        matches!(self, Self::Distribution(_)) || outlier_detection
+        match self {
+            Self::None => false,
+            Self::Locality(_) => outlier_detection,
+            Self::Distribution(_) => true,
+            Self::ZoneAware(zone_aware) => zone_aware.enabled != Some(false),
+        }
     }
 
     /// Labels in whose order endpoints are preferred.

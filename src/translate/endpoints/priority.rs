@@ -10,7 +10,6 @@ use model::endpoint::Locality;
 use super::group::Group;
 use super::preference::Preference;
 use super::{EndpointsKey, Place};
-use crate::clusters::policy::Policy;
 
 /// How many levels the distance of localities has: same subzone, zone, region, elsewhere, elsewhere and not where
 /// the region fails over to.
@@ -22,9 +21,8 @@ const NETWORK: &str = "topology.istio.io/network";
 /// Gives the groups their priorities or weights.
 pub(super) fn apply(groups: &mut Vec<Group<'_>>, key: &EndpointsKey) {
     let Some(place) = &key.place else { return };
-    let mesh = &key.settings.mesh;
-    let policy = Policy::of(key.rule.as_ref().map(|r| &r.rule.spec), key.port, &key.subset, mesh);
-    let preference = Preference::of(policy.load_balancer, &key.service, mesh);
+    let policy = key.policy();
+    let preference = Preference::of(policy.load_balancer, &key.service, &key.settings.mesh);
     if let Preference::Locality(locality) = preference
         && !locality.distribute.is_empty()
     {

@@ -25,7 +25,8 @@ pub struct Hashing {
 /// What requests to a port of a service, or a subset of it, are hashed by; `port` is none where the route does not
 /// name one, and then port-level settings do not count.
 ///
-/// A port of the subset wins over the subset, over the port of the rule, over the rule.
+/// A port of the subset wins over the subset, over the port of the rule, over the rule; one that balances without a hash
+/// leaves the wider hash in force.
 pub fn hashing(rule: Option<&Ref<MergedRule>>, port: Option<u16>, subset: &str) -> Option<Ref<Hashing>> {
     let rule = rule?;
     let by = setting(&rule.rule.spec, port, subset)?;
@@ -36,7 +37,8 @@ fn setting<'a>(rule: &'a DestinationRule, port: Option<u16>, subset: &str) -> Op
     let of_subset = rule.subsets.iter().find(|s| !subset.is_empty() && s.name == subset);
     let of_subset = of_subset.and_then(|s| s.traffic_policy.as_ref());
     [of_subset, rule.traffic_policy.as_ref()].into_iter().flatten().find_map(|policy| {
-        at_port(policy, port).or(policy.load_balancer.as_ref()).and_then(|lb| lb.consistent_hash.as_ref())
+        let levels = [at_port(policy, port), policy.load_balancer.as_ref()];
+        levels.into_iter().flatten().find_map(|lb| lb.consistent_hash.as_ref())
     })
 }
 

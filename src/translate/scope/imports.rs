@@ -116,7 +116,7 @@ impl<'a> Imports<'a> {
 }
 
 /// The port that services must have. The HTTP proxy and Unix sockets take all of them.
-fn port(listener: &IstioEgressListener) -> Option<u16> {
+pub(super) fn port(listener: &IstioEgressListener) -> Option<u16> {
     let port = listener.port.as_ref()?;
     if Protocol::of_declared(&port.protocol) == Protocol::HttpProxy {
         return None;

@@ -105,8 +105,11 @@ pub fn plan(mesh: &Mesh, view: &SharedView) -> Scope {
     let imported = union.services.len();
     let rules: Vec<_> = declared.iter().map(|d| virtual_services(mesh, view, *d)).collect();
     if view.kind == ProxyKind::Sidecar {
-        for entry in rules.iter().flatten() {
-            union.add_destinations(mesh, &entry.config.spec, &view.namespace);
+        for (rules, declared) in rules.iter().zip(&declared) {
+            let only = declared.and_then(|(_, listener)| imports::port(listener));
+            for entry in rules {
+                union.add_destinations(mesh, &entry.config.spec, &view.namespace, only);
+            }
         }
     }
     let egress = listeners.into_iter().zip(rules).zip(&declared).map(|((services, rules), declared)| {
@@ -131,6 +134,14 @@ fn declared(sidecar: Option<&Config<Sidecar>>) -> Vec<Declared<'_>> {
         Some(egress @ [_, ..]) => egress.iter().enumerate().map(Some).collect(),
         _ => vec![None],
     }
+}
+
+/// Whether a Sidecar lets clients of a namespace see a service; without one they see all.
+pub(crate) fn imports(sidecar: Option<&Config<Sidecar>>, client: &str, service: &Ref<Service>) -> bool {
+    let lets_in = |(_, listener): (usize, &IstioEgressListener)| {
+        Imports::of(listener, client).service(service).is_some()
+    };
+    declared(sidecar).into_iter().any(|declared| declared.is_none_or(lets_in))
 }
 
 /// The services that a listener imports: as it imports them, and as the mesh has them.

@@ -6,10 +6,13 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use api::istio::{Destination, HttpRoute, VirtualService};
-use model::service::Service;
+use model::service::{Registry, Service};
 use model::{Mesh, Ref};
 
 use super::{ScopedService, seen};
+
+/// What is known is of a ServiceEntry, and what comes is of Kubernetes.
+const BOTH: (Registry, Registry) = (Registry::External, Registry::Kubernetes);
 
 /// Services by host: each host once.
 #[derive(Debug, Default)]
@@ -33,6 +36,10 @@ impl Union {
                 widen(&mut known.ports, ports);
                 add_ports(&mut known.service, service);
             }
+            // What Kubernetes has is the service, whoever came first.
+            Some(known) if (known.service.registry, service.registry) == BOTH => {
+                *known = ScopedService { service: service.clone(), ports };
+            }
             Some(_) => {}
             None => {
                 self.by_host.insert(Arc::clone(&service.host), self.services.len());
@@ -41,8 +48,15 @@ impl Union {
         }
     }
 
-    /// Adds what a VirtualService sends requests of a namespace's clients to.
-    pub(super) fn add_destinations(&mut self, mesh: &Mesh, spec: &VirtualService, client: &str) {
+    /// Adds what a VirtualService sends requests of a namespace's clients to; `only` is the port of the listener that
+    /// imports it, if it has one: of services with that port it alone is added, and no other service.
+    pub(super) fn add_destinations(
+        &mut self,
+        mesh: &Mesh,
+        spec: &VirtualService,
+        client: &str,
+        only: Option<u16>,
+    ) {
         for destination in destinations(spec, client) {
             let host = destination.host.as_str();
             let whole = self.by_host.get(host).and_then(|at| self.services.get(*at));
@@ -50,7 +64,8 @@ impl Union {
                 continue;
             }
             let Some(service) = seen::destination(mesh, host, client) else { continue };
-            let number = destination.port.as_ref().map_or(0, |p| p.number);
+            let named = || destination.port.as_ref().map_or(0, |p| p.number);
+            let number = only.map_or_else(named, u32::from);
             let ports = match u16::try_from(number) {
                 Ok(0) => None,
                 Ok(number) if service.port(number).is_some() => Some(BTreeSet::from([number])),
@@ -68,7 +83,8 @@ fn widen(ports: &mut Option<BTreeSet<u16>>, more: Option<BTreeSet<u16>>) {
     }
 }
 
-/// Whether two services of a host are one in two pieces, such as two ServiceEntries with different ports.
+/// Whether two services of a host are one in two pieces, such as two ServiceEntries with different ports. The piece that
+/// comes first has the addresses.
 fn are_one(a: &Service, b: &Service) -> bool {
     a.namespace == b.namespace
         && a.registry == b.registry
@@ -76,7 +92,6 @@ fn are_one(a: &Service, b: &Service) -> bool {
         && a.labels == b.labels
         && a.selector == b.selector
         && a.export_to == b.export_to
-        && a.addresses == b.addresses
 }
 
 /// Adds the ports whose numbers are not there.

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use api::mesh_config::{MeshConfig, MeshTlsProtocol};
+use api::mesh_config::MeshConfig;
 use envoy::config::core::v3::data_source::Specifier;
 use envoy::config::core::v3::transport_socket::ConfigType;
 use envoy::config::core::v3::{DataSource, TransportSocket};
@@ -35,6 +35,8 @@ const MESH_ALPN: &str = "istio";
 pub(crate) enum Verify {
     /// Nobody is checked.
     Nothing,
+    /// Nobody is checked, and nothing is said of it.
+    Unsaid,
     /// The certificate must come from these roots and hold one of the names, if any are given.
     Roots {
         /// The roots.
@@ -70,15 +72,10 @@ pub(crate) fn parameters() -> TlsParameters {
     }
 }
 
-/// What the mesh sets for TLS that is not its own (`tlsDefaults`).
+/// What the mesh sets for TLS that is not its own (`tlsDefaults`); its lowest version is for servers only.
 pub(crate) fn default_parameters(mesh: &MeshConfig) -> TlsParameters {
     let Some(defaults) = &mesh.tls_defaults else { return parameters() };
-    let minimum = match defaults.min_protocol_version {
-        MeshTlsProtocol::V1_3 => TlsProtocol::TlSv13,
-        MeshTlsProtocol::Auto | MeshTlsProtocol::V1_2 => TlsProtocol::TlSv12,
-    };
     TlsParameters {
-        tls_minimum_protocol_version: minimum.into(),
         cipher_suites: defaults.cipher_suites.clone(),
         ecdh_curves: defaults.ecdh_curves.clone(),
         ..parameters()
@@ -104,7 +101,7 @@ pub(crate) fn context(settings: Settings) -> UpstreamTlsContext {
         tls_params: Some(settings.parameters),
         tls_certificate_sds_secret_configs: settings.certificate.into_iter().collect(),
         alpn_protocols: settings.alpn,
-        validation_context_type: Some(validation(settings.verify)),
+        validation_context_type: validation(settings.verify),
         ..CommonTlsContext::default()
     };
     UpstreamTlsContext {
@@ -114,8 +111,9 @@ pub(crate) fn context(settings: Settings) -> UpstreamTlsContext {
     }
 }
 
-fn validation(verify: Verify) -> ValidationContextType {
-    match verify {
+fn validation(verify: Verify) -> Option<ValidationContextType> {
+    Some(match verify {
+        Verify::Unsaid => return None,
         Verify::Nothing => ValidationContextType::ValidationContext(CertificateValidationContext::default()),
         Verify::Roots { roots, names, crl } => {
             let exact = |name| StringMatcher {
@@ -137,6 +135,13 @@ fn validation(verify: Verify) -> ValidationContextType {
                 ..CombinedCertificateValidationContext::default()
             })
         }
+    })
+}
+
+/// Takes every server for the right one.
+pub(crate) fn trust_anybody(context: &mut UpstreamTlsContext) {
+    if let Some(common) = &mut context.common_tls_context {
+        common.validation_context_type = validation(Verify::Nothing);
     }
 }
 

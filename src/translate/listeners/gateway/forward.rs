@@ -65,6 +65,8 @@ impl Forwarder<'_> {
         let prefix = self.stat_prefix(service, port.number, &port.name, subset);
         let prefix = prefix.unwrap_or_else(|| name.clone());
         let mut forwarding = self.forwarding(Target::Cluster(name.clone()), prefix, rule, subset);
+        // What passes is mesh mTLS of another network, which no tunnel takes further.
+        forwarding.forward.tunnel = None;
         forwarding.sources.push(service.source.clone());
         (name, forwarding)
     }
@@ -81,6 +83,7 @@ impl Forwarder<'_> {
             stat_prefix,
             target,
             idle_timeout: spec.and_then(policy::idle_timeout).or(self.defaults.idle_timeout),
+            max_duration: spec.and_then(policy::max_duration),
             hash_source_ip: spec.is_some_and(|s| policy::hashes_source_ip(s, subset)),
             tunnel: spec.and_then(|s| policy::tunnel(s, subset)),
             inspection: Inspection::of(self.server.protocol, &self.context.settings().features),

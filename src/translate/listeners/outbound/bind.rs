@@ -115,23 +115,23 @@ impl Placing {
 /// The addresses under which clients reach a service, each of which stands for itself; none if it has no
 /// address of its own.
 ///
-/// Of the addresses of a Kubernetes Service a client takes the first of its families (both with dual stack);
-/// the addresses of a ServiceEntry are each a service of its own.
-pub(super) fn addresses(service: &Service, view: &SharedView, dual_stack: bool) -> Vec<Bind> {
+/// Of the addresses of a Kubernetes Service, and of those that were allotted, a client takes those of its families
+/// together; the addresses of a ServiceEntry are each a service of its own.
+pub(super) fn addresses(service: &Service, view: &SharedView) -> Vec<Bind> {
     let specified = |a: &&Arc<str>| ***a != *Service::UNSPECIFIED && ***a != *"::";
     let own: Vec<&Arc<str>> = service.addresses_in(&view.cluster_id).iter().filter(specified).collect();
     let fits = |a: &&Arc<str>| if a.contains(':') { view.families.v6() } else { view.families.v4() };
     let Some(first) = own.first().copied() else {
-        let automatic = || service.auto_addresses.iter().find(fits).map(|a| Bind::to(Arc::clone(a)));
-        return if view.dns_capture { automatic().into_iter().collect() } else { Vec::new() };
+        let mut allotted = service.auto_addresses.iter().filter(|a| view.dns_capture && fits(a)).cloned();
+        let first = allotted.next();
+        return first.map(|address| Bind { address, extra: allotted.collect() }).into_iter().collect();
     };
     if service.registry == Registry::External {
         return own.into_iter().map(|a| Bind::to(Arc::clone(a))).collect();
     }
     let mut fitting = own.iter().copied().filter(fits).cloned();
     let address = fitting.next().unwrap_or_else(|| Arc::clone(first));
-    let extra = if dual_stack { fitting.collect() } else { Vec::new() };
-    vec![Bind { address, extra }]
+    vec![Bind { address, extra: fitting.collect() }]
 }
 
 /// Whether a service is reached at the addresses of its endpoints: headless, or a ServiceEntry of resolution NONE.

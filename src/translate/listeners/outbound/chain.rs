@@ -58,6 +58,8 @@ pub struct TcpChain {
     pub stat_prefix: String,
     /// Time without data after which a connection is closed; absent means as the proxy's metadata say.
     pub idle_timeout: Option<Duration>,
+    /// Time after which a connection is closed, data or not.
+    pub max_duration: Option<Duration>,
     /// An endpoint is chosen by the client's address.
     pub hash_source_ip: bool,
     /// Connections go through a tunnel.
@@ -203,6 +205,7 @@ impl TcpChain {
             stat_prefix,
             target,
             idle_timeout: self.idle_timeout.or(defaults.idle_timeout),
+            max_duration: self.max_duration,
             hash_source_ip: self.hash_source_ip,
             tunnel: self.tunnel.clone(),
             inspection: self.inspection,

@@ -105,13 +105,15 @@ impl<'a, 'e> Collector<'a, 'e> {
             return self.enter(scoped, listen, Bind::any(self.wildcard), Vec::new());
         }
         let service = &scoped.service;
-        let dual_stack = self.context.settings().features.dual_stack;
-        let addresses = bind::addresses(service, self.context.view, dual_stack);
+        let addresses = bind::addresses(service, self.context.view);
         if addresses.is_empty() {
             if bind::is_headless(service) {
                 return self.headless(scoped, port, listen);
             }
-            let any = Bind::to(Arc::clone(&self.wildcard.any));
+            let any = match service.registry {
+                Registry::External => Bind::any(self.wildcard),
+                Registry::Kubernetes => Bind::to(Arc::clone(&self.wildcard.any)),
+            };
             return self.enter(scoped, listen, any, Vec::new());
         }
         for bind in addresses {
@@ -131,8 +133,7 @@ impl<'a, 'e> Collector<'a, 'e> {
         let of_port = || endpoints.iter().flat_map(|e| e.iter()).filter(|e| e.port_name == port.name);
         let open = service.registry == Registry::External && service.selector.is_none();
         if open && of_port().next().is_none() {
-            let any = Bind::to(Arc::clone(&self.wildcard.any));
-            return self.enter(scoped, listen, any, Vec::new());
+            return self.enter(scoped, listen, Bind::any(self.wildcard), Vec::new());
         }
         for endpoint in of_port() {
             if let Address::Ip(address) = &endpoint.address {
@@ -170,13 +171,14 @@ impl<'a, 'e> Collector<'a, 'e> {
 }
 
 /// The chain of an HTTP port. On the unspecified address, and where the protocol is not declared, HTTP is told
-/// from the rest.
+/// from the rest; what comes to an HTTP proxy is nothing else.
 fn http_chain(service: &Service, protocol: Protocol, on_any: bool, dns_cache: Option<DnsCache>) -> HttpChain {
     let auto = protocol == Protocol::Auto;
+    let told_apart = (on_any && protocol != Protocol::HttpProxy) || auto;
     HttpChain {
         host: (auto && !on_any).then(|| Arc::clone(&service.host)),
-        sniffed: on_any || auto,
-        plaintext: on_any || auto,
+        sniffed: told_apart,
+        plaintext: told_apart,
         grpc_web: protocol == Protocol::GrpcWeb,
         absolute_url: protocol == Protocol::HttpProxy,
         dns_cache,

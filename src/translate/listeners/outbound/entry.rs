@@ -91,9 +91,10 @@ impl Entries {
         }
         // On the unspecified address HTTP is told from the rest, which passes: so it is open to TCP as well.
         let http = wish.protocol.class() == Class::Http;
-        let protocol = if http && on_any { Protocol::Auto } else { wish.protocol };
+        let open = http && on_any && wish.protocol != Protocol::HttpProxy;
+        let protocol = if open { Protocol::Auto } else { wish.protocol };
         match (there, meeting) {
-            (Some(entry), Meeting::Replaces) => (entry.chains, entry.protocol) = (chains, Protocol::Auto),
+            (Some(entry), Meeting::Replaces) => (entry.chains, entry.protocol) = (chains, protocol),
             (Some(entry), Meeting::Join) => entry.join(chains, wish.protocol),
             (Some(entry), Meeting::Mix) => entry.mix(chains),
             (Some(_), _) => {}
@@ -108,7 +109,13 @@ impl Entries {
 
 impl Entry {
     fn meets(&self, incoming: Protocol) -> Meeting {
-        if self.locked || excludes(self.protocol, incoming) {
+        if self.locked {
+            return Meeting::Dropped;
+        }
+        if incoming == Protocol::HttpProxy {
+            return Meeting::Replaces;
+        }
+        if excludes(self.protocol, incoming) {
             return Meeting::Dropped;
         }
         match (incoming.class(), self.protocol.class()) {

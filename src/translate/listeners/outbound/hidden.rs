@@ -19,7 +19,7 @@ pub fn hidden(context: &Context<'_>, view: &OwnView) -> Vec<Arc<str>> {
         .into_iter()
         .flat_map(|list| list.iter())
         .filter(|s| bind::is_headless(s) && has_endpoint(context, s, &own))
-        .filter(|s| bind::addresses(s, context.view, false).is_empty())
+        .filter(|s| bind::addresses(s, context.view).is_empty())
         .flat_map(|s| s.ports.iter())
         .filter(|p| matches!(p.protocol.class(), Class::Tcp | Class::Auto))
         .map(|p| Arc::from(format!("{own}_{}", p.number)))

@@ -164,7 +164,10 @@ impl Place<'_> {
         if weighted {
             chain.stat_prefix = format!("{}.{}", config.name(), config.namespace());
         } else if let (Some((to, _)), Some(service)) = (chain.clusters.first(), service) {
-            chain.stat_prefix = self.stat_prefix(&service.service, to);
+            // The port is that of the listener, wherever the route goes.
+            let port = self.listen.port;
+            let name = self.scoped.service.port(port).map_or("", |p| &p.name);
+            chain.stat_prefix = self.stat_prefix(&service.service, port, name, &to.subset);
         }
         chain.sources.push(config.source.clone());
         Some(TcpChain { sni_hosts, ranges, config: Some(config.source.clone()), weighted, ..chain })
@@ -185,7 +188,8 @@ impl Place<'_> {
         let port = only_port(self.scoped).unwrap_or(self.listen.port);
         let to =
             Destination { port: u32::from(port), subset: String::new(), host: Arc::clone(&service.host) };
-        let stat_prefix = self.stat_prefix(service, &to);
+        // The reference does not know the port's name here.
+        let stat_prefix = self.stat_prefix(service, port, "", &to.subset);
         let chain = self.chain(vec![(to, 1)], self.context.rule(service), "");
         let dynamic = self.is_dynamic() && self.listen.protocol == Protocol::Tls;
         let cache = || DnsCache::of_host(&service.host, self.context.view.families);
@@ -210,6 +214,7 @@ impl Place<'_> {
             weighted: false,
             stat_prefix: String::new(),
             idle_timeout: spec.and_then(policy::idle_timeout),
+            max_duration: spec.and_then(policy::max_duration),
             hash_source_ip: spec.is_some_and(|s| policy::hashes_source_ip(s, subset)),
             tunnel: spec.and_then(|s| policy::tunnel(s, subset)),
             inspection: Inspection::of(self.listen.protocol, features),
@@ -218,13 +223,12 @@ impl Place<'_> {
         }
     }
 
-    fn stat_prefix(&self, service: &Service, to: &Destination) -> String {
+    fn stat_prefix(&self, service: &Service, port: u16, port_name: &str, subset: &str) -> String {
         let pattern = &self.context.settings().mesh.outbound_cluster_stat_name;
         if pattern.is_empty() {
             return String::new();
         }
-        // The reference does not know the port's name here.
-        policy::stat_name(pattern, service, to.port, "", &to.subset)
+        policy::stat_name(pattern, service, u32::from(port), port_name, subset)
     }
 
     fn is_dynamic(&self) -> bool {
@@ -236,7 +240,7 @@ impl Place<'_> {
     /// clients may send any name.
     fn sni_hosts(&self, ranges: &[String]) -> Vec<String> {
         let service = &self.scoped.service;
-        let addresses = bind::addresses(service, self.context.view, false);
+        let addresses = bind::addresses(service, self.context.view);
         let any = &Wildcard::of(self.context.view.families).any;
         let shared = match addresses.first() {
             None => self.on_any,

@@ -76,6 +76,8 @@ pub struct Forward {
     pub target: Target,
     /// Time without data after which a connection is closed; `None` for Envoy's default of an hour.
     pub idle_timeout: Option<Duration>,
+    /// Time after which a connection is closed, data or not.
+    pub max_duration: Option<Duration>,
     /// An endpoint is chosen by the client's address.
     pub hash_source_ip: bool,
     /// Connections go through a tunnel.
@@ -93,6 +95,7 @@ impl Forward {
             stat_prefix: cluster.to_owned(),
             target: Target::Cluster(cluster.to_owned()),
             idle_timeout,
+            max_duration: None,
             hash_source_ip: false,
             tunnel: None,
             inspection: Inspection::None,
@@ -143,6 +146,7 @@ impl Forward {
             stat_prefix: self.stat_prefix.clone(),
             cluster_specifier: Some(self.target.specifier()),
             idle_timeout: self.idle_timeout.map(duration),
+            max_downstream_connection_duration: self.max_duration.map(duration),
             hash_policy: self.hash_source_ip.then(source_ip).into_iter().collect(),
             tunneling_config: self.tunnel.as_ref().map(Tunnel::config),
             access_log: self.access_logs.tcp(),
@@ -175,8 +179,9 @@ impl Target {
 
 impl Tunnel {
     fn config(&self) -> TunnelingConfig {
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
         TunnelingConfig {
-            hostname: format!("{}:{}", self.host, self.port),
+            hostname: format!("{host}:{}", self.port),
             use_post: self.post,
             ..TunnelingConfig::default()
         }

@@ -1,7 +1,7 @@
 //! What DestinationRules and the mesh configuration say of a TCP proxy.
 
 use api::Duration;
-use api::istio::{DestinationRule, TrafficPolicy, TunnelSettings};
+use api::istio::{DestinationRule, TcpSettings, TrafficPolicy, TunnelSettings};
 use model::service::{Registry, Service};
 
 use super::Tunnel;
@@ -30,7 +30,17 @@ pub(crate) fn stat_name(
 
 /// Time without data after which connections are closed.
 pub(crate) fn idle_timeout(rule: &DestinationRule) -> Option<Duration> {
-    rule.traffic_policy.as_ref()?.connection_pool.as_ref()?.tcp.as_ref()?.idle_timeout
+    tcp(rule)?.idle_timeout
+}
+
+/// Time after which connections are closed, data or not.
+pub(crate) fn max_duration(rule: &DestinationRule) -> Option<Duration> {
+    tcp(rule)?.max_connection_duration
+}
+
+/// What the policy of the whole service says of connections: those of subsets and ports do not count.
+fn tcp(rule: &DestinationRule) -> Option<&TcpSettings> {
+    rule.traffic_policy.as_ref()?.connection_pool.as_ref()?.tcp.as_ref()
 }
 
 fn policy_of<'a>(rule: &'a DestinationRule, subset: &str) -> Option<&'a TrafficPolicy> {
@@ -45,14 +55,12 @@ pub(crate) fn hashes_source_ip(rule: &DestinationRule, subset: &str) -> bool {
     found.and_then(|lb| lb.consistent_hash).and_then(|hash| hash.use_source_ip) == Some(true)
 }
 
-/// The tunnel of a subset, else that of the rule.
+/// The tunnel of the whole service, or of a subset alone.
 pub(crate) fn tunnel(rule: &DestinationRule, subset: &str) -> Option<Tunnel> {
-    let asked = |policy: &TrafficPolicy| policy.tunnel.clone();
-    let own = policy_of(rule, subset).and_then(asked);
-    let settings: TunnelSettings = own.or_else(|| rule.traffic_policy.as_ref().and_then(asked))?;
-    Some(Tunnel {
-        host: settings.target_host,
-        port: settings.target_port,
-        post: settings.protocol.eq_ignore_ascii_case("POST"),
-    })
+    let policy = match subset {
+        "" => rule.traffic_policy.as_ref(),
+        subset => policy_of(rule, subset),
+    };
+    let TunnelSettings { target_host, target_port, protocol } = policy?.tunnel.clone()?;
+    Some(Tunnel { host: target_host, port: target_port, post: protocol.eq_ignore_ascii_case("POST") })
 }

@@ -48,7 +48,8 @@ pub(super) fn build(
     let hashed = rule.targets.iter().zip(&http.route).filter(|(_, r)| http.route.len() == 1 || r.weight != 0);
     action.hash_policy =
         hashed.filter_map(|(t, _)| t.hashing.as_deref()).filter_map(hash_policy::build).collect();
-    let sticky = http.route.len() == 1 && !action.hash_policy.is_empty();
+    // Also where the rule names no part of the request.
+    let sticky = http.route.len() == 1 && rule.targets.first().is_some_and(|t| t.hashing.is_some());
     action.retry_policy = retry::policy(http.retries.as_ref().or(set.retries.as_deref()), sticky);
     action
 }
@@ -133,7 +134,6 @@ fn weighted(
         let Some(operations) = note(header_operations::build(to.headers.as_ref(), &field), wrong) else {
             continue;
         };
-        let authority = operations.authority.filter(|_| action.host_rewrite_specifier.is_none());
         clusters.push(ClusterWeight {
             name: cluster(&to.destination, targets.get(index)),
             weight: Some(weight.into()),
@@ -141,7 +141,9 @@ fn weighted(
             request_headers_to_remove: operations.request_remove,
             response_headers_to_add: operations.response_add,
             response_headers_to_remove: operations.response_remove,
-            host_rewrite_specifier: authority.map(cluster_weight::HostRewriteSpecifier::HostRewriteLiteral),
+            host_rewrite_specifier: operations
+                .authority
+                .map(cluster_weight::HostRewriteSpecifier::HostRewriteLiteral),
             ..ClusterWeight::default()
         });
     }
