@@ -295,3 +295,31 @@ fn workloads_of_one_service_share_what_they_take() -> Outcome {
     assert_eq!(first.clusters, second.clusters);
     Ok(())
 }
+
+#[test]
+fn the_endpoint_of_an_ingress_listener_is_of_the_family_that_it_names() -> Outcome {
+    let reached = |ips: &str, endpoint: &str| -> Result<String, Box<dyn Error>> {
+        let sidecar = format!(
+            "
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {{name: own, namespace: shop}}
+spec: {{ingress: [{{port: {{number: 9000, name: tcp, protocol: TCP}}, defaultEndpoint: '{endpoint}'}}], egress: [{{hosts: ['./*']}}]}}
+"
+        );
+        let first = ips.split(',').next().unwrap_or_default();
+        let id = format!("sidecar~{first}~web-1.shop~shop.svc.cluster.local");
+        let proxy = Proxy::parse(&id, &json!({"INSTANCE_IPS": ips}), Locality::default())?;
+        let dump = dump(&*mesh(&[&sidecar])?, &proxy);
+        let path = "/loadAssignment/endpoints/0/lbEndpoints/0/endpoint/address/socketAddress/address";
+        let found = dump.get("cds").and_then(|d| d.get("inbound|9000||")).and_then(|c| c.pointer(path));
+        Ok(found.and_then(Value::as_str).unwrap_or_default().to_owned())
+    };
+    let both = "10.1.0.9,fd00::9";
+    assert_eq!(reached(both, "0.0.0.0:80")?, "10.1.0.9");
+    assert_eq!(reached(both, "[::]:80")?, "fd00::9");
+    assert_eq!(reached(both, "[::1]:80")?, "::1");
+    assert_eq!(reached("10.1.0.9", "[::]:80")?, "::1");
+    assert_eq!(reached("10.1.0.9", "127.0.0.1:80")?, "127.0.0.1");
+    Ok(())
+}
