@@ -65,14 +65,17 @@ impl NetworkView {
         self.requested.is_empty() || network.is_empty() || self.requested.iter().any(|n| n == network)
     }
 
+    /// The gateways that an assignment can hold: only DNS clusters can hold those that are known by name.
+    fn usable(&self, form: Form) -> impl Iterator<Item = &Gateway> {
+        self.gateways.iter().filter(move |g| form.is_inline() || g.ip().is_some())
+    }
+
     /// How an endpoint is reached: through the gateways of its cluster, else of its network.
     fn route(&self, network: &str, cluster: &str, form: Form) -> Route<'_> {
         if network.is_empty() || *network == *self.network {
             return Route::Direct;
         }
-        // Only DNS clusters can hold gateways that are known by name.
-        let usable = |g: &&Gateway| form.is_inline() || g.ip().is_some();
-        let of_network = || self.gateways.iter().filter(|g| *g.network == *network).filter(usable);
+        let of_network = || self.usable(form).filter(|g| *g.network == *network);
         let mut found: Vec<&Gateway> = of_network().filter(|g| *g.cluster == *cluster).collect();
         if found.is_empty() {
             found = of_network().collect();
@@ -89,9 +92,9 @@ impl NetworkView {
     }
 
     /// What all weights are multiplied with, so that each can be shared among the gateways of any network.
-    fn scale(&self) -> u32 {
+    fn scale(&self, form: Form) -> u32 {
         let mut counts: BTreeMap<(&str, Option<&str>), u32> = BTreeMap::new();
-        for gateway in self.gateways.iter().filter(|g| g.ip().is_some()) {
+        for gateway in self.usable(form) {
             for key in [(&*gateway.network, None), (&*gateway.network, Some(&*gateway.cluster))] {
                 let count = counts.entry(key).or_default();
                 *count = count.saturating_add(1);
@@ -136,7 +139,11 @@ fn gateways(mesh: &Mesh) -> Vec<Gateway> {
         for (cluster, service) in in_each_cluster(service, &mesh.settings.cluster) {
             if let Some(network) = service.labels.get(NETWORK).filter(|n| !n.is_empty()) {
                 let port = service.labels.get(GATEWAY_PORT).and_then(|p| p.parse().ok());
-                of_service(service, network, port.unwrap_or(DEFAULT_PORT), cluster, &mut found);
+                let port = port.unwrap_or(DEFAULT_PORT);
+                // Without that port it may be a gateway of another kind.
+                if service.port(port).is_some() {
+                    of_service(service, network, port, cluster, &mut found);
+                }
             }
         }
     }
@@ -164,7 +171,9 @@ fn configured(mesh: &Mesh, settings: &Settings) -> Vec<Gateway> {
                 };
                 let services = mesh.services.of_host(host).iter();
                 let services = services.flat_map(|s| in_each_cluster(s, &settings.cluster));
-                for (cluster, service) in services.filter(|(cluster, _)| of(cluster)) {
+                // Those that say for themselves what they are do not count by their name as well.
+                let silent = |s: &Service| s.labels.get(NETWORK).is_none_or(String::is_empty);
+                for (cluster, service) in services.filter(|(cluster, s)| of(cluster) && silent(s)) {
                     of_service(service, name, port, cluster, &mut found);
                 }
             }
@@ -197,7 +206,7 @@ pub(super) fn replace(groups: &mut [Group<'_>], view: &NetworkView, form: Form) 
     if view.gateways.is_empty() {
         return;
     }
-    let scale = view.scale();
+    let scale = view.scale(form);
     for group in groups {
         let mut shares: BTreeMap<&Gateway, u32> = BTreeMap::new();
         let mut members = Vec::with_capacity(group.members.len());

@@ -145,13 +145,12 @@ impl<'a> Merger<'a> {
             );
             return Some(server.problem(".bind", message, "write bind as that server does"));
         }
-        let first = self.servers(port, bind).first()?;
-        let together = match (first.carries(), server.carries()) {
-            (Carries::Http, new) => new == Carries::Http,
-            (Carries::Tcp, _) | (_, Carries::Http | Carries::Tcp) => false,
-            _ => true,
-        };
-        if !together {
+        // What is plain may come after servers with TLS, but nothing else than more plain HTTP after it.
+        let plain = |s: &&Arc<Server<'a>>| matches!(s.carries(), Carries::Http | Carries::Tcp);
+        let there = self.servers(port, bind).iter().find(plain);
+        let apart =
+            there.filter(|first| (first.carries(), server.carries()) != (Carries::Http, Carries::Http));
+        if let Some(first) = apart {
             let message = format!(
                 "port {port} is already open for another protocol (server {} of {}); the server is left out",
                 first.index, first.gateway_name

@@ -275,7 +275,10 @@ fn names_are_resolved_once_for_each_address_and_one_in_turn_only_once() -> Outco
             .collect())
     };
     assert_eq!(resolved(&of("m", "DNS"))?, ["a.example", "b.example", "a.example", "b.example"]);
-    assert_eq!(resolved(&[of("one", "DNS_ROUND_ROBIN"), of("two", "DNS_ROUND_ROBIN")].concat())?, ["a.example"]);
+    assert_eq!(
+        resolved(&[of("one", "DNS_ROUND_ROBIN"), of("two", "DNS_ROUND_ROBIN")].concat())?,
+        ["a.example"]
+    );
     Ok(())
 }
 

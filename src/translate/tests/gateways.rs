@@ -323,3 +323,79 @@ spec: {host: shop, subsets: [{name: v1, labels: {v: one}}]}";
     }
     Ok(())
 }
+
+/// The chains of a listener, with the routes or the cluster of each, and their names.
+fn chains(dump: &Dump, listener: &str) -> Vec<Value> {
+    let chains = dump.get("lds").and_then(|d| d.get(listener)).and_then(|l| l.get("filterChains"));
+    chains.and_then(Value::as_array).cloned().unwrap_or_default()
+}
+
+#[test]
+fn plain_http_may_come_after_tls_on_a_port_and_tls_not_after_it() -> Outcome {
+    let https = |name: &str| {
+        format!(
+            "  - {{port: {{number: 443, name: {name}, protocol: HTTPS}}, hosts: [{name}.example], tls: {{mode: SIMPLE, credentialName: c}}}}\n"
+        )
+    };
+    let servers = [
+        https("a"),
+        "  - {port: {number: 443, name: b, protocol: HTTP}, hosts: [b.example]}\n".to_owned(),
+        https("c"),
+        "  - {port: {number: 443, name: d, protocol: HTTP}, hosts: [d.example]}\n".to_owned(),
+    ];
+    let yaml = gateway("g", 0, &servers.concat());
+    let dump = sent(&[&yaml])?;
+    let names: Vec<Value> = chains(&dump, "0.0.0.0_443")
+        .iter()
+        .map(|chain| chain.pointer("/filterChainMatch/serverNames").cloned().unwrap_or_default())
+        .collect();
+    assert_eq!(names, [json!(["a.example"]), Value::Null]);
+    let told = told(&[&yaml])?;
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].0 == "spec.servers[2].port" && told[0].1.contains("another protocol"), "{told:?}");
+    Ok(())
+}
+
+#[test]
+fn a_passthrough_of_all_names_still_looks_at_the_name() -> Outcome {
+    let open = gateway(
+        "g",
+        0,
+        "  - {port: {number: 443, name: tls, protocol: TLS}, hosts: ['*'], tls: {mode: PASSTHROUGH}}\n",
+    );
+    let all = rule(
+        "all",
+        "hosts: ['*'], gateways: [edge/g], tls: [{match: [{sniHosts: ['*']}], route: [{destination: {host: shop}}]}]",
+    );
+    let filters = sent(&[&open, &all])?["lds"]["0.0.0.0_443"]["listenerFilters"].clone();
+    assert_eq!(filters.pointer("/0/name"), Some(&json!("envoy.filters.listener.tls_inspector")), "{filters}");
+    Ok(())
+}
+
+#[test]
+fn what_a_server_says_of_certificates_counts_as_in_the_reference() -> Outcome {
+    let context = |tls: &str| -> Result<Value, Box<dyn Error>> {
+        let server = format!(
+            "  - {{port: {{number: 443, name: https, protocol: HTTPS}}, hosts: ['*'], tls: {{{tls}}}}}\n"
+        );
+        let dump = sent(&[&gateway("g", 0, &server)])?;
+        let chains = chains(&dump, "0.0.0.0_443");
+        let found = chains.first().and_then(|c| c.pointer("/transportSocket/typedConfig/commonTlsContext"));
+        Ok(found.cloned().unwrap_or_default())
+    };
+    let roots = "/combinedValidationContext/validationContextSdsSecretConfig/name";
+    let trust = "/combinedValidationContext/defaultValidationContext/trustChainVerification";
+    let files = "serverCertificate: /c, privateKey: /k";
+    let several = context(
+        "mode: MUTUAL, tlsCertificates: [{serverCertificate: /c, privateKey: /k, caCertificates: /r}]",
+    )?;
+    assert_eq!(several.pointer(roots), Some(&json!("ROOTCA")));
+    let untrusted = context(&format!("mode: MUTUAL, {files}, caCertificates: /r, insecureSkipVerify: true"))?;
+    assert_eq!(untrusted.pointer(roots), Some(&json!("file-root:/r")));
+    assert_eq!(untrusted.pointer(trust), Some(&json!("ACCEPT_UNTRUSTED")));
+    let suites = context(&format!(
+        "mode: SIMPLE, {files}, cipherSuites: [ALL, -SHA1, PSK-AES128-CBC-SHA, AES128-SHA]"
+    ))?;
+    assert_eq!(suites.pointer("/tlsParams/cipherSuites"), Some(&json!(["ALL", "-SHA1", "AES128-SHA"])));
+    Ok(())
+}

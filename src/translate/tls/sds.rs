@@ -19,6 +19,8 @@ pub const ROOT: &str = "ROOTCA";
 const AGENT_CLUSTER: &str = "sds-grpc";
 const KUBERNETES: &str = "kubernetes://";
 const CONFIG_MAP: &str = "configmap://";
+/// Stands for what the mesh itself gives to a workload.
+const BUILTIN: &str = "builtin://";
 const CA_SUFFIX: &str = "-cacert";
 
 /// The workload's own certificate, from the agent; the proxy waits for it without limit.
@@ -41,18 +43,14 @@ pub fn root_file(path: &str) -> SdsSecretConfig {
     agent(format!("file-root:{path}"), None)
 }
 
-/// A certificate and its key in a Secret, over ADS.
+/// A certificate and its key in a Secret, over ADS; `builtin://` is the workload's own.
 pub fn credential(name: &str) -> SdsSecretConfig {
-    over_ads(resource_name(name))
+    if name == BUILTIN { workload() } else { over_ads(resource_name(name)) }
 }
 
-/// The roots of trust of a Secret, over ADS.
+/// The roots of trust of a Secret, over ADS: always those beside it, whatever it is called.
 pub fn credential_roots(name: &str) -> SdsSecretConfig {
-    let mut resource = resource_name(name);
-    if !resource.ends_with(CA_SUFFIX) {
-        resource.push_str(CA_SUFFIX);
-    }
-    over_ads(resource)
+    if name == BUILTIN { root() } else { over_ads(resource_name(name) + CA_SUFFIX) }
 }
 
 /// Whether a credential names a ConfigMap, which holds nothing secret.
@@ -117,7 +115,11 @@ mod tests {
     fn credentials_are_named_by_their_kind() {
         assert_eq!(credential("x").name, "kubernetes://x");
         assert_eq!(credential_roots("x").name, "kubernetes://x-cacert");
-        assert_eq!(credential_roots("x-cacert").name, "kubernetes://x-cacert");
+        assert_eq!(credential_roots("x-cacert").name, "kubernetes://x-cacert-cacert");
+        assert_eq!(
+            (credential("builtin://").name, credential_roots("builtin://").name),
+            ("default".into(), "ROOTCA".into())
+        );
         assert_eq!(credential_roots("configmap://x").name, "configmap://x-cacert");
         assert_eq!(certificate_files("a", "b").name, "file-cert:a~b");
     }

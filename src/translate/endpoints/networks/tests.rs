@@ -19,7 +19,7 @@ fn through(route: Route<'_>) -> Option<Vec<&str>> {
 
 #[test]
 fn weights_are_scaled_by_the_least_common_multiple_of_gateway_counts() {
-    assert_eq!(view(Vec::new()).scale(), 1);
+    assert_eq!(view(Vec::new()).scale(Form::Eds), 1);
     let gateways = vec![
         gateway("1.1.1.1", "a", ""),
         gateway("1.1.1.2", "a", ""),
@@ -28,7 +28,12 @@ fn weights_are_scaled_by_the_least_common_multiple_of_gateway_counts() {
         gateway("2.1.1.3", "b", ""),
         gateway("by.name", "b", ""),
     ];
-    assert_eq!(view(gateways).scale(), 6);
+    let view = view(gateways);
+    assert_eq!(
+        (view.scale(Form::Eds), view.scale(Form::Inline)),
+        (6, 4),
+        "names count where they can be held"
+    );
 }
 
 #[test]

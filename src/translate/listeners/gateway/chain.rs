@@ -20,6 +20,8 @@ const MESH_PROTOCOLS: [&str; 5] =
 pub struct GatewayChain {
     /// Names in the SNI; empty for any.
     pub server_names: Vec<String>,
+    /// Whether the beginning of TLS is looked at, be it that any name may stand there.
+    pub inspected: bool,
     /// Only connections of mesh mTLS come here.
     pub mesh_only: bool,
     /// How TLS ends here, if it does.
@@ -49,7 +51,7 @@ pub enum Content {
 impl GatewayChain {
     /// Whether the TLS inspector must run before chains are chosen.
     pub(super) fn needs_tls_inspector(&self) -> bool {
-        !self.server_names.is_empty() || self.mesh_only || self.tls.is_some()
+        self.inspected
     }
 
     /// The chain of a listener with this name.

@@ -51,6 +51,7 @@ pub(super) fn listeners(
             defaults: &defaults,
             taken: Taken::default(),
             chains: Vec::new(),
+            plain: None,
             problems: Vec::new(),
         };
         for server in &listening.servers {
@@ -83,6 +84,8 @@ struct Planner<'a> {
     defaults: &'a Ref<OutboundDefaults>,
     taken: Taken,
     chains: Vec<GatewayChain>,
+    /// The chain of the plain HTTP servers.
+    plain: Option<usize>,
     problems: Vec<Problem>,
 }
 
@@ -90,13 +93,21 @@ impl<'a> Planner<'a> {
     fn server(&mut self, server: &'a Server<'a>) {
         match server.carries() {
             // All plain HTTP servers of a listener share one chain and its routes.
-            Carries::Http if self.chains.is_empty() => self.http(server),
-            Carries::Http => self.also_from(server),
+            Carries::Http => match self.plain.and_then(|at| self.chains.get_mut(at)) {
+                Some(chain) => chain.sources.push(server.gateway.source.clone()),
+                None => self.plain_http(server),
+            },
             Carries::Https => self.http(server),
             Carries::Tcp | Carries::Tls => self.tcp(server),
             Carries::Passthrough => self.passthrough(server),
             Carries::AutoPassthrough => self.auto_passthrough(server),
         }
+    }
+
+    fn plain_http(&mut self, server: &Server<'_>) {
+        let before = self.chains.len();
+        self.http(server);
+        self.plain = (self.chains.len() > before).then_some(before);
     }
 
     fn http(&mut self, server: &Server<'_>) {
@@ -149,7 +160,9 @@ impl<'a> Planner<'a> {
         let names = if ends { hosts::server_names(&server.hosts) } else { Vec::new() };
         if let Some(server_names) = self.taken.claim(server, &mut self.problems, names) {
             let tls = settings.map(|settings| self.tls(server, settings));
-            self.chains.push(GatewayChain { server_names, mesh_only: false, tls, content, sources });
+            let inspected = !server_names.is_empty() || tls.is_some();
+            let chain = GatewayChain { server_names, inspected, mesh_only: false, tls, content, sources };
+            self.chains.push(chain);
         }
     }
 
@@ -197,6 +210,7 @@ impl<'a> Planner<'a> {
                     let content = Content::Tcp(Box::new(forward));
                     self.chains.push(GatewayChain {
                         server_names,
+                        inspected: !matched.sni_hosts.is_empty(),
                         mesh_only: false,
                         tls: None,
                         content,
@@ -230,6 +244,7 @@ impl<'a> Planner<'a> {
                     sources.push(server.gateway.source.clone());
                     self.chains.push(GatewayChain {
                         server_names,
+                        inspected: true,
                         mesh_only: true,
                         tls: None,
                         content: Content::Tcp(Box::new(forward)),
@@ -237,13 +252,6 @@ impl<'a> Planner<'a> {
                     });
                 }
             }
-        }
-    }
-
-    /// Notes that the shared chain came from this server too.
-    fn also_from(&mut self, server: &Server<'_>) {
-        if let Some(chain) = self.chains.first_mut() {
-            chain.sources.push(server.gateway.source.clone());
         }
     }
 

@@ -23,8 +23,8 @@ use model::proxy::FileCertificates;
 use super::pins;
 use crate::tls::{sds, upstream};
 
-/// Cipher suites that Envoy knows.
-const CIPHER_SUITES: [&str; 21] = [
+/// Cipher suites that Envoy knows, without those of shared keys, which no server here has.
+const CIPHER_SUITES: [&str; 17] = [
     "[ECDHE-ECDSA-AES128-GCM-SHA256|ECDHE-ECDSA-CHACHA20-POLY1305]",
     "[ECDHE-RSA-AES128-GCM-SHA256|ECDHE-RSA-CHACHA20-POLY1305]",
     "AES128-GCM-SHA256",
@@ -37,15 +37,11 @@ const CIPHER_SUITES: [&str; 21] = [
     "ECDHE-ECDSA-AES256-GCM-SHA384",
     "ECDHE-ECDSA-AES256-SHA",
     "ECDHE-ECDSA-CHACHA20-POLY1305",
-    "ECDHE-PSK-AES128-CBC-SHA",
-    "ECDHE-PSK-AES256-CBC-SHA",
-    "ECDHE-PSK-CHACHA20-POLY1305",
     "ECDHE-RSA-AES128-GCM-SHA256",
     "ECDHE-RSA-AES128-SHA",
     "ECDHE-RSA-AES256-GCM-SHA384",
     "ECDHE-RSA-AES256-SHA",
     "ECDHE-RSA-CHACHA20-POLY1305",
-    "PSK-AES128-CBC-SHA",
 ];
 
 /// Curves that Envoy knows.
@@ -136,6 +132,9 @@ impl ServerTls {
             return None;
         }
         let mut default = matching(names);
+        if settings.insecure_skip_verify == Some(true) {
+            default.trust_chain_verification = TrustChainVerification::AcceptUntrusted.into();
+        }
         let roots = if by_credential(settings) && settings.mode != ServerTlsMode::IstioMutual {
             let (spki, hash) = (&settings.verify_certificate_spki, &settings.verify_certificate_hash);
             let (spki, wrong) = pins::settled(spki, pins::is_spki, pins::NO_SPKI);
@@ -144,9 +143,6 @@ impl ServerTls {
             self.wrong_pins("verifyCertificateHash", &wrong, problems);
             default.verify_certificate_spki = spki;
             default.verify_certificate_hash = hash;
-            if settings.insecure_skip_verify == Some(true) {
-                default.trust_chain_verification = TrustChainVerification::AcceptUntrusted.into();
-            }
             self.credential_roots()
         } else {
             if !settings.ca_crl.is_empty() {
@@ -182,13 +178,10 @@ impl ServerTls {
 
     fn file_roots(&self) -> SdsSecretConfig {
         let settings = &*self.settings;
-        let listed = || settings.tls_certificates.iter().map(|c| c.ca_certificates.as_str());
+        // Roots beside one of several certificates do not count.
         let path = match settings.mode {
-            ServerTlsMode::IstioMutual => self.workload.root.as_str(),
-            _ => std::iter::once(settings.ca_certificates.as_str())
-                .chain(listed())
-                .find(|path| !path.is_empty())
-                .unwrap_or_default(),
+            ServerTlsMode::IstioMutual => &self.workload.root,
+            _ => &settings.ca_certificates,
         };
         if path.is_empty() { sds::root() } else { sds::root_file(path) }
     }
@@ -221,11 +214,11 @@ impl ServerTls {
         (parameters != TlsParameters::default()).then_some(parameters)
     }
 
-    /// Those that Envoy knows, each once.
+    /// Those that may be known to Envoy, each once.
     fn known_suites(&self, asked: &[String], problems: &mut Vec<Problem>) -> Vec<String> {
         let mut known: Vec<String> = Vec::new();
         for suite in asked {
-            if !CIPHER_SUITES.contains(&suite.as_str()) {
+            if !is_suite(suite) {
                 let message = format!("cipher suite {suite:?} is unknown and left out");
                 problems.push(self.problem("cipherSuites", message, "use a name that Envoy knows"));
             } else if !known.contains(suite) {
@@ -251,6 +244,13 @@ impl ServerTls {
             hint: hint.to_owned(),
         }
     }
+}
+
+/// Whether a word may be one of BoringSSL's language of cipher suites: a suite, `ALL`, or the change of a list such as
+/// `-SHA1`.
+fn is_suite(word: &str) -> bool {
+    let changes = word.chars().next().is_some_and(|first| !first.is_ascii_alphanumeric());
+    CIPHER_SUITES.contains(&word) || word == "ALL" || changes
 }
 
 /// Whether clients' certificates are checked, if they show any.
