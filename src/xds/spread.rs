@@ -1,5 +1,7 @@
 //! How far each object has come: how many connected proxies need something made of it, have it, or refuse it.
 
+mod merge;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -10,6 +12,8 @@ use crate::engine::ProxySets;
 use crate::kind::ResourceType;
 use crate::protocol::Standing;
 use crate::set::{Layer, Set};
+
+pub use merge::merge;
 
 /// How far one object has come.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
