@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::answer::{self, Query};
 
 /// The pages and what they show.
-const PAGES: [(&str, &str); 15] = [
+const PAGES: [(&str, &str); 16] = [
     ("adsz", "connected proxies: what each watches, was sent, acknowledged and refused"),
     ("clusterz", "the clusters that are followed, and how far each is"),
     ("config_dump", "what a proxy is to have (proxyID=, types=, include_eds)"),
@@ -23,6 +23,7 @@ const PAGES: [(&str, &str); 15] = [
     ("problems", "what is wrong with the configuration now"),
     ("registryz", "the services of the mesh"),
     ("sources", "the objects that a proxy's resources come from (proxyID=, resource=)"),
+    ("spreadz", "how many proxies of this replica need, have and refuse what was made of each object"),
     ("syncz", "which proxies have what they were sent"),
 ];
 

@@ -1,11 +1,12 @@
 //! What operators look at: /debug, /ready, /version, /metrics.
 //!
 //! ```text
-//! access     who may look: the loopback; everybody else only at /ready, /version and /metrics
+//! access     who may look: the loopback; everybody else only at /ready, /version and /metrics; other replicas at spreadz
 //! clients    the connected proxies: syncz, adsz, connections
 //! dump       what a proxy is to have: config_dump, edsz, sources
 //! objects    what the mesh is made of: configz, registryz, endpointz, mesh, problems, leaders
 //! clusters   the clusters that are followed: clusterz
+//! spreadz    how far objects have come with the proxies of this replica
 //! index      the list of pages, for people and for programs
 //! metrics    /metrics
 //! ```
@@ -18,6 +19,7 @@ mod dump;
 mod index;
 mod metrics;
 mod objects;
+mod spreadz;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,6 +33,7 @@ use prometheus::Registry;
 use xds::server::Clients;
 
 pub use clusters::{Cluster, Clusters};
+pub use spreadz::{Counting, SPREADZ, Spreads, Spreadz, read as read_spreadz};
 
 /// Whether the control plane serves. Clones are the same.
 #[derive(Clone, Debug, Default)]
@@ -72,6 +75,8 @@ pub struct Surface {
     pub mesh: Arc<dyn Fn() -> Arc<Mesh> + Send + Sync>,
     /// The clusters that are followed, the home cluster first; none if no cluster is.
     pub clusters: Option<Clusters>,
+    /// How far objects have come with the proxies of this replica.
+    pub spreadz: Spreadz,
     /// What the sources of objects still wait for and what they cannot reach, a line each.
     pub sources: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
 }
@@ -105,6 +110,7 @@ impl Surface {
             .merge(objects::router(self))
             .merge(clusters::router(self))
             .layer(middleware::from_fn(access::loopback_only))
+            .merge(spreadz::router(self))
     }
 
     fn finish(&self, router: Router) -> Router {

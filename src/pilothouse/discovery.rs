@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use axum::Router;
 use controllers::election::Leaders;
 use controllers::write::Writers;
-use debug::{Ready, Surface};
+use debug::{Counting, Ready, Spreadz, Surface};
 use inject::admission::{Admission, Metrics as AdmissionMetrics};
 use model::Mesh;
 use prometheus::Registry;
@@ -31,11 +31,13 @@ use xds::server::{Config, EngineHandle, Server};
 
 use crate::analysis::Analysis;
 use crate::control::Control;
+use crate::counts::Counts;
 use crate::flags::Discovery;
 use crate::inputs::Inputs;
 use crate::intake::Intake;
 use crate::mesh_thread::MeshThread;
 use crate::outcomes::Gatherer;
+use crate::peers::{self, Peers, Proofs, Replica};
 use crate::reports::Reports;
 use crate::root::{self, Keeping};
 use crate::translator::Translator;
@@ -76,8 +78,6 @@ async fn serve(flags: &Discovery) -> Result<()> {
         Some(connection) => Some(Control::new(flags, connection, &registry)?),
         None => None,
     };
-    let mut surface = surface(&registry, &server, &reports, &mesh, &clusters, control.as_ref());
-    surface.clusters = inputs.has_cluster().then(|| remote::clusterz(clusters.clone()));
 
     let shutdown = CancellationToken::new();
     let mut tasks: JoinSet<Result<()>> = JoinSet::new();
@@ -95,6 +95,11 @@ async fn serve(flags: &Discovery) -> Result<()> {
     let (configured, settings) = watch::channel(None);
     let plugged = features::root_ca_dir();
     let (roots, trusted) = root::start(&mut tasks, keeping, &plugged, settings.clone(), &shutdown);
+    let proofs = Proofs::new(roots.clone());
+    let counts = Counts::new(engine.clone(), server.clients().clone());
+    let shown = spreadz(&counts, &proofs);
+    let mut surface = surface(&registry, &server, &reports, &mesh, &clusters, control.as_ref(), shown);
+    surface.clusters = inputs.has_cluster().then(|| remote::clusterz(clusters.clone()));
     if let (Some(control), Some(connection)) = (&mut control, &connection) {
         control.start(connection, inputs.istio_in_cluster(), &settings, trusted, &shutdown);
     }
@@ -106,7 +111,7 @@ async fn serve(flags: &Discovery) -> Result<()> {
     };
     let (first, made) = watch::channel(false);
     let webhooks = Webhooks::new(flags, admission(&mesh, &made, &registry)?, roots, asking)?;
-    let gatherer = Gatherer::new(server.clients().clone());
+    let gatherer = Gatherer::new(counts, Peers::new(replica(flags), Arc::clone(&mesh), proofs, &registry)?);
     if let (Some(control), Some(connection)) = (&mut control, &connection) {
         control.keep_status(connection, flags.status.into(), gatherer.sender(), &shutdown);
     }
@@ -186,7 +191,7 @@ async fn tell(
         if let Some(problems) = engine.inspect(Engine::problems).await {
             reports.served(problems);
         }
-        gatherer.look(reports, engine).await;
+        gatherer.look(reports).await;
     }
 }
 
@@ -216,6 +221,7 @@ fn surface(
     mesh: &Arc<ArcSwap<Mesh>>,
     clusters: &Remotes,
     control: Option<&Control>,
+    spreadz: Spreadz,
 ) -> Surface {
     let (reports, mesh, clusters) = (Arc::clone(reports), Arc::clone(mesh), clusters.clone());
     let (writers, leaders) =
@@ -232,8 +238,25 @@ fn surface(
         leaders: Arc::new(move || leaders.as_ref().map(Leaders::lines).unwrap_or_default()),
         mesh: Arc::new(move || mesh.load_full()),
         clusters: None,
+        spreadz,
         sources: Arc::new(move || clusters.lines()),
     }
+}
+
+/// How far objects have come with the proxies of this replica, for operators and for other replicas.
+fn spreadz(counts: &Counts, proofs: &Proofs) -> Spreadz {
+    let (counts, proofs) = (counts.clone(), proofs.clone());
+    let now = move || -> Counting {
+        let counts = counts.clone();
+        Box::pin(async move { Some(counts.now().await?.spreads) })
+    };
+    Spreadz { counts: Arc::new(now), admits: Arc::new(move |proof| proofs.admits(proof)) }
+}
+
+/// Who this process is among replicas.
+fn replica(flags: &Discovery) -> Replica {
+    let address = if flags.monitoring_addr.is_empty() { &flags.http_addr } else { &flags.monitoring_addr };
+    Replica { namespace: flags.namespace.clone(), name: features::identity(), port: peers::port(address) }
 }
 
 /// Opens all ports before the first of them answers.

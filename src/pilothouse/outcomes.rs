@@ -2,45 +2,47 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use api::{ObjectKey, ObjectRef};
+use api::ObjectKey;
 use controllers::status::{Outcome, Outcomes, Progress};
+use debug::Spreads;
 use tokio::sync::watch;
-use xds::server::{Clients, EngineHandle, spread_now};
-use xds::spread::{Refusal, Spread};
+use xds::spread::{Refusal, Spread, merge};
 
-use crate::reports::{Reports, has_status};
-use crate::translator::Translator;
-
-/// Time between two counts of proxies, at least.
-const COUNT_AGAIN: Duration = Duration::from_secs(2);
-
-/// The time for a count is at most this part of the time between two.
-const SHARE: u32 = 50;
+use crate::counts::Counts;
+use crate::peers::Peers;
+use crate::reports::Reports;
 
 /// Puts together what became of objects, for whoever writes it down.
 pub(crate) struct Gatherer {
-    clients: Clients,
+    counts: Counts,
+    peers: Peers,
     sender: watch::Sender<Outcomes>,
     /// The revision of the reports that the last outcomes tell of.
     revision: Option<u64>,
     /// The objects at the last look: what is found of one that is new since then may not be all.
     seen: BTreeMap<ObjectKey, (i64, String)>,
-    spreads: BTreeMap<ObjectKey, Spread>,
-    count_next: Instant,
+    /// When the proxies of this replica were last counted.
+    counted: Option<Instant>,
+    /// The counts of this replica and of the others.
+    parts: Vec<Spreads>,
+    /// All of them as one.
+    spreads: Spreads,
 }
 
 impl Gatherer {
-    /// Of the proxies among `clients`.
-    pub(crate) fn new(clients: Clients) -> Self {
+    /// Of the proxies of this replica and of the others.
+    pub(crate) fn new(counts: Counts, peers: Peers) -> Self {
         Self {
-            clients,
+            counts,
+            peers,
             sender: watch::Sender::default(),
             revision: None,
             seen: BTreeMap::new(),
-            spreads: BTreeMap::new(),
-            count_next: Instant::now(),
+            counted: None,
+            parts: Vec::new(),
+            spreads: Spreads::default(),
         }
     }
 
@@ -50,14 +52,16 @@ impl Gatherer {
     }
 
     /// Looks at how things are now.
-    pub(crate) async fn look(&mut self, reports: &Reports, engine: &EngineHandle<Translator>) {
+    pub(crate) async fn look(&mut self, reports: &Reports) {
         if self.sender.receiver_count() == 0 {
             self.revision = None;
+            self.peers.forget();
             return;
         }
-        let counted = self.count(engine).await;
+        // Half a count would be written, and be wrong, until the rest is there.
+        let Some(changed) = self.count().await else { return };
         let revision = reports.revision();
-        if !counted && self.revision == Some(revision) {
+        if !changed && self.revision == Some(revision) {
             return;
         }
         let found = reports.findings();
@@ -87,18 +91,27 @@ impl Gatherer {
         self.sender.send_replace(Arc::new(outcomes));
     }
 
-    /// Counts proxies, if it is time to; whether anything is another than before.
-    async fn count(&mut self, engine: &EngineHandle<Translator>) -> bool {
-        let began = Instant::now();
-        if began < self.count_next {
-            return false;
+    /// Counts the proxies of all replicas; whether anything is another than before. None while not all is known.
+    async fn count(&mut self) -> Option<bool> {
+        let own = self.counts.now().await?;
+        let now = Instant::now();
+        let again = self.counted.replace(own.at) != Some(own.at);
+        self.peers.look(again, now);
+        if !self.peers.settled(now) {
+            return None;
         }
-        let counts = |source: &ObjectRef| has_status(source.key.kind);
-        let Some(now) = spread_now(engine, &self.clients, counts).await else { return false };
-        self.count_next = Instant::now() + COUNT_AGAIN.max(began.elapsed() * SHARE);
-        let changed = now != self.spreads;
-        self.spreads = now;
-        changed
+        let parts: Vec<Spreads> = [&own.spreads].into_iter().chain(self.peers.spreads()).cloned().collect();
+        if parts.len() == self.parts.len() && parts.iter().zip(&self.parts).all(|(a, b)| Arc::ptr_eq(a, b)) {
+            return Some(false);
+        }
+        let spreads = match parts.as_slice() {
+            [own] => Arc::clone(own),
+            all => Arc::new(merge(all.iter().map(|part| &**part))),
+        };
+        self.parts = parts;
+        let changed = spreads != self.spreads;
+        self.spreads = spreads;
+        Some(changed)
     }
 }
 
