@@ -1,20 +1,29 @@
 //! The built control plane, reading a cluster.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use http::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::Cluster;
 use crate::client::{Answer, Call, Caller};
-use crate::process::Process;
-use crate::tools::built;
+use crate::netns::{BRIDGE, BRIDGE_ADDRESS};
+use crate::process::{Process, run};
+use crate::tools::{built, system};
 use crate::wait::{wait_until, wait_while};
 use crate::world::World;
 
 /// The port of `/ready` and `/debug` of the first replica.
 const HTTP: u16 = 8080;
+
+/// The port of xDS of the first replica.
+const XDS: u16 = 15010;
+
+/// The port of `/metrics` of the first replica, and of all that have an address of their own.
+const MONITORING: u16 = 15014;
 
 /// A running control plane.
 #[derive(Debug)]
@@ -22,6 +31,7 @@ pub struct ControlPlane {
     process: Process,
     caller: Caller,
     port: u16,
+    discovery: SocketAddr,
 }
 
 impl ControlPlane {
@@ -33,8 +43,11 @@ impl ControlPlane {
         // Where the API server finds webhooks: it knows no Services.
         command.env("ISTIOD_CUSTOM_HOST", "127.0.0.1");
         command.arg(format!("--httpAddr=:{}", HTTP + number));
-        for (flag, usual) in [("grpcAddr", 15010), ("monitoringAddr", 15014), ("httpsAddr", 15017)] {
-            command.arg(format!("--{flag}=:{}", usual + 100 * number));
+        for (flag, usual) in [("grpcAddr", XDS), ("monitoringAddr", MONITORING), ("httpsAddr", 15017)] {
+            let flag = format!("--{flag}=");
+            if !flags.iter().any(|given| given.starts_with(&flag)) {
+                command.arg(format!("{flag}:{}", usual + 100 * number));
+            }
         }
         Self::started(world, command, number)
     }
@@ -48,7 +61,9 @@ impl ControlPlane {
     pub(super) fn started(world: &World, command: Command, number: u16) -> Result<Self> {
         let log = world.dir().join(format!("{}.log", Self::pod(number)));
         let process = Process::start("the control plane", command, &log)?;
-        let control_plane = Self { process, caller: Caller::of_the_world(world)?, port: HTTP + number };
+        let caller = Caller::of_the_world(world)?;
+        let discovery = SocketAddr::from((BRIDGE_ADDRESS, XDS + 100 * number));
+        let control_plane = Self { process, caller, port: HTTP + number, discovery };
         let alive = || control_plane.process.alive();
         wait_while(alive, "the control plane to be ready", || {
             let answer = control_plane.get("/ready")?;
@@ -63,6 +78,11 @@ impl ControlPlane {
     /// The name of the pod that a replica takes itself to run in.
     pub fn pod(number: u16) -> String {
         format!("pilothouse-{number}")
+    }
+
+    /// Where proxies find it.
+    pub fn discovery(&self) -> SocketAddr {
+        self.discovery
     }
 
     /// Ends it without a word to it.
@@ -102,5 +122,24 @@ impl ControlPlane {
     /// What it has logged.
     pub fn log(&self) -> Result<String> {
         self.process.log()
+    }
+}
+
+impl Cluster<'_> {
+    /// Makes the pod of a replica, with an address of its own in this world, before the replica is started. Out: the
+    /// address, and the flag by which the replica answers other replicas there.
+    pub fn pod_of_replica(&self, number: u16) -> Result<(Ipv4Addr, String)> {
+        let (_, address) = self.world.next_address();
+        run(system("ip").args(["addr", "add", &format!("{address}/32"), "dev", BRIDGE]))?;
+        let labels = json!({"app": "istiod", "istio.io/rev": "default"});
+        let pod = json!({
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": ControlPlane::pod(number), "namespace": "istio-system", "labels": labels},
+            "spec": {"containers": [{"name": "discovery", "image": "localhost/pilothouse"}]},
+            "status": {"phase": "Running", "podIP": address.to_string(), "podIPs": [{"ip": address.to_string()}]},
+        });
+        self.apply(&pod.to_string())?;
+        Ok((address, format!("--monitoringAddr={address}:{MONITORING}")))
     }
 }

@@ -3,6 +3,7 @@
 mod admission;
 mod manifests;
 mod remote;
+mod replicas;
 mod status;
 mod traffic;
 

@@ -12,7 +12,7 @@ const REFUSAL: &str = "cannot bind '0.0.0.0:8080'";
 const GATEWAYS: &str = "gateways.networking.istio.io";
 
 /// The condition of a type; null if there is none.
-fn condition(object: &Value, wanted: &str) -> Value {
+pub(super) fn condition(object: &Value, wanted: &str) -> Value {
     let listed = object.pointer("/status/conditions").and_then(Value::as_array);
     listed.into_iter().flatten().find(|one| one["type"] == wanted).cloned().unwrap_or_default()
 }
