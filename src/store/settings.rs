@@ -12,6 +12,7 @@ use api::{Kind, ObjectKey, Problem, Severity};
 use ipnet::IpNet;
 use model::Ref;
 use model::mesh::{Features, Settings};
+use model::validate;
 use serde_json::Value;
 
 use crate::namespaces;
@@ -168,7 +169,8 @@ impl Layer {
                     let message = format!("{operator:?} is no operator: no namespace is selected by it");
                     self.take(&field, message, Severity::Error);
                 }
-                Some(mesh)
+                self.holds(validate::mesh_config(self.key.clone(), &mesh), "mesh configuration")
+                    .then_some(mesh)
             }
             Err(message) => {
                 let message = format!("{message}; the last good mesh configuration stays in force");
@@ -187,7 +189,8 @@ impl Layer {
         match read {
             Ok((networks, warnings)) => {
                 warnings.iter().for_each(|w| self.take("meshNetworks", w.to_string(), Severity::Warning));
-                Some(Some(networks))
+                let found = validate::mesh_networks(self.key.clone(), &networks);
+                self.holds(found, "networks").then_some(Some(networks))
             }
             Err(message) => {
                 let message = format!("{message}; the last good networks stay in force");
@@ -195,6 +198,19 @@ impl Layer {
                 None
             }
         }
+    }
+
+    /// Tells what is wrong; whether nothing is an error.
+    fn holds(&mut self, found: Vec<Problem>, what: &str) -> bool {
+        let before = self.problems.len();
+        self.problems.extend(found.into_iter().map(|problem| match problem.severity {
+            Severity::Warning => problem,
+            Severity::Error => {
+                let message = format!("{}; the last good {what} stays in force", problem.message);
+                Problem { message, ..problem }
+            }
+        }));
+        self.problems.iter().skip(before).all(|problem| problem.severity != Severity::Error)
     }
 
     fn take(&mut self, field: &str, message: String, severity: Severity) {

@@ -4,11 +4,15 @@ use std::collections::BTreeSet;
 
 use api::istio::{
     ConsistentHashLb, LoadBalancerSettings, LocalityDistribute, LocalityFailover, LocalityLbSetting,
-    WarmupConfiguration,
+    WarmupConfiguration, ZoneAwareLbSetting,
 };
 
 use super::check::Check;
 use super::text::{percent, time};
+
+/// Labels that tell where an endpoint is.
+const PLACES: [&str; 3] =
+    ["topology.kubernetes.io/region", "topology.kubernetes.io/zone", "topology.istio.io/subzone"];
 
 /// The largest table of Maglev (Envoy: `MaglevLbConfig.table_size`).
 const LARGEST_TABLE: u64 = 5_000_011;
@@ -23,9 +27,7 @@ pub(super) fn load_balancer(check: &mut Check, settings: &LoadBalancerSettings) 
     }
     check.some("consistentHash", settings.consistent_hash.as_ref(), consistent_hash);
     check.some("localityLbSetting", settings.locality_lb_setting.as_ref(), localities);
-    check.some("zoneAwareLbSetting", settings.zone_aware_lb_setting.as_ref(), |check, zones| {
-        failovers(check, &zones.failover);
-    });
+    check.some("zoneAwareLbSetting", settings.zone_aware_lb_setting.as_ref(), zones);
     time(check, "warmupDurationSecs", settings.warmup_duration_secs);
     check.some("warmup", settings.warmup.as_ref(), warmup);
 }
@@ -84,7 +86,20 @@ fn is_prime(number: u64) -> bool {
     number > 1 && (2..).take_while(|d| d * d <= number).all(|d| !number.is_multiple_of(d))
 }
 
-fn localities(check: &mut Check, setting: &LocalityLbSetting) {
+pub(super) fn zones(check: &mut Check, setting: &ZoneAwareLbSetting) {
+    failovers(check, &setting.failover);
+    places(check, &setting.failover_priority);
+}
+
+/// Labels of places among those by which traffic fails over, where places decide already.
+fn places(check: &mut Check, labels: &[String]) {
+    for (index, label) in labels.iter().enumerate().filter(|(_, label)| PLACES.contains(&label.as_str())) {
+        let message = format!("{label} is looked at already");
+        check.error(&format!("failoverPriority[{index}]"), message, "leave the label out");
+    }
+}
+
+pub(super) fn localities(check: &mut Check, setting: &LocalityLbSetting) {
     let ways = [
         !setting.distribute.is_empty(),
         !setting.failover.is_empty() || !setting.failover_priority.is_empty(),
@@ -100,6 +115,9 @@ fn localities(check: &mut Check, setting: &LocalityLbSetting) {
     let froms: Vec<&str> = setting.distribute.iter().map(|d| d.from.as_str()).collect();
     overlapping(check, "distribute", &froms);
     failovers(check, &setting.failover);
+    if !setting.failover.is_empty() {
+        places(check, &setting.failover_priority);
+    }
 }
 
 fn distribute(check: &mut Check, shares: &LocalityDistribute) {

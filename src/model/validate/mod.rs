@@ -15,6 +15,7 @@ mod extensions;
 mod gateway;
 mod http;
 mod http_actions;
+mod mesh_config;
 mod policies;
 mod selector;
 mod service_entry;
@@ -31,6 +32,7 @@ use api::istio::AuthorizationAction;
 use api::{AnyObject, Meta, Problem};
 
 pub(crate) use check::Check;
+pub use mesh_config::{mesh_config, mesh_networks};
 
 /// What is wrong with an object, in the order of the rules; nothing for kinds without rules.
 pub fn validate(object: &AnyObject) -> Vec<Problem> {

@@ -100,7 +100,7 @@ fn http(check: &mut Check, http: &HttpSettings) {
     });
 }
 
-fn outlier_detection(check: &mut Check, outliers: &OutlierDetection) {
+pub(super) fn outlier_detection(check: &mut Check, outliers: &OutlierDetection) {
     if outliers.consecutive_errors != 0 {
         let hint = "write consecutive5xxErrors or consecutiveGatewayErrors";
         check.warning("consecutiveErrors", "the field is deprecated and not looked at", hint);

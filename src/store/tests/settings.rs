@@ -99,3 +99,65 @@ fn an_object_that_is_given_to_another_revision_is_gone() -> Outcome {
     assert_eq!(tables.next_mesh().mesh.sidecars.iter().count(), 0);
     Ok(())
 }
+
+#[test]
+fn a_configuration_with_a_wrong_field_is_not_taken_at_all() -> Outcome {
+    let taken = |mesh: &str| -> Result<(bool, Vec<(String, String)>), Box<dyn Error>> {
+        let yaml = config_map("istio", &format!("{{accessLogFile: /dev/stdout, {mesh}}}"), "");
+        let mut tables = tables(Options::default(), &[&yaml])?;
+        let mesh = tables.next_mesh().mesh;
+        Ok((mesh.settings.mesh.access_log_file == "/dev/stdout", fields(&tables)))
+    };
+    let fine = "connectTimeout: 3s, tlsDefaults: {ecdhCurves: [odd]}, localityLbSetting: {failover: [{from: a, to: b}]}";
+    assert_eq!(taken(fine)?, (true, Vec::new()));
+    for (mesh, field) in [
+        ("proxyListenPort: 70000", "proxyListenPort"),
+        ("connectTimeout: 2h", "connectTimeout"),
+        ("connectTimeout: 1500us", "connectTimeout"),
+        ("protocolDetectionTimeout: 1500us", "protocolDetectionTimeout"),
+        ("defaultConfig: {statusPort: 0}", "defaultConfig.statusPort"),
+        ("defaultConfig: {discoveryAddress: \"\"}", "defaultConfig.discoveryAddress"),
+        ("defaultConfig: {drainDuration: 1500ms}", "defaultConfig.drainDuration"),
+        ("trustDomain: \"a b\"", "trustDomain"),
+        ("trustDomainAliases: [\"\"]", "trustDomainAliases[0]"),
+        ("meshMTLS: {ecdhCurves: [P-256]}", "meshMTLS.ecdhCurves"),
+        ("localityLbSetting: {distribute: [{from: a, to: {a: 90}}]}", "localityLbSetting.distribute[0].to"),
+        (
+            "localityLbSetting: {failover: [{from: a, to: b}], failoverPriority: [topology.kubernetes.io/zone]}",
+            "localityLbSetting.failoverPriority[0]",
+        ),
+        ("zoneAwareLbSetting: {failover: [{from: a, to: a}]}", "zoneAwareLbSetting.failover[0].to"),
+        ("serviceSettings: [{hosts: [\"a b\"]}]", "serviceSettings[0].hosts[0]"),
+        ("defaultTrafficPolicy: {connectionPool: {}}", "defaultTrafficPolicy.connectionPool"),
+        (
+            "defaultInboundHttpRetryPolicy: {attempts: 0, backoff: 1s}",
+            "defaultInboundHttpRetryPolicy.backoff",
+        ),
+    ] {
+        assert_eq!(taken(mesh)?, (false, vec![("istio".to_owned(), format!("data.mesh.{field}"))]), "{mesh}");
+    }
+    Ok(())
+}
+
+#[test]
+fn networks_of_which_one_is_wrong_are_not_taken_at_all() -> Outcome {
+    let taken = |networks: &str| -> Result<(usize, Vec<(String, String)>), Box<dyn Error>> {
+        let yaml = config_map("istio", "{}", &format!("{{networks: {{a: {{}}, b: {networks}}}}}"));
+        let mut tables = tables(Options::default(), &[&yaml])?;
+        let mesh = tables.next_mesh().mesh;
+        Ok((mesh.settings.networks.networks.len(), fields(&tables)))
+    };
+    let fine = "{endpoints: [{fromCidr: 10.0.0.0/8}, {fromRegistry: east}], gateways: [{address: a.example, port: 1}]}";
+    assert_eq!(taken(fine)?, (2, Vec::new()));
+    for (network, field) in [
+        ("{endpoints: [{fromCidr: 10.0.0.0}]}", "endpoints[0].fromCidr"),
+        ("{endpoints: [{fromRegistry: \"\"}]}", "endpoints[0].fromRegistry"),
+        ("{gateways: [{address: a.example, port: 0}]}", "gateways[0].port"),
+        ("{gateways: [{registryServiceName: \"a b\", port: 1}]}", "gateways[0].registryServiceName"),
+        ("{gateways: [{port: 1}]}", "gateways[0]"),
+    ] {
+        let told = vec![("istio".to_owned(), format!("data.meshNetworks.networks[b].{field}"))];
+        assert_eq!(taken(network)?, (0, told), "{network}");
+    }
+    Ok(())
+}

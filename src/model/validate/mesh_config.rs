@@ -1,0 +1,144 @@
+//! Rules of the mesh configuration and of the mesh's networks: what is wrong with either is wrong with all of it.
+//!
+//! Source: Istio `pkg/config/validation/agent/validation.go` (`ValidateMeshConfig`, `ValidateMeshNetworks`).
+
+use api::mesh_config::{MeshConfig, MeshNetworks, Network, ProxyConfig};
+use api::{Duration, ObjectKey, Problem};
+
+use super::balancer::{localities, zones};
+use super::check::Check;
+use super::http_actions::retries;
+use super::text::{is_cidr, is_fqdn, is_label, is_wildcard_fqdn, port, time};
+use super::traffic_policy::{connection_pool, outlier_detection};
+
+const MILLISECOND: u64 = 1_000_000;
+const SECOND: u64 = 1_000_000_000;
+/// The longest time to connect.
+const LONGEST_CONNECT: Duration = Duration::from_secs(3600);
+
+/// What is wrong with a mesh configuration that comes from the key `mesh` of this ConfigMap.
+pub fn mesh_config(object: ObjectKey, mesh: &MeshConfig) -> Vec<Problem> {
+    checked(object, "data.mesh", |check| {
+        ports_and_times(check, mesh);
+        proxy(check, &mesh.default_config);
+        identities(check, mesh);
+        traffic(check, mesh);
+    })
+}
+
+/// What is wrong with networks that come from the key `meshNetworks` of this ConfigMap.
+pub fn mesh_networks(object: ObjectKey, networks: &MeshNetworks) -> Vec<Problem> {
+    checked(object, "data.meshNetworks", |check| {
+        for (name, of) in &networks.networks {
+            check.at(format_args!("networks[{name}]"), |check| network(check, of));
+        }
+    })
+}
+
+fn checked(object: ObjectKey, key: &str, look: impl FnOnce(&mut Check)) -> Vec<Problem> {
+    let mut check = Check::new(object);
+    check.document(|check| check.at(key, look));
+    check.done()
+}
+
+fn ports_and_times(check: &mut Check, mesh: &MeshConfig) {
+    signed_port(check, "proxyListenPort", mesh.proxy_listen_port);
+    if mesh.connect_timeout.is_none_or(|span| span > LONGEST_CONNECT) {
+        check.error("connectTimeout", "the time to connect is longer than an hour", "write a time up to 1h");
+    }
+    time(check, "connectTimeout", mesh.connect_timeout);
+    whole(check, "connectTimeout", mesh.connect_timeout, MILLISECOND);
+    whole(check, "protocolDetectionTimeout", mesh.protocol_detection_timeout, MILLISECOND);
+}
+
+fn proxy(check: &mut Check, proxy: &ProxyConfig) {
+    check.at("defaultConfig", |check| {
+        signed_port(check, "statusPort", proxy.status_port);
+        signed_port(check, "proxyAdminPort", proxy.proxy_admin_port);
+        if proxy.discovery_address.is_empty() {
+            let hint = "write HOST:PORT of the control plane, or leave the field out";
+            check.error("discoveryAddress", "proxies are told of no control plane", hint);
+        }
+        time(check, "drainDuration", proxy.drain_duration);
+        whole(check, "drainDuration", proxy.drain_duration, SECOND);
+    });
+}
+
+fn identities(check: &mut Check, mesh: &MeshConfig) {
+    trust_domain(check, "trustDomain", &mesh.trust_domain);
+    check.each("trustDomainAliases", &mesh.trust_domain_aliases, |check, alias| {
+        trust_domain(check, "", alias)
+    });
+    if mesh.mesh_mtls.as_ref().is_some_and(|tls| !tls.ecdh_curves.is_empty()) {
+        let hint = "write them in tlsDefaults, which is for all other TLS";
+        check.error("meshMTLS.ecdhCurves", "the curves of mesh mTLS cannot be chosen", hint);
+    }
+}
+
+fn traffic(check: &mut Check, mesh: &MeshConfig) {
+    check.some("localityLbSetting", mesh.locality_lb_setting.as_ref(), localities);
+    check.some("zoneAwareLbSetting", mesh.zone_aware_lb_setting.as_ref(), zones);
+    check.each("serviceSettings", &mesh.service_settings, |check, settings| {
+        check.each("hosts", &settings.hosts, |check, host| {
+            if !is_wildcard_fqdn(host) {
+                check.error("", format!("{host:?} is no host name"), "write a host name, perhaps after *.");
+            }
+        });
+    });
+    check.some("defaultTrafficPolicy", mesh.default_traffic_policy.as_ref(), |check, policy| {
+        check.some("connectionPool", policy.connection_pool.as_ref(), connection_pool);
+        check.some("outlierDetection", policy.outlier_detection.as_ref(), outlier_detection);
+    });
+    check.some("defaultHttpRetryPolicy", mesh.default_http_retry_policy.as_ref(), retries);
+    let inbound = mesh.default_inbound_http_retry_policy.as_ref();
+    check.some("defaultInboundHttpRetryPolicy", inbound, |check, policy| {
+        retries(check, policy);
+        if policy.attempts == 0 && policy.backoff.is_some() {
+            check.error("backoff", "0 attempts turn retries off", "write the number of attempts");
+        }
+    });
+}
+
+fn network(check: &mut Check, network: &Network) {
+    check.each("endpoints", &network.endpoints, |check, of| match (&of.from_cidr, &of.from_registry) {
+        (Some(range), _) if !is_cidr(range) => {
+            check.error("fromCidr", format!("{range:?} is no range of addresses"), "write ADDRESS/LENGTH");
+        }
+        (None, Some(registry)) if registry.is_empty() => {
+            check.error("fromRegistry", "the cluster has no name", "write the name of a cluster");
+        }
+        (None, None) => check.error("", "nothing is named", "write fromCidr or fromRegistry"),
+        _ => {}
+    });
+    check.each("gateways", &network.gateways, |check, gateway| {
+        match (&gateway.registry_service_name, &gateway.address) {
+            (Some(host), _) if !is_fqdn(host) => {
+                check.error("registryServiceName", format!("{host:?} is no host name"), "write a host name");
+            }
+            (None, None) => check.error("", "nothing is named", "write registryServiceName or address"),
+            _ => {}
+        }
+        port(check, "port", gateway.port);
+    });
+}
+
+fn signed_port(check: &mut Check, field: &str, number: i32) {
+    port(check, field, u32::try_from(number).unwrap_or_default());
+}
+
+/// A time without fractions of a unit, which is given in nanoseconds.
+fn whole(check: &mut Check, field: &str, span: Option<Duration>, unit: u64) {
+    if span.is_some_and(|span| !span.as_nanos().is_multiple_of(unit)) {
+        let unit = if unit == SECOND { "s" } else { "ms" };
+        check.error(field, format!("the time is not one of whole {unit}"), format!("round it to {unit}"));
+    }
+}
+
+/// A trust domain: labels with dots between them.
+fn trust_domain(check: &mut Check, field: &str, name: &str) {
+    let labels = name.strip_suffix('.').unwrap_or(name);
+    if !labels.split('.').all(is_label) {
+        let hint = "write a name such as cluster.local";
+        check.error(field, format!("{name:?} is no trust domain"), hint);
+    }
+}
