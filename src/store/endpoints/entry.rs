@@ -138,7 +138,8 @@ impl InCluster<'_> {
         let mut labels = entry.spec.labels.clone();
         labels.extend(entry.labels.iter().map(|(k, v)| (k.clone(), v.clone())));
         let group = entry.annotations.get(GROUP).filter(|group| !group.is_empty());
-        let named = group.or_else(|| entry.labels.get(WORKLOAD_NAME)).map_or(&**entry.name(), String::as_str);
+        let named =
+            group.or_else(|| entry.labels.get(WORKLOAD_NAME)).map_or_else(|| &**entry.name(), String::as_str);
         self.registry.workload(self.settings, &entry.spec, &labels, (entry.namespace(), named))
     }
 

@@ -298,7 +298,8 @@ fn zones_are_preferred_unless_the_setting_in_force_is_off() -> Outcome {
         ])?;
         let name = "outbound|80||far.example";
         let groups = at(&dump, "eds", name, "/endpoints").as_array().cloned().unwrap_or_default();
-        let priorities = groups.iter().map(|g| g.get("priority").cloned().unwrap_or(json!(0))).collect();
+        let priorities =
+            groups.iter().map(|g| g.get("priority").cloned().unwrap_or_else(|| json!(0))).collect();
         let zones = at(&dump, "cds", name, "/commonLbConfig/zoneAwareLbConfig");
         Ok((priorities, zones.get("routingEnabled").is_some()))
     };
