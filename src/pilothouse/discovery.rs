@@ -1,6 +1,5 @@
 //! The command `discovery`: sources, meshes, streams and debug pages, joined and supervised.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -8,7 +7,6 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 use api::{AnyObject, Problem};
 use arc_swap::ArcSwap;
-use axum::Router;
 use controllers::election::Leaders;
 use controllers::write::Writers;
 use debug::{Counting, Ready, Spreadz, Surface};
@@ -19,7 +17,6 @@ use prometheus::process_collector::ProcessCollector;
 use sources::kube::Health;
 use sources::kube::remote::Remotes;
 use store::{Options, Tables};
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -42,7 +39,7 @@ use crate::reports::Reports;
 use crate::root::{self, Keeping};
 use crate::translator::Translator;
 use crate::webhooks::{Asking, Webhooks};
-use crate::{cluster, features, remote, version};
+use crate::{cluster, features, ports, remote, version};
 
 /// Batches that may wait for the mesh thread before the source waits.
 const BATCHES: usize = 64;
@@ -142,7 +139,7 @@ async fn serve(flags: &Discovery) -> Result<()> {
     };
     spawn_owner(owner)?;
 
-    listen(&mut tasks, flags, &server, surface.http().merge(webhooks.on_http()), &surface).await?;
+    ports::listen(&mut tasks, flags, &server, surface.http().merge(webhooks.on_http()), &surface).await?;
     tasks.spawn(webhooks.run(made, current, surface.ready.clone()));
     tracing::info!("pilothouse is up");
     let mut controllers = control.map(|control| control.tasks).unwrap_or_default();
@@ -257,61 +254,6 @@ fn spreadz(counts: &Counts, proofs: &Proofs) -> Spreadz {
 fn replica(flags: &Discovery) -> Replica {
     let address = if flags.monitoring_addr.is_empty() { &flags.http_addr } else { &flags.monitoring_addr };
     Replica { namespace: flags.namespace.clone(), name: features::identity(), port: peers::port(address) }
-}
-
-/// Opens all ports before the first of them answers.
-async fn listen(
-    tasks: &mut JoinSet<Result<()>>,
-    flags: &Discovery,
-    server: &Server,
-    http_pages: Router,
-    surface: &Surface,
-) -> Result<()> {
-    if !flags.secure_grpc_addr.is_empty() {
-        let address = &flags.secure_grpc_addr;
-        tracing::warn!(
-            address,
-            "--secureGRPCAddr: xDS over TLS is not served by this version, nothing listens there"
-        );
-    }
-    let http = bind("--httpAddr", &flags.http_addr).await?;
-    let monitoring_pages = surface.monitoring();
-    if flags.monitoring_addr.is_empty() {
-        serve_pages(tasks, http, http_pages.merge(surface.monitoring_only()));
-    } else {
-        serve_pages(tasks, http, http_pages);
-        serve_pages(tasks, bind("--monitoringAddr", &flags.monitoring_addr).await?, monitoring_pages);
-    }
-    if flags.grpc_addr.is_empty() {
-        tracing::warn!("--grpcAddr is empty: no xDS without TLS");
-        return Ok(());
-    }
-    let grpc = bind("--grpcAddr", &flags.grpc_addr).await?;
-    let server = server.clone();
-    tasks.spawn(async move {
-        server.listen(grpc, Router::new()).await;
-        Err(anyhow!("xDS is no longer listened for"))
-    });
-    Ok(())
-}
-
-fn serve_pages(tasks: &mut JoinSet<Result<()>>, listener: TcpListener, pages: Router) {
-    tasks.spawn(async move {
-        let service = pages.into_make_service_with_connect_info::<SocketAddr>();
-        axum::serve(listener, service).await.context("debug pages")
-    });
-}
-
-/// Binds `host:port`; without a host, all addresses of both families where the system has IPv6.
-pub(crate) async fn bind(flag: &str, address: &str) -> Result<TcpListener> {
-    let wanted = |a: &str| format!("{flag} {a}: cannot be listened on; is another process there?");
-    match address.strip_prefix(':') {
-        None => TcpListener::bind(address).await.with_context(|| wanted(address)),
-        Some(port) => match TcpListener::bind(format!("[::]:{port}")).await {
-            Ok(listener) => Ok(listener),
-            Err(_) => TcpListener::bind(format!("0.0.0.0:{port}")).await.with_context(|| wanted(address)),
-        },
-    }
 }
 
 fn options(flags: &Discovery) -> Options {

@@ -15,6 +15,7 @@ mod mesh_thread;
 mod outcomes;
 mod peers;
 mod pod;
+mod ports;
 pub mod preview;
 mod remote;
 pub mod reports;

@@ -23,7 +23,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::flags::{Discovery, path};
 use crate::root::Roots;
 use crate::tls::{Certificate, Files, Policy, TlsListener, names};
-use crate::{discovery, features};
+use crate::{features, ports};
 
 /// How long the port may keep the control plane from being ready: proxies are served without it.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -149,7 +149,7 @@ impl Webhooks {
             }
         };
         let config = self.policy.config(certificate.shown())?;
-        let socket = discovery::bind("--httpsAddr", &self.address).await?;
+        let socket = ports::bind("--httpsAddr", &self.address).await?;
         let listener = TlsListener::new(socket, TlsAcceptor::from(Arc::new(config)))?;
         tracing::info!(address = self.address, "webhooks are served");
         let pages = self.admission.routes().merge(ready());
