@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::hash::Hash;
 use std::sync::Arc;
 
+use api::Kind;
 use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
@@ -34,27 +35,27 @@ pub(crate) fn router(surface: &Surface) -> Router {
 async fn configz(State(surface): State<Surface>, query: Query) -> Response {
     let mesh = (surface.mesh)();
     let mut all = Vec::new();
-    all.extend(mesh.virtual_services.all().iter().map(|v| object(&v.config)));
+    all.extend(mesh.virtual_services.all().iter().map(|v| object(Kind::VirtualService, &v.config)));
     let mut rules: Vec<&Ref<Config<_>>> = mesh.destination_rules.all().map(|r| &r.rule).collect();
     rules.sort_by(|a, b| a.source.cmp(&b.source));
     rules.dedup_by(|a, b| a.source == b.source);
-    all.extend(rules.into_iter().map(object));
-    all.extend(mesh.gateways.iter().map(object));
-    all.extend(mesh.sidecars.iter().map(object));
-    all.extend(mesh.peer_authentications.iter().map(object));
-    all.extend(mesh.workloads.entries.values().flat_map(|list| list.iter()).map(object));
+    all.extend(rules.into_iter().map(|o| object(Kind::DestinationRule, o)));
+    all.extend(mesh.gateways.iter().map(|o| object(Kind::Gateway, o)));
+    all.extend(mesh.sidecars.iter().map(|o| object(Kind::Sidecar, o)));
+    all.extend(mesh.peer_authentications.iter().map(|o| object(Kind::PeerAuthentication, o)));
+    let entries = mesh.workloads.entries.values().flat_map(|list| list.iter());
+    all.extend(entries.map(|o| object(Kind::WorkloadEntry, o)));
     answer::json(&Value::Array(all), &query)
 }
 
-/// An object in the shape in which Kubernetes has it.
-fn object<S: Serialize + Hash>(config: &Ref<Config<S>>) -> Value {
-    let key = &config.source.key;
-    let version = key.kind.versions().first().copied().unwrap_or("v1");
+/// An object in the shape in which Kubernetes has it; what was made of an Ingress looks as if its user had written it.
+fn object<S: Serialize + Hash>(kind: Kind, config: &Ref<Config<S>>) -> Value {
+    let version = kind.versions().first().copied().unwrap_or("v1");
     json!({
-        "kind": key.kind.to_string(),
-        "apiVersion": format!("{}/{version}", key.kind.group()),
+        "kind": kind.to_string(),
+        "apiVersion": format!("{}/{version}", kind.group()),
         "metadata": {
-            "name": &*key.name, "namespace": &*key.namespace, "generation": config.source.generation,
+            "name": &**config.name(), "namespace": &**config.namespace(), "generation": config.source.generation,
             "labels": config.labels, "annotations": config.annotations,
         },
         "spec": serde_json::to_value(&config.spec).unwrap_or_default(),

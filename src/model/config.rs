@@ -15,8 +15,10 @@ pub type Labels = BTreeMap<String, String>;
 /// An object of one kind, without what changes when its meaning does not (status, resource version).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Config<S> {
-    /// Kind, namespace, name and generation.
+    /// Kind, namespace, name and generation of the object that its user wrote.
     pub source: ObjectRef,
+    /// Namespace and name of what was made of an object of another kind; none if it is the object itself.
+    pub made: Option<(Arc<str>, Arc<str>)>,
     /// Time of creation: older objects win conflicts.
     pub creation: Creation,
     /// The object's labels.
@@ -28,14 +30,14 @@ pub struct Config<S> {
 }
 
 impl<S> Config<S> {
-    /// The object's namespace.
+    /// Its namespace.
     pub fn namespace(&self) -> &Arc<str> {
-        &self.source.key.namespace
+        self.made.as_ref().map_or(&self.source.key.namespace, |(namespace, _)| namespace)
     }
 
-    /// The object's name.
+    /// Its name.
     pub fn name(&self) -> &Arc<str> {
-        &self.source.key.name
+        self.made.as_ref().map_or(&self.source.key.name, |(_, name)| name)
     }
 
     /// Older first; ties by name, then namespace. The order in which the reference settles conflicts.

@@ -9,6 +9,7 @@ pub mod config;
 pub mod content;
 pub mod endpoint;
 pub mod hostname;
+pub mod ingress;
 pub mod mesh;
 pub mod protocol;
 pub mod proxy;

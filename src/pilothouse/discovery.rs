@@ -262,6 +262,7 @@ fn options(flags: &Discovery) -> Options {
         cluster: Arc::from(flags.cluster_id.as_str()),
         system_namespace: Arc::from(flags.namespace.as_str()),
         revision: Arc::from(flags.revision.as_str()),
+        ingress_namespace: Arc::from(features::ingress_namespace()),
         shared_mesh_config: Arc::from(features::shared_mesh_config()),
         features: features::features(),
     }

@@ -62,6 +62,11 @@ pub(crate) fn shared_mesh_config() -> String {
     process("SHARED_MESH_CONFIG").unwrap_or_default()
 }
 
+/// The namespace of the gateways that serve Ingresses, which need not be that of the control plane.
+pub(crate) fn ingress_namespace() -> String {
+    process("K8S_INGRESS_NS").filter(|name| !name.is_empty()).unwrap_or_else(|| "istio-system".to_owned())
+}
+
 /// The name of this pod: who this replica is in elections. Outside of a pod, as the reference has it.
 pub(crate) fn identity() -> String {
     process("POD_NAME").filter(|name| !name.is_empty()).unwrap_or_else(|| {

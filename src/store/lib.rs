@@ -7,6 +7,7 @@
 mod destination_rules;
 mod dirty;
 mod endpoints;
+mod ingress;
 mod interest;
 mod moved;
 mod namespaces;

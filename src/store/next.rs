@@ -8,6 +8,7 @@ use model::mesh::{Changes, DestinationRules, Gateways, PeerAuthentications, Side
 use model::{Mesh, Ref};
 
 use crate::dirty::Dirty;
+use crate::ingress;
 use crate::tables::{Id, Tables};
 use crate::virtual_services::{self, Difference};
 
@@ -78,10 +79,14 @@ impl Tables {
 
     /// Sections that are built from objects of one kind; true if any differs.
     fn update_policies(&mut self, mesh: &mut Mesh, dirty: &Dirty, all: bool) -> bool {
-        let mut changed = self.update_virtual_services(mesh, dirty, all);
+        let made = self.update_ingresses(dirty, all);
+        let gateways = dirty.gateways || made.gateways;
+        let mut changed = self.update_virtual_services(mesh, dirty, made, all);
         changed |= self.update_destination_rules(mesh, dirty, all);
-        if all || dirty.gateways {
-            mesh.gateways = Arc::new(Gateways::new(self.counted(&self.gateways).cloned().collect()));
+        if all || gateways {
+            let written = self.counted(&self.gateways);
+            mesh.gateways =
+                Arc::new(Gateways::new(written.chain(self.known_ingresses.gateways()).cloned().collect()));
             changed = true;
         }
         if all || dirty.sidecars {
@@ -96,14 +101,22 @@ impl Tables {
         changed
     }
 
-    /// VirtualServices; true if any differs.
-    fn update_virtual_services(&mut self, mesh: &mut Mesh, dirty: &Dirty, all: bool) -> bool {
+    /// VirtualServices, those `made` of Ingresses among them; true if any differs.
+    fn update_virtual_services(
+        &mut self,
+        mesh: &mut Mesh,
+        dirty: &Dirty,
+        made: ingress::Difference,
+        all: bool,
+    ) -> bool {
         let mut known = std::mem::take(&mut self.known_virtual_services);
         if all {
             known = virtual_services::Known::default();
         }
         let objects = self.touched(&self.virtual_services, &dirty.virtual_services, all);
-        let Difference { gone, came, problems } = known.update(objects, &mesh.settings);
+        let Difference { mut gone, mut came, problems } = known.update(objects, &mesh.settings);
+        gone.extend(made.gone);
+        came.extend(made.came);
         self.known_virtual_services = known;
         problems.into_iter().for_each(|(key, problems)| self.report(&key, problems));
         let section = if all { &VirtualServices::default() } else { &*mesh.virtual_services };

@@ -34,6 +34,8 @@ pub struct Options {
     pub cluster: Arc<str>,
     /// Namespace of the control plane: where the mesh's ConfigMap is.
     pub system_namespace: Arc<str>,
+    /// Namespace of the gateways that serve Ingresses.
+    pub ingress_namespace: Arc<str>,
     /// Revision: the ConfigMap is `istio` or `istio-<revision>`.
     pub revision: Arc<str>,
     /// Name of a ConfigMap whose configuration lies beneath that of the revision (`SHARED_MESH_CONFIG`); empty for none.
@@ -48,6 +50,7 @@ impl Default for Options {
             domain: Arc::from("cluster.local"),
             cluster: Arc::from("Kubernetes"),
             system_namespace: Arc::from("istio-system"),
+            ingress_namespace: Arc::from("istio-system"),
             revision: Arc::from(DEFAULT_REVISION),
             shared_mesh_config: Arc::from(""),
             features: Features::default(),

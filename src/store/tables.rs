@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use api::decode::AnyObject;
 use api::istio::{DestinationRule, Gateway, PeerAuthentication, ServiceEntry, Sidecar, VirtualService};
-use api::kubernetes::ConfigMap;
+use api::kubernetes::{ConfigMap, Ingress, IngressClass};
 use api::{Object, ObjectKey, ObjectRef, Problem};
 use model::config::Config;
 use model::mesh::Settings;
@@ -18,7 +18,7 @@ use crate::next::Pending;
 use crate::registry::Registry;
 use crate::services::Aliases;
 use crate::settings::Options;
-use crate::{destination_rules, virtual_services};
+use crate::{destination_rules, ingress, virtual_services};
 
 /// Namespace and name.
 pub(crate) type Id = (Arc<str>, Arc<str>);
@@ -35,6 +35,8 @@ pub struct Tables {
     /// The same of the other clusters, by their names.
     pub(crate) remotes: BTreeMap<Arc<str>, Registry>,
     pub(crate) config_maps: Table<ConfigMap>,
+    pub(crate) ingresses: Table<Ingress>,
+    pub(crate) ingress_classes: Table<IngressClass>,
     pub(crate) service_entries: BTreeMap<Id, Ref<Config<ServiceEntry>>>,
     pub(crate) virtual_services: BTreeMap<Id, Ref<Config<VirtualService>>>,
     pub(crate) destination_rules: BTreeMap<Id, Ref<Config<DestinationRule>>>,
@@ -47,6 +49,8 @@ pub struct Tables {
     pub(crate) aliases: Aliases,
     /// VirtualServices as the mesh sees them.
     pub(crate) known_virtual_services: virtual_services::Known,
+    /// Ingresses as Gateways and VirtualServices.
+    pub(crate) known_ingresses: ingress::Known,
     /// DestinationRules by the hosts that they are for.
     pub(crate) known_destination_rules: destination_rules::Known,
     /// What the sections of the last mesh look at.
@@ -67,6 +71,8 @@ impl Tables {
             home: Registry::new(Arc::clone(&options.cluster)),
             remotes: BTreeMap::new(),
             config_maps: Table::new(),
+            ingresses: Table::new(),
+            ingress_classes: Table::new(),
             service_entries: BTreeMap::new(),
             virtual_services: BTreeMap::new(),
             destination_rules: BTreeMap::new(),
@@ -76,6 +82,7 @@ impl Tables {
             converted_entries: BTreeMap::new(),
             aliases: Aliases::new(),
             known_virtual_services: virtual_services::Known::default(),
+            known_ingresses: ingress::Known::default(),
             known_destination_rules: destination_rules::Known::default(),
             interests: Interests::new(&settings),
             mesh: Arc::new(Mesh { settings: settings.clone(), ..Mesh::default() }),
@@ -161,6 +168,12 @@ impl Tables {
                 pending = changed.then(|| Pending::of(kind));
             }
             Kind::ConfigMap => object!(config_maps, ConfigMap, Self::config_map_changed),
+            Kind::Ingress => object!(ingresses, Ingress, |t: &mut Self, id: &Id, _, _| {
+                t.dirty.ingresses.insert(id.clone());
+            }),
+            Kind::IngressClass => object!(ingress_classes, IngressClass, |t: &mut Self, id: &Id, _, _| {
+                t.dirty.ingress_classes.insert(id.clone());
+            }),
             Kind::ServiceEntry => config!(service_entries, ServiceEntry, |t: &mut Self, id: &Id| {
                 t.dirty.service_entries.insert(id.clone());
             }),
@@ -198,6 +211,8 @@ impl Tables {
             || matches!(
                 kind,
                 Kind::ConfigMap
+                    | Kind::Ingress
+                    | Kind::IngressClass
                     | Kind::ServiceEntry
                     | Kind::VirtualService
                     | Kind::DestinationRule
@@ -219,6 +234,7 @@ pub(crate) fn config<S: Clone + std::hash::Hash>(key: &ObjectKey, object: &Objec
     annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
     Ref::new(Config {
         source: ObjectRef { key: key.clone(), generation: object.meta.generation },
+        made: None,
         creation: object.meta.creation,
         labels: object.meta.labels.clone(),
         annotations,

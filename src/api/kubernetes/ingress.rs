@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::LoadBalancerStatus;
+
 /// HTTP routes into the cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -14,6 +16,16 @@ pub struct Ingress {
     pub tls: Vec<IngressTls>,
     /// Rules.
     pub rules: Vec<IngressRule>,
+    /// The document's `status`.
+    pub status: IngressStatus,
+}
+
+/// What is known of an Ingress from outside.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct IngressStatus {
+    /// Where its requests go in.
+    pub load_balancer: LoadBalancerStatus,
 }
 
 /// A certificate for some hosts.
@@ -62,6 +74,18 @@ pub struct HttpIngressPath {
 pub struct IngressBackend {
     /// A Service of the own namespace.
     pub service: Option<IngressServiceBackend>,
+    /// An object of another kind in its place.
+    pub resource: Option<IngressResourceBackend>,
+}
+
+/// An object of the own namespace that is no Service.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct IngressResourceBackend {
+    /// Its kind.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
 }
 
 /// A Service's port.

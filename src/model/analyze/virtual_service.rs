@@ -26,15 +26,17 @@ pub(super) fn virtual_service(
     gateways(check, service, subject, mesh);
 }
 
-/// Looks at what the mesh has made of an object: a rule is told at the delegate that it comes from.
+/// Looks at what the mesh has made of an object: a rule is told where it was written, be it a
+/// delegate or an Ingress.
 pub(super) fn entry(entry: &VirtualServiceEntry, mesh: &Mesh, take: &mut impl FnMut(Vec<Problem>)) {
     let config = &entry.config;
     for (index, rule) in config.spec.http.iter().enumerate() {
-        let (origin, index) = entry.origin(index);
+        let (origin, place) = entry.origin(index);
         let subject = Subject { key: &origin.key, creation: config.creation };
         let mut check = Check::new(origin.key.clone());
-        check.at(format_args!("http[{index}]"), |check| http(check, rule, subject, mesh));
-        take(check.done());
+        check.document(|check| http(check, rule, subject, mesh));
+        let found = check.done().into_iter();
+        take(found.map(|problem| Problem { field: place.field(&problem.field), ..problem }).collect());
     }
     let subject = Subject { key: &config.source.key, creation: config.creation };
     let mut check = Check::new(config.source.key.clone());

@@ -23,7 +23,9 @@ pub use interest::Interest;
 pub use policies::{Gateways, PeerAuthentications, Sidecars};
 pub use services::Services;
 pub use settings::{Features, Settings};
-pub use virtual_services::{Entry as VirtualServiceEntry, MESH, Origin as RuleOrigin, VirtualServices};
+pub use virtual_services::{
+    Entry as VirtualServiceEntry, MESH, Origin as RuleOrigin, Place as RulePlace, VirtualServices,
+};
 pub use workloads::{ContainerPort, Pod, Workloads};
 
 use crate::content::Ref;

@@ -22,34 +22,67 @@ pub struct Entry {
     pub export_to: ExportTo,
     /// Whether any of its matches looks at the labels or the namespace of the client.
     pub source_dependent: bool,
-    /// Where each HTTP rule was written, if delegates were merged in; else empty.
+    /// Where each HTTP rule was written, if not all in this object; else empty.
     pub origins: Vec<Origin>,
 }
 
 /// Where a rule was written.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Origin {
-    /// The object: the rule's own VirtualService, or a delegate.
+    /// The object: the rule's own VirtualService, a delegate, or an Ingress.
     pub object: ObjectRef,
     /// The rule's place in it.
-    pub rule: usize,
+    pub place: Place,
+}
+
+/// The place of a rule in the object in which it was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// The HTTP rule of a VirtualService.
+    Rule(usize),
+    /// The path of a rule of an Ingress.
+    Path {
+        /// The rule.
+        rule: usize,
+        /// The path among those of the rule.
+        path: usize,
+    },
+}
+
+impl Place {
+    /// The field that its user wrote, for a field of the HTTP rule, such as `route[0].destination.host`.
+    pub fn field(self, within: &str) -> String {
+        match self {
+            Self::Rule(rule) if within.is_empty() => format!("spec.http[{rule}]"),
+            Self::Rule(rule) => format!("spec.http[{rule}].{within}"),
+            Self::Path { rule, path } => {
+                let part = match within {
+                    _ if within.starts_with("match") => ".path",
+                    _ if within.contains("destination.port") => ".backend.service.port",
+                    _ if within.contains("destination") => ".backend.service.name",
+                    _ => "",
+                };
+                format!("spec.rules[{rule}].http.paths[{path}]{part}")
+            }
+        }
+    }
 }
 
 impl Entry {
     /// The object and the place where an HTTP rule was written.
-    pub fn origin(&self, rule: usize) -> (&ObjectRef, usize) {
+    pub fn origin(&self, rule: usize) -> (&ObjectRef, Place) {
         match self.origins.get(rule) {
-            Some(origin) => (&origin.object, origin.rule),
-            None => (&self.config.source, rule),
+            Some(origin) => (&origin.object, origin.place),
+            None => (&self.config.source, Place::Rule(rule)),
         }
     }
 
     /// All objects that it was put together from.
     pub fn sources(&self) -> impl Iterator<Item = &ObjectRef> {
         let own = &self.config.source;
-        let delegates: BTreeSet<&ObjectRef> =
+        let others: BTreeSet<&ObjectRef> =
             self.origins.iter().map(|o| &o.object).filter(|o| *o != own).collect();
-        std::iter::once(own).chain(delegates)
+        std::iter::once(own).chain(others)
     }
 
     /// Whether it has rules for connections (TCP, TLS), which listeners look at.
@@ -94,9 +127,9 @@ impl Entry {
         self.config.namespace()
     }
 
-    /// As the VirtualServices by age.
+    /// As the VirtualServices by age. What is made of an Ingress for two of its hosts may have one name.
     fn by_age(&self, other: &Self) -> Ordering {
-        self.config.by_age(&other.config)
+        self.config.by_age(&other.config).then_with(|| self.config.spec.hosts.cmp(&other.config.spec.hosts))
     }
 
     /// What puts it before others for a client: what is meant for the client's namespace alone, then what is

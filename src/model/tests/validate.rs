@@ -683,3 +683,76 @@ fn expressions_that_envoy_would_refuse_are_told_wherever_they_stand() -> Outcome
     }
     Ok(())
 }
+
+#[test]
+fn ingresses() -> Outcome {
+    let backend = "backend: {service: {name: web, port: {number: 80}}}";
+    let rule = |rest: &str| format!("{{rules: [{{{rest}}}]}}");
+    let path = |rest: &str| rule(&format!("http: {{paths: [{{{rest}}}]}}"));
+    let to = |backend: &str| path(&format!("path: /, pathType: Prefix, backend: {{{backend}}}"));
+    let cases = [
+        ("{}".to_owned(), "error spec.rules: the Ingress has no rules"),
+        (rule("host: a_b"), "error spec.rules[0].host: \"a_b\" is no host name"),
+        (rule("host: A.example"), "error spec.rules[0].host: \"A.example\" is no host name"),
+        (rule("host: 10.0.0.1"), "error spec.rules[0].host: \"10.0.0.1\" is no host name"),
+        (rule("host: '*'"), "error spec.rules[0].host: \"*\" is no host name"),
+        (rule("host: a.*.example"), "error spec.rules[0].host: \"a.*.example\" is no host name"),
+        (rule("http: {}"), "error spec.rules[0].http.paths: the rule has no paths"),
+        (
+            "{defaultBackend: {service: {name: web, port: {number: 80}}}, tls: [{hosts: [a b]}]}".to_owned(),
+            "error spec.tls[0].hosts[0]: \"a b\" is no host name",
+        ),
+        (
+            path(&format!("path: /, {backend}")),
+            "error spec.rules[0].http.paths[0].pathType: the path has no type",
+        ),
+        (
+            path(&format!("path: /, pathType: Regex, {backend}")),
+            "error spec.rules[0].http.paths[0].pathType: \"Regex\" is no type",
+        ),
+        (
+            path(&format!("path: a, pathType: Prefix, {backend}")),
+            "error spec.rules[0].http.paths[0].path: \"a\" is no path from the root",
+        ),
+        (
+            path(&format!("pathType: Exact, {backend}")),
+            "error spec.rules[0].http.paths[0].path: \"\" is no path from the root",
+        ),
+        (
+            path(&format!("path: /a/../b, pathType: Exact, {backend}")),
+            "error spec.rules[0].http.paths[0].path: \"/a/../b\" is not the shortest form",
+        ),
+        (path("path: /, pathType: Prefix"), "error spec.rules[0].http.paths[0].backend: there is no backend"),
+        (
+            to("service: {name: web, port: {number: 80}}, resource: {kind: Bucket, name: a}"),
+            "error spec.rules[0].http.paths[0].backend: there are both service and resource",
+        ),
+        (
+            to("service: {name: web}"),
+            "error spec.rules[0].http.paths[0].backend.service.port: there is no port",
+        ),
+        (
+            to("service: {name: web, port: {name: http, number: 80}}"),
+            "error spec.rules[0].http.paths[0].backend.service.port.name: the port has both name and number",
+        ),
+        (
+            to("service: {name: web, port: {number: 65536}}"),
+            "error spec.rules[0].http.paths[0].backend.service.port.number: 65536 is no port number",
+        ),
+        (
+            to("service: {port: {number: 80}}"),
+            "error spec.rules[0].http.paths[0].backend.service.name: \"\" is no name of a Service",
+        ),
+    ];
+    let cases: Vec<(&str, &str)> = cases.iter().map(|(spec, start)| (spec.as_str(), *start)).collect();
+    one_each("networking.k8s.io/v1/Ingress", &cases)?;
+    for taken in [
+        rule("host: '*.example'"),
+        path(&format!("pathType: ImplementationSpecific, {backend}")),
+        path(&format!("path: /a.*, pathType: ImplementationSpecific, {backend}")),
+        to("resource: {kind: Bucket, name: a}"),
+    ] {
+        assert_eq!(told("networking.k8s.io/v1/Ingress", &taken)?, [] as [String; 0], "{taken}");
+    }
+    Ok(())
+}

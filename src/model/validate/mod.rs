@@ -1,4 +1,4 @@
-//! What objects of Istio's kinds may say: the rules that the reference's webhook has, said of a field with what to write instead.
+//! What objects of Istio's kinds, and Ingresses, may say: the rules of whoever takes them, said of a field with what to write instead.
 //!
 //! An error is what the reference refuses when the object is written; a warning is taken, but perhaps not as meant. Rules
 //! look at one object alone: what two objects make of each other is found where they meet. An object with errors is not
@@ -15,6 +15,7 @@ mod extensions;
 mod gateway;
 mod http;
 mod http_actions;
+mod ingress;
 mod mesh_config;
 mod policies;
 mod selector;
@@ -40,6 +41,7 @@ pub fn validate(object: &AnyObject) -> Vec<Problem> {
     metadata(&mut check, object);
     let check = &mut check;
     match object {
+        AnyObject::Ingress(o) => ingress::ingress(check, o),
         AnyObject::Gateway(o) => gateway::gateway(check, &o.spec),
         AnyObject::VirtualService(o) => virtual_service::virtual_service(check, &o.spec),
         AnyObject::DestinationRule(o) => destination_rule::destination_rule(check, &o.spec),

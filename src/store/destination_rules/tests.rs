@@ -10,6 +10,7 @@ fn rule(namespace: &str, name: &str, creation: i64, spec: serde_json::Value) -> 
     let key = ObjectKey { kind: Kind::DestinationRule, namespace: namespace.into(), name: name.into() };
     Ref::new(Config {
         source: api::ObjectRef { key, generation: 1 },
+        made: None,
         creation: Some(creation),
         labels: Labels::new(),
         annotations: Labels::new(),

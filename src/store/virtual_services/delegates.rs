@@ -8,7 +8,7 @@ use std::sync::Arc;
 use api::istio::{Delegate, HttpRoute, VirtualService};
 use api::{Problem, Severity};
 use model::Config;
-use model::mesh::RuleOrigin;
+use model::mesh::{RuleOrigin, RulePlace};
 
 use super::{Resolved, matches};
 use crate::tables::Id;
@@ -24,7 +24,7 @@ pub(super) fn merge_into(
     let mut origins = Vec::new();
     for (index, mut rule) in std::mem::take(&mut root.spec.http).into_iter().enumerate() {
         let Some(delegate) = rule.delegate.take() else {
-            origins.push(RuleOrigin { object: root.source.clone(), rule: index });
+            origins.push(RuleOrigin { object: root.source.clone(), place: RulePlace::Rule(index) });
             rules.push(rule);
             continue;
         };
@@ -45,7 +45,7 @@ pub(super) fn merge_into(
         };
         for (at, written) in found.spec.http.iter().enumerate() {
             if let Some(merged) = merge(&rule, written) {
-                origins.push(RuleOrigin { object: found.source.clone(), rule: at });
+                origins.push(RuleOrigin { object: found.source.clone(), place: RulePlace::Rule(at) });
                 rules.push(merged);
             } else {
                 let name = format!("{}/{}", found.namespace(), found.name());

@@ -2,7 +2,7 @@
 
 use api::istio::{Delegate, HttpMatchRequest, HttpRoute, HttpRouteDestination, StringMatch, VirtualService};
 use api::{Kind, ObjectKey, ObjectRef, Problem};
-use model::mesh::{Settings, VirtualServices};
+use model::mesh::{RulePlace, Settings, VirtualServices};
 use model::{Config, Ref};
 
 use super::Known;
@@ -26,6 +26,7 @@ fn object(namespace: &str, name: &str, spec: VirtualService) -> Ref<Config<Virtu
     let key = ObjectKey { kind: Kind::VirtualService, namespace: namespace.into(), name: name.into() };
     Ref::new(Config {
         source: ObjectRef { key, generation: 1 },
+        made: None,
         creation: None,
         labels: Default::default(),
         annotations: Default::default(),
@@ -86,8 +87,8 @@ fn a_delegates_rule_is_narrowed_and_inherits() {
     let hosts: Vec<_> =
         [first, rest].iter().flat_map(|r| &r.route).map(|r| r.destination.host.clone()).collect();
     assert_eq!(hosts, ["cart.shop.svc.cluster.local", "web.edge.svc.cluster.local"]);
-    assert_eq!(entry.origin(0), (&objects[1].source, 0));
-    assert_eq!(entry.origin(1), (&objects[0].source, 1));
+    assert_eq!(entry.origin(0), (&objects[1].source, RulePlace::Rule(0)));
+    assert_eq!(entry.origin(1), (&objects[0].source, RulePlace::Rule(1)));
     assert_eq!(entry.sources().count(), 2);
     assert_eq!(built.problems, []);
 }

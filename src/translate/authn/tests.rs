@@ -26,6 +26,7 @@ fn policy(
     let selector = app.map(|app| MatchLabels { match_labels: [("app".to_owned(), app.to_owned())].into() });
     Config {
         source: ObjectRef { key, generation: 1 },
+        made: None,
         creation: Some(creation),
         labels: Labels::new(),
         annotations: Labels::new(),

@@ -4,7 +4,6 @@
 //! A scope reads the Sidecar that applies, the services that the namespace sees, and of the VirtualServices that it
 //! sees what they are for (hosts, gateways, who sees them) and where they send requests.
 
-use api::ObjectKey;
 use model::config::Creation;
 use model::mesh::VirtualServiceEntry;
 use model::visibility::ExportTo;
@@ -80,7 +79,7 @@ impl Rules {
 type Added<'a> = (Place<'a>, &'a str, u32);
 
 /// What puts a VirtualService where it is in the lists of listeners.
-type Place<'a> = ((&'a ObjectKey, Creation), (&'a ExportTo, bool), (&'a [String], &'a [String]));
+type Place<'a> = ((&'a str, &'a str, Creation), (&'a ExportTo, bool), (&'a [String], &'a [String]));
 
 /// The destinations of those entries that are among the listeners' as far as they may add a service, in order.
 fn added<'a>(
@@ -107,7 +106,7 @@ fn added<'a>(
 
 fn place(entry: &VirtualServiceEntry) -> Place<'_> {
     let (config, spec) = (&entry.config, &entry.config.spec);
-    let object = (&config.source.key, config.creation);
+    let object = (&**config.namespace(), &**config.name(), config.creation);
     (object, (&entry.export_to, entry.has_gateway_semantics()), (&spec.hosts, &spec.gateways))
 }
 

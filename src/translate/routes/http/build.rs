@@ -164,9 +164,9 @@ impl Rule<'_> {
 
     /// What takes the place of a route that cannot be built.
     fn substitute(&self, route: Route) -> Route {
-        let source = &self.set.entry.config.source.key;
+        let config = &self.set.entry.config;
         let called = if route.name.is_empty() { format!("http[{}]", self.index) } else { route.name.clone() };
-        let what = format!("route {called} of VirtualService {}/{}", source.namespace, source.name);
+        let what = format!("route {called} of VirtualService {}/{}", config.namespace(), config.name());
         Route {
             name: route.name,
             metadata: route.metadata,
@@ -184,10 +184,11 @@ impl Rule<'_> {
 
     /// Which VirtualService it comes from.
     fn metadata(&self) -> Metadata {
-        let source = &self.set.entry.config.source.key;
+        let config = &self.set.entry.config;
         let path = format!(
             "/apis/networking.istio.io/v1/namespaces/{}/virtual-service/{}",
-            source.namespace, source.name
+            config.namespace(),
+            config.name()
         );
         let facts = Struct::from([("config", Value::from(path))]);
         Metadata { filter_metadata: BTreeMap::from([("istio".to_owned(), facts)]), ..Metadata::default() }
@@ -236,11 +237,11 @@ impl Rule<'_> {
     }
 
     fn problem(&self, wrong: &Wrong, (severity, hint): (Severity, &str)) -> Problem {
-        let (object, index) = self.set.entry.origin(self.index);
+        let (object, place) = self.set.entry.origin(self.index);
         Problem {
             severity,
             object: object.key.clone(),
-            field: format!("spec.http[{index}].{}", wrong.field),
+            field: place.field(&wrong.field),
             message: wrong.message.clone(),
             hint: hint.to_owned(),
         }

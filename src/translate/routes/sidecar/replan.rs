@@ -54,7 +54,7 @@ fn replaced<'a>(scope: &'a Scope, last: &'a Scope) -> Option<Replaced<'a>> {
 /// Whether one form of a VirtualService stands where the other stood, and both apply wherever their hosts do.
 fn only_rules_differ(new: &VirtualServiceEntry, old: &VirtualServiceEntry) -> bool {
     let (a, b) = (&new.config, &old.config);
-    a.source.key == b.source.key
+    (a.namespace(), a.name()) == (b.namespace(), b.name())
         && a.annotations == b.annotations
         && new.export_to == old.export_to
         && a.spec.hosts == b.spec.hosts
