@@ -10,6 +10,7 @@
 pub mod ca_secret;
 pub mod discovered;
 pub mod election;
+pub mod ingress_status;
 pub mod ip_allocate;
 mod queue;
 pub mod root_cert;

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use anyhow::{Result, ensure};
-use controllers::discovered;
+use controllers::discovered::{self, Namespace};
 use controllers::election::{Candidate, Election, Lock, Timing};
+use controllers::ingress_status::{self, IngressStatus};
 use controllers::ip_allocate::{self, IpAllocator};
 use controllers::root_cert::{self, RootCertificates};
 use controllers::status::{self, Keeper, Level, Outcomes};
 use controllers::write::{Rate, Writers};
 use prometheus::Registry;
-use sources::feed::Listener;
+use sources::feed::{Feed, Listener};
 use sources::kube::Connection;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -76,6 +77,7 @@ impl Control {
             let roots = Arc::clone(&roots);
             async move { roots.run(leading).await }
         });
+        self.keep_ingresses(connection, namespaces.clone(), settings, shutdown);
         if let Some((v4, v6)) = features::ip_allocation().filter(|_| own) {
             let entries = ip_allocate::feed();
             self.listeners.push(Arc::new(entries.clone()));
@@ -93,6 +95,31 @@ impl Control {
                 async move { allocator.run(leading).await }
             });
         }
+    }
+
+    /// Writes to Ingresses where their requests go in, on the replica that leads.
+    fn keep_ingresses(
+        &mut self,
+        connection: &Connection,
+        namespaces: Feed<Namespace>,
+        settings: &Settings,
+        shutdown: &CancellationToken,
+    ) {
+        let namespace = features::ingress_namespace();
+        let objects = ingress_status::feed(&namespace);
+        self.listeners.push(Arc::new(objects.clone()));
+        let status = Arc::new(IngressStatus {
+            connection: connection.clone(),
+            writer: self.writers.of("addresses of Ingresses"),
+            namespace: namespace.into(),
+            objects,
+            namespaces,
+            settings: settings.clone(),
+        });
+        self.lead(ingress_status::lock(), shutdown, move |leading| {
+            let status = Arc::clone(&status);
+            async move { status.run(leading).await }
+        });
     }
 
     /// Writes down what became of objects, on the replica that leads.
