@@ -24,7 +24,7 @@ impl InCluster<'_> {
                 continue;
             }
             for port in &service.ports {
-                let named = |name: &Arc<str>| entry.spec.ports.get(&**name).copied();
+                let named = |name: &Arc<str>| entry.spec.ports.get(&**name).copied().filter(|n| *n != 0);
                 let number = match &port.target {
                     TargetPort::Name(target) => named(target),
                     TargetPort::Number(number) => named(&port.name).or_else(|| Some(u32::from(*number))),

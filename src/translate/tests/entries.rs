@@ -283,6 +283,29 @@ fn names_are_resolved_once_for_each_address_and_one_in_turn_only_once() -> Outco
 }
 
 #[test]
+fn a_port_that_an_entry_gives_as_0_is_that_of_the_service() -> Outcome {
+    let port = |given: u16| -> Result<Value, Box<dyn Error>> {
+        let yaml = format!(
+            "
+apiVersion: v1
+kind: Service
+metadata: {{name: vm, namespace: shop}}
+spec: {{clusterIP: 10.96.0.1, selector: {{app: vm}}, ports: [{{name: http, port: 80, targetPort: 8080}}]}}
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {{name: vm-1, namespace: shop}}
+spec: {{address: 192.0.2.1, labels: {{app: vm}}, ports: {{http: {given}}}}}
+"
+        );
+        let path = "/endpoints/0/lbEndpoints/0/endpoint/address/socketAddress/portValue";
+        Ok(at(&sent(&yaml)?, "eds", "outbound|80||vm.shop.svc.cluster.local", path))
+    };
+    assert_eq!((port(0)?, port(9090)?), (json!(8080), json!(9090)));
+    Ok(())
+}
+
+#[test]
 fn an_http_proxy_takes_its_port_whole() -> Outcome {
     let dump = sent(&entry(
         "m",

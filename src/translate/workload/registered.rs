@@ -34,7 +34,9 @@ pub(super) fn of_entry(mesh: &Mesh, view: &OwnView, entry: &Config<WorkloadEntry
     let mut found = Vec::new();
     for service in services(mesh, view).filter(chosen) {
         for port in service.ports.iter().filter(|p| p.protocol != Protocol::Udp) {
-            let named = |name: &str| entry.spec.ports.get(name).and_then(|n| u16::try_from(*n).ok());
+            let named = |name: &str| {
+                entry.spec.ports.get(name).and_then(|n| u16::try_from(*n).ok()).filter(|n| *n != 0)
+            };
             let number = match &port.target {
                 TargetPort::Name(target) => named(target),
                 TargetPort::Number(number) => named(&port.name).or(Some(*number)),
