@@ -107,6 +107,9 @@ pub struct Service {
     pub external_addresses: Vec<Arc<str>>,
     /// ExternalName Services that point here.
     pub aliases: Vec<Alias>,
+    /// For an ExternalName: the host that it leads to over all others, which need not be one of the mesh; for one that
+    /// is part of a loop the host that it names.
+    pub alias_of: Option<Arc<str>>,
     /// Outside of the mesh (ServiceEntry `MESH_EXTERNAL`, ExternalName).
     pub mesh_external: bool,
     /// Who sees it.

@@ -80,7 +80,7 @@ impl Tables {
             sidecars: BTreeMap::new(),
             peer_authentications: BTreeMap::new(),
             converted_entries: BTreeMap::new(),
-            aliases: Aliases::new(),
+            aliases: Aliases::default(),
             known_virtual_services: virtual_services::Known::default(),
             known_ingresses: ingress::Known::default(),
             known_destination_rules: destination_rules::Known::default(),

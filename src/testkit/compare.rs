@@ -17,6 +17,23 @@ pub use normal::{Keys, normal};
 /// What one proxy has: resources by type, then by name.
 pub type Dump = BTreeMap<String, BTreeMap<String, Value>>;
 
+/// The value at a path (RFC 6901) of a resource of a dump; null if there is no such resource or path.
+#[must_use]
+pub fn at(dump: &Dump, kind: &str, name: &str, path: &str) -> Value {
+    let resource = dump.get(kind).and_then(|d| d.get(name));
+    resource.and_then(|r| r.pointer(path)).cloned().unwrap_or_default()
+}
+
+/// The first value under a key, anywhere.
+#[must_use]
+pub fn find<'a>(value: &'a Value, key: &str) -> Option<&'a Value> {
+    match value {
+        Value::Object(map) => map.get(key).or_else(|| map.values().find_map(|v| find(v, key))),
+        Value::Array(list) => list.iter().find_map(|v| find(v, key)),
+        _ => None,
+    }
+}
+
 /// A place at which two normal forms differ.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Difference {

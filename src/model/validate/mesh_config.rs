@@ -2,17 +2,18 @@
 //!
 //! Source: Istio `pkg/config/validation/agent/validation.go` (`ValidateMeshConfig`, `ValidateMeshNetworks`).
 
-use api::mesh_config::{MeshConfig, MeshNetworks, Network, ProxyConfig};
+use api::mesh_config::{MeshConfig, MeshNetworks, Network};
 use api::{Duration, ObjectKey, Problem};
 
 use super::balancer::{localities, zones};
 use super::check::Check;
 use super::http_actions::retries;
-use super::text::{is_cidr, is_fqdn, is_label, is_wildcard_fqdn, port, time};
+use super::proxy_config::proxy_config;
+use super::text::{
+    MILLISECOND, is_cidr, is_fqdn, is_label, is_wildcard_fqdn, port, signed_port, time, whole,
+};
 use super::traffic_policy::{connection_pool, outlier_detection};
 
-const MILLISECOND: u64 = 1_000_000;
-const SECOND: u64 = 1_000_000_000;
 /// The longest time to connect.
 const LONGEST_CONNECT: Duration = Duration::from_secs(3600);
 
@@ -20,7 +21,7 @@ const LONGEST_CONNECT: Duration = Duration::from_secs(3600);
 pub fn mesh_config(object: ObjectKey, mesh: &MeshConfig) -> Vec<Problem> {
     checked(object, "data.mesh", |check| {
         ports_and_times(check, mesh);
-        proxy(check, &mesh.default_config);
+        check.at("defaultConfig", |check| proxy_config(check, &mesh.default_config));
         identities(check, mesh);
         traffic(check, mesh);
     })
@@ -49,19 +50,6 @@ fn ports_and_times(check: &mut Check, mesh: &MeshConfig) {
     time(check, "connectTimeout", mesh.connect_timeout);
     whole(check, "connectTimeout", mesh.connect_timeout, MILLISECOND);
     whole(check, "protocolDetectionTimeout", mesh.protocol_detection_timeout, MILLISECOND);
-}
-
-fn proxy(check: &mut Check, proxy: &ProxyConfig) {
-    check.at("defaultConfig", |check| {
-        signed_port(check, "statusPort", proxy.status_port);
-        signed_port(check, "proxyAdminPort", proxy.proxy_admin_port);
-        if proxy.discovery_address.is_empty() {
-            let hint = "write HOST:PORT of the control plane, or leave the field out";
-            check.error("discoveryAddress", "proxies are told of no control plane", hint);
-        }
-        time(check, "drainDuration", proxy.drain_duration);
-        whole(check, "drainDuration", proxy.drain_duration, SECOND);
-    });
 }
 
 fn identities(check: &mut Check, mesh: &MeshConfig) {
@@ -120,18 +108,6 @@ fn network(check: &mut Check, network: &Network) {
         }
         port(check, "port", gateway.port);
     });
-}
-
-fn signed_port(check: &mut Check, field: &str, number: i32) {
-    port(check, field, u32::try_from(number).unwrap_or_default());
-}
-
-/// A time without fractions of a unit, which is given in nanoseconds.
-fn whole(check: &mut Check, field: &str, span: Option<Duration>, unit: u64) {
-    if span.is_some_and(|span| !span.as_nanos().is_multiple_of(unit)) {
-        let unit = if unit == SECOND { "s" } else { "ms" };
-        check.error(field, format!("the time is not one of whole {unit}"), format!("round it to {unit}"));
-    }
 }
 
 /// A trust domain: labels with dots between them.

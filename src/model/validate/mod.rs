@@ -18,6 +18,7 @@ mod http_actions;
 mod ingress;
 mod mesh_config;
 mod policies;
+mod proxy_config;
 mod selector;
 mod service_entry;
 mod shadowed;

@@ -7,6 +7,11 @@ use api::{Duration, F64};
 use super::check::Check;
 use crate::{cel, re2};
 
+/// A millisecond in nanoseconds.
+pub(super) const MILLISECOND: u64 = 1_000_000;
+/// A second in nanoseconds.
+pub(super) const SECOND: u64 = 1_000_000_000;
+
 /// The longest label of DNS and the longest name (RFC 1035 2.3.4).
 const LABEL: usize = 63;
 const NAME: usize = 255;
@@ -103,6 +108,19 @@ pub(super) fn subnet(check: &mut Check, field: &str, text: &str) {
 pub(super) fn time(check: &mut Check, field: &str, span: Option<Duration>) {
     if span.is_some_and(|span| span.as_nanos() < 1_000_000) {
         check.error(field, "the time is shorter than 1 ms", "write 1ms or more, or leave the field out");
+    }
+}
+
+/// A port in a field that could hold negative numbers.
+pub(super) fn signed_port(check: &mut Check, field: &str, number: i32) {
+    port(check, field, u32::try_from(number).unwrap_or_default());
+}
+
+/// A time without fractions of a unit, which is given in nanoseconds.
+pub(super) fn whole(check: &mut Check, field: &str, span: Option<Duration>, unit: u64) {
+    if span.is_some_and(|span| !span.as_nanos().is_multiple_of(unit)) {
+        let unit = if unit == SECOND { "s" } else { "ms" };
+        check.error(field, format!("the time is not one of whole {unit}"), format!("round it to {unit}"));
     }
 }
 

@@ -6,46 +6,59 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use model::Ref;
-use model::service::{Alias, Resolution, Service};
+use model::service::{Alias, Service};
 
-/// Where the target of an ExternalName waits until it is folded. Not a legal annotation key, so no user sets it.
-pub(super) const TARGET: &str = "externalName";
-
-/// The ExternalNames that lead to each host.
-pub(crate) type Aliases = BTreeMap<Arc<str>, Vec<Alias>>;
-
-/// The aliases that the ExternalNames among services are, over chains; loops lead nowhere. The ExternalNames
-/// themselves stay, as services of resolution `Alias` that own nothing.
-pub(super) fn of<'a>(services: impl Iterator<Item = &'a Ref<Service>>) -> Aliases {
-    let targets: BTreeMap<Arc<str>, (Arc<str>, Arc<str>)> = services
-        .filter(|s| s.resolution == Resolution::Alias)
-        .filter_map(|s| {
-            let target = s.annotations.get(TARGET)?;
-            Some((Arc::clone(&s.host), (Arc::from(target.as_str()), Arc::clone(&s.namespace))))
-        })
-        .collect();
-    let mut aliases: BTreeMap<Arc<str>, BTreeSet<Alias>> = BTreeMap::new();
-    for (host, (_, namespace)) in &targets {
-        if let Some(end) = follow(host, &targets) {
-            let alias = Alias { host: Arc::clone(host), namespace: Arc::clone(namespace) };
-            aliases.entry(end).or_default().insert(alias);
-        }
-    }
-    aliases.into_iter().map(|(host, aliases)| (host, aliases.into_iter().collect())).collect()
+/// What the ExternalNames of a mesh make of each other.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Aliases {
+    /// The ExternalNames that lead to each host, over chains; those of loops lead nowhere.
+    to: BTreeMap<Arc<str>, BTreeSet<Alias>>,
+    /// The host that each ExternalName leads to.
+    from: BTreeMap<Arc<str>, Arc<str>>,
 }
 
-/// The service with the aliases that lead to it.
-pub(super) fn fold(service: &Ref<Service>, aliases: &Aliases) -> Ref<Service> {
-    match aliases.get(&service.host) {
-        Some(found) if service.resolution != Resolution::Alias => {
-            Ref::new(Service { aliases: found.clone(), ..Service::clone(service) })
+impl Aliases {
+    /// The aliases that the ExternalNames among services are. The ExternalNames themselves stay, as services of
+    /// resolution `Alias` that own nothing.
+    pub(super) fn of<'a>(services: impl Iterator<Item = &'a Ref<Service>>) -> Self {
+        let targets: BTreeMap<_, _> =
+            services.filter_map(|s| Some((&s.host, (s.alias_of.as_ref()?, &s.namespace)))).collect();
+        let mut aliases = Self::default();
+        for (&host, &(named, namespace)) in &targets {
+            let end = follow(host, &targets);
+            if let Some(end) = end {
+                let alias = Alias { host: Arc::clone(host), namespace: Arc::clone(namespace) };
+                aliases.to.entry(Arc::clone(end)).or_default().insert(alias);
+            }
+            aliases.from.insert(Arc::clone(host), Arc::clone(end.unwrap_or(named)));
         }
-        _ => service.clone(),
+        aliases
+    }
+
+    /// The service with the aliases that lead to it, and with where it leads to.
+    pub(super) fn fold(&self, service: &Ref<Service>) -> Ref<Service> {
+        let mut folded = Service::clone(service);
+        match (&service.alias_of, self.to.get(&service.host)) {
+            (Some(_), _) => folded.alias_of = self.from.get(&service.host).cloned(),
+            (None, Some(aliases)) => folded.aliases = aliases.iter().cloned().collect(),
+            (None, None) => return service.clone(),
+        }
+        Ref::new(folded)
+    }
+
+    /// The hosts that other names lead to, or that lead elsewhere, than in `before`.
+    pub(super) fn differing<'a>(&'a self, before: &'a Self) -> impl Iterator<Item = &'a Arc<str>> {
+        let reached = before.to.keys().chain(self.to.keys()).filter(|h| before.to.get(*h) != self.to.get(*h));
+        let led = before.from.keys().chain(self.from.keys());
+        reached.chain(led.filter(|h| before.from.get(*h) != self.from.get(*h)))
     }
 }
 
 /// The first name on the way from `host` that is not an alias itself; none for a loop.
-fn follow(host: &Arc<str>, targets: &BTreeMap<Arc<str>, (Arc<str>, Arc<str>)>) -> Option<Arc<str>> {
+fn follow<'a>(
+    host: &'a Arc<str>,
+    targets: &BTreeMap<&Arc<str>, (&'a Arc<str>, &Arc<str>)>,
+) -> Option<&'a Arc<str>> {
     let mut seen = BTreeSet::new();
     let mut at = host;
     while let Some((next, _)) = targets.get(at) {
@@ -54,5 +67,5 @@ fn follow(host: &Arc<str>, targets: &BTreeMap<Arc<str>, (Arc<str>, Arc<str>)>) -
         }
         at = next;
     }
-    Some(Arc::clone(at))
+    Some(at)
 }

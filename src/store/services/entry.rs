@@ -54,6 +54,7 @@ pub(super) fn convert(
             auto_addresses: auto_addresses(object, host),
             external_addresses: Vec::new(),
             aliases: Vec::new(),
+            alias_of: None,
             mesh_external: spec.location == Location::MeshExternal,
             export_to: export_to.clone(),
             labels: object.labels.clone(),

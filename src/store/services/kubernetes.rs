@@ -44,10 +44,12 @@ pub(super) fn convert(
         auto_addresses: Vec::new(),
         external_addresses: external_addresses(spec),
         aliases: Vec::new(),
+        alias_of: (external_name && !spec.external_name.is_empty())
+            .then(|| Arc::from(spec.external_name.as_str())),
         mesh_external: external_name,
         export_to: export_to(object, settings),
         labels: meta.labels.clone(),
-        annotations: kept_annotations(object, spec),
+        annotations: kept_annotations(object),
         selector: (!spec.selector.is_empty()).then(|| spec.selector.clone()),
         node_local: spec.internal_traffic_policy == "Local",
         traffic_distribution: distribution::of(
@@ -139,17 +141,13 @@ fn accounts(object: &Object<Service>, settings: &Settings) -> Vec<Arc<str>> {
     canonical.chain(own).map(Arc::from).collect()
 }
 
-/// Annotations that are read later on. An ExternalName keeps its target here until aliases are folded.
-fn kept_annotations(object: &Object<Service>, spec: &Service) -> model::Labels {
-    let mut kept: model::Labels = object
+/// Annotations that are read later on.
+fn kept_annotations(object: &Object<Service>) -> model::Labels {
+    object
         .meta
         .annotations
         .iter()
         .filter(|(key, _)| key.starts_with("traffic.istio.io/") || key.starts_with("networking.istio.io/"))
         .map(|(k, v)| (k.clone(), v.clone()))
-        .collect();
-    if !spec.external_name.is_empty() {
-        kept.insert(super::aliases::TARGET.to_owned(), spec.external_name.clone());
-    }
-    kept
+        .collect()
 }

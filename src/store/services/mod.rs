@@ -108,7 +108,7 @@ impl Tables {
     fn all_services(&self) -> Vec<Ref<Service>> {
         let merged = self.merged_services();
         let all = merged.iter().chain(self.converted_entries.values().flatten());
-        all.map(|service| aliases::fold(service, &self.aliases)).collect()
+        all.map(|service| self.aliases.fold(service)).collect()
     }
 
     /// Services of Kubernetes and of ServiceEntries; true if any differs.
@@ -122,7 +122,7 @@ impl Tables {
         }
         let differing = self.convert_services(dirty, resettled);
         self.convert_service_entries(dirty, all_services);
-        let aliases = aliases::of(self.leading_services());
+        let aliases = Aliases::of(self.leading_services());
         let before = std::mem::replace(&mut self.aliases, aliases);
         let next = if all_services {
             let next = Services::new(self.all_services());
@@ -138,7 +138,7 @@ impl Tables {
     }
 
     /// The section with the services of the objects that changed, of those that are others in another cluster (`remote`),
-    /// and of those whose aliases did, if that differs.
+    /// and of those whose aliases did, or which lead elsewhere as aliases, if that differs.
     fn exchange_services(
         &self,
         services: &Services,
@@ -149,9 +149,11 @@ impl Tables {
         let key = |kind: Kind| move |(namespace, name): &Id| object_key(kind, namespace, name);
         let changed = dirty.home.services.iter().chain(remote).map(key(Kind::Service));
         let changed = changed.chain(dirty.service_entries.iter().map(key(Kind::ServiceEntry)));
-        let hosts = before.keys().chain(self.aliases.keys());
-        let renamed = hosts.filter(|host| before.get(*host) != self.aliases.get(*host));
-        let renamed = renamed.flat_map(|host| services.of_host(host)).map(|s| s.source.key.clone());
+        let renamed = self
+            .aliases
+            .differing(before)
+            .flat_map(|host| services.of_host(host))
+            .map(|s| s.source.key.clone());
         let touched: BTreeSet<ObjectKey> = changed.chain(renamed).collect();
         let (mut gone, mut came) = (Vec::new(), Vec::new());
         for key in touched {
@@ -175,7 +177,7 @@ impl Tables {
             Kind::Service => self.merged(&id).into_iter().collect(),
             _ => entries().cloned().collect(),
         };
-        defined.iter().map(|service| aliases::fold(service, &self.aliases)).collect()
+        defined.iter().map(|service| self.aliases.fold(service)).collect()
     }
 }
 

@@ -108,7 +108,8 @@ fn a_configuration_with_a_wrong_field_is_not_taken_at_all() -> Outcome {
         let mesh = tables.next_mesh().mesh;
         Ok((mesh.settings.mesh.access_log_file == "/dev/stdout", fields(&tables)))
     };
-    let fine = "connectTimeout: 3s, tlsDefaults: {ecdhCurves: [odd]}, localityLbSetting: {failover: [{from: a, to: b}]}";
+    let fine = "connectTimeout: 3s, tlsDefaults: {ecdhCurves: [odd]}, localityLbSetting: {failover: [{from: a, to: b}]}, \
+                defaultConfig: {discoveryAddress: \"[2001:db8::1]:15012\", tracing: {datadog: {address: \"$(HOST_IP):8126\"}}}";
     assert_eq!(taken(fine)?, (true, Vec::new()));
     for (mesh, field) in [
         ("proxyListenPort: 70000", "proxyListenPort"),
@@ -118,6 +119,36 @@ fn a_configuration_with_a_wrong_field_is_not_taken_at_all() -> Outcome {
         ("defaultConfig: {statusPort: 0}", "defaultConfig.statusPort"),
         ("defaultConfig: {discoveryAddress: \"\"}", "defaultConfig.discoveryAddress"),
         ("defaultConfig: {drainDuration: 1500ms}", "defaultConfig.drainDuration"),
+        ("defaultConfig: {discoveryAddress: istiod}", "defaultConfig.discoveryAddress"),
+        ("defaultConfig: {configPath: \"\"}", "defaultConfig.configPath"),
+        ("defaultConfig: {statsdUdpAddress: \"a b:1\"}", "defaultConfig.statsdUdpAddress"),
+        ("defaultConfig: {envoyMetricsService: {address: a}}", "defaultConfig.envoyMetricsService.address"),
+        ("defaultConfig: {tracing: {zipkin: {}}}", "defaultConfig.tracing.zipkin.address"),
+        (
+            "defaultConfig: {tracing: {lightstep: {address: \"a:1\"}}}",
+            "defaultConfig.tracing.lightstep.accessToken",
+        ),
+        (
+            "defaultConfig: {tracing: {tlsSettings: {mode: MUTUAL, clientCertificate: /c}}}",
+            "defaultConfig.tracing.tlsSettings.privateKey",
+        ),
+        (
+            "defaultConfig: {privateKeyProvider: {cryptomb: {}}}",
+            "defaultConfig.privateKeyProvider.cryptomb.pollDelay",
+        ),
+        ("defaultConfig: {privateKeyProvider: {}}", "defaultConfig.privateKeyProvider"),
+        (
+            "defaultConfig: {connectionSettings: {http2InitialStreamWindowSize: 1024}}",
+            "defaultConfig.connectionSettings.http2InitialStreamWindowSize",
+        ),
+        (
+            "defaultConfig: {connectionSettings: {httpMaxConcurrentStreams: 0}}",
+            "defaultConfig.connectionSettings.httpMaxConcurrentStreams",
+        ),
+        (
+            "defaultConfig: {connectionSettings: {listenerPerConnectionBufferLimitBytes: -1}}",
+            "defaultConfig.connectionSettings.listenerPerConnectionBufferLimitBytes",
+        ),
         ("trustDomain: \"a b\"", "trustDomain"),
         ("trustDomainAliases: [\"\"]", "trustDomainAliases[0]"),
         ("meshMTLS: {ecdhCurves: [P-256]}", "meshMTLS.ecdhCurves"),

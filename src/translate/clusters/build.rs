@@ -2,7 +2,6 @@
 //!
 //! Source: Istio `pilot/pkg/networking/core/cluster_builder.go`; `shared/spec/xds.md` 2.3-2.9.
 
-use api::istio::ClientTlsMode;
 use envoy::config::cluster::v3::Cluster;
 use envoy::config::cluster::v3::cluster::{DiscoveryType, DnsLookupFamily};
 use envoy::config::core::v3::http1_protocol_options::HeaderKeyFormat;
@@ -70,14 +69,12 @@ fn service(key: &OutboundKey, port: &ServicePort, name: &str, found: Discovery) 
         tls::apply(&mut draft, key, &policy);
         tls::apply_proxy_protocol(&mut draft, &policy);
     }
-    let foreign_tls =
-        |t: &api::istio::ClientTlsSettings| matches!(t.mode, ClientTlsMode::Simple | ClientTlsMode::Mutual);
     draft.cluster.metadata = Facts::default()
         .services(std::iter::once(&*key.service))
         .external(key.subset.is_empty() && key.service.mesh_external)
         .rule(key.rule.as_ref().map(|r| &r.rule.source))
         .subset(&key.subset)
-        .keep_alpn(policy.tls.is_some_and(foreign_tls))
+        .keep_alpn(tls::is_foreign(&policy))
         .message();
     draft
 }
@@ -156,17 +153,19 @@ fn dynamic(key: &OutboundKey, port: &ServicePort, name: &str) -> Draft {
         dns_lookup_family: family.into(),
         ..DnsCacheConfig::default()
     };
-    wire::set_dynamic(&mut draft.cluster, cache, false);
-    set_protocol(&mut draft, key.client.kind, key.client.preserve_header_case, port.protocol);
     let rule = key.rule.as_ref().map(|r| &r.rule.spec);
     let policy = Policy::of(rule, key.port, &key.subset, mesh);
+    wire::set_dynamic(&mut draft.cluster, cache, tls::is_insecure(&policy));
+    set_protocol(&mut draft, key.client.kind, key.client.preserve_header_case, port.protocol);
     pool::apply_h2_upgrade(&mut draft, policy.connection_pool, port.protocol, mesh);
     pool::apply(&mut draft, policy.connection_pool, policy.retry_budget, mesh);
     outlier::apply(&mut draft, policy.outlier_detection);
     tls::apply(&mut draft, key, &policy);
+    tls::apply_proxy_protocol(&mut draft, &policy);
     draft.cluster.metadata = Facts::default()
         .external(key.service.mesh_external)
         .rule(key.rule.as_ref().map(|r| &r.rule.source))
+        .keep_alpn(tls::is_foreign(&policy))
         .message();
     draft
 }

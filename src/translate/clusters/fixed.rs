@@ -7,7 +7,6 @@ use std::sync::Arc;
 use api::istio::{ClientTlsMode, ClientTlsSettings};
 use envoy::config::cluster::v3::Cluster;
 use envoy::config::cluster::v3::cluster::{DiscoveryType, LbPolicy};
-use envoy::config::core::v3::UpstreamHttpProtocolOptions;
 use envoy::extensions::common::dynamic_forward_proxy::v3::DnsCacheConfig;
 use envoy::google::protobuf::Duration;
 use model::mesh::Settings;
@@ -15,6 +14,7 @@ use model::{ProxyKind, Ref};
 
 use super::draft::Draft;
 use super::outbound::Client;
+use super::tls::ByHost;
 use super::{ClusterKey, discovery, pool};
 use crate::context::Context;
 use crate::key::Key;
@@ -102,7 +102,8 @@ pub(super) fn allow_any_dynamic_dns(key: &DynamicDnsKey) -> Built<Cluster> {
         max_hosts: Some(ALLOW_ANY_HOSTS.into()),
         ..DnsCacheConfig::default()
     };
-    discovery::set_dynamic(&mut draft.cluster, cache, tls.is_none());
+    let insecure = tls.is_none_or(|tls| ByHost::of(tls, true).is_insecure());
+    discovery::set_dynamic(&mut draft.cluster, cache, insecure);
     match tls {
         Some(tls) => set_tls(&mut draft, tls, &key.settings),
         None => set_passthrough_http(&mut draft),
@@ -112,28 +113,27 @@ pub(super) fn allow_any_dynamic_dns(key: &DynamicDnsKey) -> Built<Cluster> {
 
 /// TLS towards unknown hosts: their own names are asked for.
 fn set_tls(draft: &mut Draft, tls: &ClientTlsSettings, settings: &Settings) {
-    let skip = tls.insecure_skip_verify == Some(true);
-    if tls.sni.is_empty() {
-        draft.http().upstream_http_protocol_options = Some(UpstreamHttpProtocolOptions {
-            auto_sni: true,
-            auto_san_validation: tls.subject_alt_names.is_empty() && !skip,
-            ..UpstreamHttpProtocolOptions::default()
-        });
-    }
-    let roots = if tls.ca_certificates.is_empty() { "system" } else { &tls.ca_certificates };
-    let mutual = tls.mode == ClientTlsMode::Mutual;
-    let verify = if skip {
-        Verify::Nothing
-    } else {
-        let names = tls.subject_alt_names.clone();
-        Verify::Roots { roots: Box::new(sds::root_file(roots)), names, crl: tls.ca_crl.clone() }
+    ByHost::of(tls, true).apply(draft);
+    let names = tls.subject_alt_names.clone();
+    let context = match tls.mode {
+        ClientTlsMode::IstioMutual => upstream::mesh(names, tls.sni.clone(), false),
+        ClientTlsMode::Disable | ClientTlsMode::Simple | ClientTlsMode::Mutual => {
+            let roots = if tls.ca_certificates.is_empty() { "system" } else { &tls.ca_certificates };
+            let mutual = tls.mode == ClientTlsMode::Mutual;
+            let verify = if tls.insecure_skip_verify == Some(true) {
+                Verify::Nothing
+            } else {
+                Verify::Roots { roots: Box::new(sds::root_file(roots)), names, crl: tls.ca_crl.clone() }
+            };
+            let files = || sds::certificate_files(&tls.client_certificate, &tls.private_key);
+            upstream::context(upstream::Settings {
+                certificate: mutual.then(files),
+                verify,
+                sni: tls.sni.clone(),
+                parameters: upstream::default_parameters(&settings.mesh),
+                alpn: Vec::new(),
+            })
+        }
     };
-    let context = upstream::context(upstream::Settings {
-        certificate: mutual.then(|| sds::certificate_files(&tls.client_certificate, &tls.private_key)),
-        verify,
-        sni: tls.sni.clone(),
-        parameters: upstream::default_parameters(&settings.mesh),
-        alpn: Vec::new(),
-    });
     draft.cluster.transport_socket = Some(upstream::socket(&context));
 }

@@ -10,7 +10,7 @@ use envoy::extensions::transport_sockets::raw_buffer::v3::RawBuffer;
 use envoy::extensions::transport_sockets::tls::v3::UpstreamTlsContext;
 use envoy::google::protobuf::{Struct, Value};
 use model::ProxyKind;
-use model::service::Registry;
+use model::service::{Registry, Resolution};
 
 use super::draft::Draft;
 use super::names;
@@ -39,7 +39,7 @@ fn apply_rule(draft: &mut Draft, key: &OutboundKey, tls: &ClientTlsSettings) {
     match tls.mode {
         ClientTlsMode::Disable => {}
         ClientTlsMode::Mutual | ClientTlsMode::IstioMutual if own_files && !key.service.mesh_external => {
-            set_auto_sni(draft, tls);
+            ByHost::of(tls, is_dynamic(key)).apply(draft);
             let mut context = file_context(draft, key, asked_names(key, tls), tls.sni.clone());
             if tls.insecure_skip_verify == Some(true) {
                 upstream::trust_anybody(&mut context);
@@ -58,6 +58,9 @@ fn apply_rule(draft: &mut Draft, key: &OutboundKey, tls: &ClientTlsSettings) {
                 tls.subject_alt_names.clone()
             };
             let sni = if tls.sni.is_empty() { own_sni(key) } else { tls.sni.clone() };
+            if is_dynamic(key) {
+                ByHost::of(tls, true).apply(draft);
+            }
             let http2 = draft.explicit_http2().is_some();
             set(draft, upstream::mesh(names, sni, http2));
         }
@@ -66,6 +69,9 @@ fn apply_rule(draft: &mut Draft, key: &OutboundKey, tls: &ClientTlsSettings) {
 
 /// Mesh mTLS where the endpoint takes it, plain text where it does not.
 fn apply_auto(draft: &mut Draft, key: &OutboundKey) {
+    if is_dynamic(key) {
+        ByHost::of(&ClientTlsSettings::default(), true).apply(draft);
+    }
     if !key.client.tls_client.is_empty() {
         let context = file_context(draft, key, identities(key), own_sni(key));
         set(draft, context);
@@ -96,8 +102,17 @@ fn set(draft: &mut Draft, context: UpstreamTlsContext) {
     draft.cluster.transport_socket = Some(upstream::socket(&context));
 }
 
-/// Who may answer: the identities of the service's endpoints, in the trust domain and its aliases.
+/// Whether the server is found, and told by its certificate, by the host of each request.
+fn is_dynamic(key: &OutboundKey) -> bool {
+    key.service.resolution == Resolution::DynamicDns
+}
+
+/// Who may answer: the identities of the service's endpoints, in the trust domain and its aliases. Of a host that is
+/// found by the request nothing is known but its name.
 fn identities(key: &OutboundKey) -> Vec<String> {
+    if is_dynamic(key) {
+        return Vec::new();
+    }
     let seen = key.identities.iter().flat_map(|i| i.iter());
     let all = seen.chain(&key.service.subject_alt_names);
     upstream::with_aliases(all, &key.settings.mesh.trust_domain_aliases)
@@ -112,6 +127,9 @@ fn asked_names(key: &OutboundKey, tls: &ClientTlsSettings) -> Vec<String> {
 }
 
 fn own_sni(key: &OutboundKey) -> String {
+    if is_dynamic(key) {
+        return String::new();
+    }
     names::sni(key.port, &key.subset, &key.service.host)
 }
 
@@ -151,7 +169,7 @@ fn user_context(draft: &mut Draft, key: &OutboundKey, tls: &ClientTlsSettings) -
         );
         return None;
     }
-    set_auto_sni(draft, tls);
+    ByHost::of(tls, is_dynamic(key)).apply(draft);
     let certificate = match (mutual, by_credential) {
         (false, _) => None,
         (true, true) => Some(sds::credential(&tls.credential_name)),
@@ -202,15 +220,51 @@ fn http2_alpn(draft: &mut Draft) -> Vec<String> {
     draft.explicit_http2().map(|_| "h2".to_owned()).into_iter().collect()
 }
 
-/// Without a server name of its own the request's host is asked for and looked for in the certificate.
-pub(super) fn set_auto_sni(draft: &mut Draft, tls: &ClientTlsSettings) {
-    if !tls.sni.is_empty() {
-        return;
+/// What Envoy takes from the host of each request for a connection's TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ByHost {
+    /// The server name that it asks for: without one that the rule gives.
+    sni: bool,
+    /// The name that it looks for in the certificate: without names that the rule gives.
+    names: bool,
+}
+
+impl ByHost {
+    /// What a rule leaves to the request; `dynamic` where the server is found by it too.
+    pub(super) fn of(tls: &ClientTlsSettings, dynamic: bool) -> Self {
+        let sni = tls.sni.is_empty();
+        let unnamed = sni && tls.subject_alt_names.is_empty();
+        Self { sni, names: (dynamic || unnamed) && tls.insecure_skip_verify != Some(true) }
     }
-    let names =
-        draft.http().upstream_http_protocol_options.get_or_insert_with(UpstreamHttpProtocolOptions::default);
-    names.auto_sni = true;
-    names.auto_san_validation = tls.subject_alt_names.is_empty() && tls.insecure_skip_verify != Some(true);
+
+    /// Whether a cluster that finds its servers by the request has to be told that this is meant so: Envoy refuses it
+    /// otherwise.
+    pub(super) fn is_insecure(self) -> bool {
+        !self.sni || !self.names
+    }
+
+    /// Sets the options of a cluster.
+    pub(super) fn apply(self, draft: &mut Draft) {
+        if !self.sni && !self.names {
+            return;
+        }
+        let http = draft.http();
+        let options =
+            http.upstream_http_protocol_options.get_or_insert_with(UpstreamHttpProtocolOptions::default);
+        options.auto_sni = self.sni;
+        options.auto_san_validation = self.names;
+    }
+}
+
+/// Whether a rule asks for TLS that is not the mesh's.
+pub(super) fn is_foreign(policy: &Policy<'_>) -> bool {
+    policy.tls.is_some_and(|tls| matches!(tls.mode, ClientTlsMode::Simple | ClientTlsMode::Mutual))
+}
+
+/// Whether a rule makes a cluster that finds its servers by the request one that Envoy calls insecure.
+pub(super) fn is_insecure(policy: &Policy<'_>) -> bool {
+    let tls = policy.tls.filter(|tls| tls.mode != ClientTlsMode::Disable);
+    tls.is_some_and(|tls| ByHost::of(tls, true).is_insecure())
 }
 
 fn note(draft: &mut Draft, key: &OutboundKey, field: &str, message: &str, hint: &str) {

@@ -5,7 +5,7 @@ use std::error::Error;
 use model::Proxy;
 use model::endpoint::Locality;
 use serde_json::{Value, json};
-use testkit::compare::Dump;
+use testkit::compare::{Dump, at};
 use testkit::mesh::{dump, mesh};
 
 type Outcome = Result<(), Box<dyn Error>>;
@@ -30,11 +30,6 @@ fn sent_to(ip: &str, metadata: &Value, yaml: &str) -> Result<Dump, Box<dyn Error
     let id = format!("sidecar~{ip}~client-1.shop~shop.svc.cluster.local");
     let locality = Locality { region: "r1".into(), zone: "z1".into(), subzone: String::new() };
     Ok(dump(&*mesh(&[yaml])?, &Proxy::parse(&id, metadata, locality)?))
-}
-
-fn at(dump: &Dump, kind: &str, name: &str, path: &str) -> Value {
-    let resource = dump.get(kind).and_then(|d| d.get(name));
-    resource.and_then(|r| r.pointer(path)).cloned().unwrap_or_default()
 }
 
 fn names<'a>(dump: &'a Dump, kind: &str, prefix: &str) -> Vec<&'a str> {

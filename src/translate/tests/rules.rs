@@ -5,7 +5,7 @@ use std::error::Error;
 use model::Proxy;
 use model::endpoint::Locality;
 use serde_json::{Value, json};
-use testkit::compare::Dump;
+use testkit::compare::{Dump, at, find};
 use testkit::mesh::{dump, mesh};
 
 type Outcome = Result<(), Box<dyn Error>>;
@@ -81,22 +81,8 @@ fn sent_to(called: &str, more: &[&str]) -> Result<Dump, Box<dyn Error>> {
     Ok(dump(&*mesh(&streams)?, &Proxy::parse(&id, &metadata, locality)?))
 }
 
-fn at(dump: &Dump, kind: &str, name: &str, path: &str) -> Value {
-    let resource = dump.get(kind).and_then(|d| d.get(name));
-    resource.and_then(|r| r.pointer(path)).cloned().unwrap_or_default()
-}
-
 fn cluster(spec: &str, name: &str, path: &str) -> Result<Value, Box<dyn Error>> {
     Ok(at(&sent(&[&rule("web", spec)])?, "cds", name, path))
-}
-
-/// The first value under a key, anywhere.
-fn find<'a>(value: &'a Value, key: &str) -> Option<&'a Value> {
-    match value {
-        Value::Object(map) => map.get(key).or_else(|| map.values().find_map(|v| find(v, key))),
-        Value::Array(list) => list.iter().find_map(|v| find(v, key)),
-        _ => None,
-    }
 }
 
 #[test]

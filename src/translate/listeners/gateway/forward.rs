@@ -99,12 +99,14 @@ impl Forwarder<'_> {
     /// The cluster of a destination: a port that is not named is the only one of the service, else the server's.
     fn cluster(&self, route: &RouteDestination) -> String {
         let to = &route.destination;
-        let only = || match self.service(&to.host).map(|s| s.ports.as_slice()) {
+        let service = self.service(&to.host);
+        let only = || match service.map(|s| s.ports.as_slice()) {
             Some([only]) => only.number,
             _ => self.server.number,
         };
         let port = to.port.as_ref().map_or_else(|| u32::from(only()), |p| p.number);
-        format!("outbound|{port}|{}|{}", to.subset, to.host)
+        let host = service.and_then(|s| s.alias_of.as_deref()).unwrap_or(&to.host);
+        format!("outbound|{port}|{}|{host}", to.subset)
     }
 
     /// The prefix of statistics, if the mesh has a pattern for it.

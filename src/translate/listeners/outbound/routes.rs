@@ -178,7 +178,8 @@ impl Place<'_> {
         let service = self.context.scope.service(&to.host);
         let only = || service.and_then(only_port).unwrap_or(self.listen.port);
         let port = to.port.as_ref().map_or_else(|| u32::from(only()), |p| p.number);
-        let host = service.map_or_else(|| Arc::from(to.host.as_str()), |s| Arc::clone(&s.service.host));
+        let host = service.map(|s| s.service.alias_of.as_ref().unwrap_or(&s.service.host));
+        let host = host.map_or_else(|| Arc::from(to.host.as_str()), Arc::clone);
         Destination { port, subset: to.subset.clone(), host }
     }
 

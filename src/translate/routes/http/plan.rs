@@ -7,7 +7,7 @@ use api::istio::{Destination, HttpMatchRequest, HttpRetry};
 use model::Ref;
 use model::config::selects;
 use model::mesh::{MergedRule, VirtualServiceEntry};
-use model::service::{Resolution, Service};
+use model::service::Service;
 
 use super::{Missing, RuleSet, Target, destinations};
 use crate::context::Context;
@@ -103,7 +103,7 @@ impl Listener<'_> {
         let rule = service
             .filter(|_| self.hashing || !destination.subset.is_empty())
             .and_then(|s| self.context.rule(s));
-        let alias_of = service.filter(|s| s.resolution == Resolution::Alias);
+        let alias_of = service.and_then(|s| s.alias_of.clone());
         let defined = |r: &Ref<MergedRule>| r.rule.spec.subsets.iter().any(|s| s.name == destination.subset);
         let missing = match service {
             None => Some(Missing::Host),
@@ -114,14 +114,6 @@ impl Listener<'_> {
         };
         let hashing =
             if self.hashing { hash_policy::hashing(rule, named, &destination.subset) } else { None };
-        let alias_of = alias_of.and_then(|s| self.aliased(s));
         Target { port, alias_of, hashing, missing }
-    }
-
-    /// The host of the service that an ExternalName leads to.
-    fn aliased(&self, alias: &Service) -> Option<Arc<str>> {
-        let services = self.context.mesh.services.all();
-        let target = services.iter().find(|s| s.aliases.iter().any(|a| a.host == alias.host))?;
-        Some(Arc::clone(&target.host))
     }
 }
