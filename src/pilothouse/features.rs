@@ -204,6 +204,11 @@ fn features_from(source: impl Fn(&str) -> Option<String>) -> Features {
         ),
         dns_udp_max_queries: e.number("PILOT_DNS_CARES_UDP_MAX_QUERIES", d.dns_udp_max_queries),
         dns_jitter_ms: millis("PILOT_DNS_JITTER_DURATION", d.dns_jitter_ms),
+        dynamic_dns_max_hosts: e.number("PILOT_ALLOW_ANY_DYNAMIC_DNS_MAX_HOSTS", d.dynamic_dns_max_hosts),
+        disable_shadow_host_suffix: e.flag("DISABLE_SHADOW_HOST_SUFFIX", d.disable_shadow_host_suffix),
+        disable_track_remaining: e.flag("DISABLE_TRACK_REMAINING_CB_METRICS", d.disable_track_remaining),
+        route_collapse: e.flag("PILOT_ENABLE_ROUTE_COLLAPSE_OPTIMIZATION", d.route_collapse),
+        internal_networks: e.flag("ENABLE_HCM_INTERNAL_NETWORKS", d.internal_networks),
     }
 }
 

@@ -89,6 +89,16 @@ pub struct Features {
     pub dns_udp_max_queries: u32,
     /// `PILOT_DNS_JITTER_DURATION`, in milliseconds.
     pub dns_jitter_ms: u64,
+    /// `PILOT_ALLOW_ANY_DYNAMIC_DNS_MAX_HOSTS`: most unknown hosts whose addresses are kept.
+    pub dynamic_dns_max_hosts: u32,
+    /// `DISABLE_SHADOW_HOST_SUFFIX`: copies of requests keep their host.
+    pub disable_shadow_host_suffix: bool,
+    /// `DISABLE_TRACK_REMAINING_CB_METRICS`: statistics do not tell how much is left of limits.
+    pub disable_track_remaining: bool,
+    /// `PILOT_ENABLE_ROUTE_COLLAPSE_OPTIMIZATION`: gateways put hosts with the same routes together.
+    pub route_collapse: bool,
+    /// `ENABLE_HCM_INTERNAL_NETWORKS`: address ranges of the mesh's networks count as internal everywhere.
+    pub internal_networks: bool,
 }
 
 impl Default for Features {
@@ -118,6 +128,11 @@ impl Default for Features {
             transport_socket_connect_timeout_ms: 15_000,
             dns_udp_max_queries: 100,
             dns_jitter_ms: 100,
+            dynamic_dns_max_hosts: 1024,
+            disable_shadow_host_suffix: true,
+            disable_track_remaining: true,
+            route_collapse: true,
+            internal_networks: false,
         }
     }
 }

@@ -31,8 +31,6 @@ pub const PASSTHROUGH: &str = "PassthroughCluster";
 pub const ALLOW_ANY_DYNAMIC_DNS: &str = "AllowAnyDynamicDNSCluster";
 /// Its DNS cache; the HTTP filter names the same.
 pub(crate) const ALLOW_ANY_CACHE: &str = "allow_any_dfp_dns_cache";
-/// Most hosts in that cache.
-const ALLOW_ANY_HOSTS: u32 = 1024;
 /// How long an idle connection of a passthrough cluster lives.
 const PASSTHROUGH_IDLE: Duration = Duration::from_secs(300);
 
@@ -99,7 +97,7 @@ pub(super) fn allow_any_dynamic_dns(key: &DynamicDnsKey) -> Built<Cluster> {
     let cache = DnsCacheConfig {
         name: ALLOW_ANY_CACHE.to_owned(),
         dns_lookup_family: family.into(),
-        max_hosts: Some(ALLOW_ANY_HOSTS.into()),
+        max_hosts: Some(key.settings.features.dynamic_dns_max_hosts.into()),
         ..DnsCacheConfig::default()
     };
     let insecure = tls.is_none_or(|tls| ByHost::of(tls, true).is_insecure());

@@ -44,8 +44,28 @@ pub enum ClusterKey {
     AllowAnyDynamicDns(DynamicDnsKey),
 }
 
+impl ClusterKey {
+    fn settings(&self) -> &Settings {
+        match self {
+            Self::BlackHole(settings) | Self::Passthrough(settings) => settings,
+            Self::Outbound(key) => &key.settings,
+            Self::Inbound(key) => &key.settings,
+            Self::InboundPassthrough(key) => &key.settings,
+            Self::AllowAnyDynamicDns(key) => &key.settings,
+        }
+    }
+}
+
 /// Builds a cluster from its key.
 pub fn build(key: &ClusterKey) -> Built<Cluster> {
+    let mut built = plain(key);
+    if !key.settings().features.disable_track_remaining {
+        pool::track_remaining(&mut built.message);
+    }
+    built
+}
+
+fn plain(key: &ClusterKey) -> Built<Cluster> {
     match key {
         ClusterKey::Outbound(key) => build::cluster(key),
         ClusterKey::BlackHole(settings) => Built::new(fixed::black_hole(settings), Vec::new()),

@@ -8,7 +8,7 @@ use api::istio::{
 use api::mesh_config::{H2Upgrade, MeshConfig};
 use envoy::config::cluster::v3::circuit_breakers::Thresholds;
 use envoy::config::cluster::v3::circuit_breakers::thresholds;
-use envoy::config::cluster::v3::{CircuitBreakers, UpstreamConnectionOptions};
+use envoy::config::cluster::v3::{CircuitBreakers, Cluster, UpstreamConnectionOptions};
 use envoy::config::core::v3::{KeepaliveSettings, TcpKeepalive as WireKeepalive};
 use envoy::google::protobuf::UInt32Value;
 use envoy::r#type::v3::Percent;
@@ -30,6 +30,12 @@ pub(crate) fn unlimited() -> CircuitBreakers {
         ..Thresholds::default()
     };
     CircuitBreakers { thresholds: vec![thresholds], ..CircuitBreakers::default() }
+}
+
+/// Lets the statistics of a cluster tell how much is left of its limits.
+pub(super) fn track_remaining(cluster: &mut Cluster) {
+    let breakers = cluster.circuit_breakers.iter_mut();
+    breakers.flat_map(|b| &mut b.thresholds).for_each(|thresholds| thresholds.track_remaining = true);
 }
 
 /// Chooses HTTP/2 towards a port if rule or mesh ask for the upgrade of HTTP/1.1.

@@ -67,10 +67,17 @@ fn virtual_hosts(bindings: &Bindings<'_>, servers: &[Arc<Server<'_>>]) -> Vec<Re
     let mut found: Vec<GatewayHost> = if drafts.is_empty() {
         vec![blackhole(first)]
     } else {
-        collapse(drafts).into_iter().map(|(hosts, draft)| draft.host(&hosts, first, attempt_count)).collect()
+        let keep = !bindings.context.settings().features.route_collapse;
+        let drafts = if keep { alone(drafts) } else { collapse(drafts) };
+        drafts.into_iter().map(|(hosts, draft)| draft.host(&hosts, first, attempt_count)).collect()
     };
     found.sort_by_cached_key(GatewayHost::name);
     found.into_iter().map(|host| Ref::new(VirtualHostKey::Gateway(host))).collect()
+}
+
+/// Each host for itself.
+fn alone(drafts: BTreeMap<String, Draft<'_>>) -> Vec<(Vec<String>, Draft<'_>)> {
+    drafts.into_iter().map(|(host, draft)| (vec![host], draft)).collect()
 }
 
 /// Puts hosts with the same routes together, the most specific one first.

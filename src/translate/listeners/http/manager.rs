@@ -114,7 +114,7 @@ impl<'a> Manager<'a> {
             manager.common_http_protocol_options =
                 Some(HttpProtocolOptions { idle_timeout: Some(duration(idle)), ..Default::default() });
         }
-        if remote {
+        if remote || defaults.internal_networks {
             manager.internal_address_config = internal_addresses(&defaults.internal_ranges);
         }
         if let Some(topology) = defaults.topology.as_ref().filter(|_| self.side == Side::Gateway) {

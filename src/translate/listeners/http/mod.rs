@@ -18,6 +18,8 @@ mod headers;
 mod manager;
 mod tracing;
 
+use std::net::IpAddr;
+
 use api::Duration;
 use api::mesh_config::{ConnectionSettings, NormalizationType, PathNormalization, ProxyHeaders, Topology};
 use model::mesh::Settings;
@@ -45,6 +47,7 @@ pub struct HttpDefaults {
     sidecar_use_remote_address: bool,
     stateful_session: bool,
     internal_ranges: Vec<String>,
+    internal_networks: bool,
 }
 
 impl HttpDefaults {
@@ -66,6 +69,7 @@ impl HttpDefaults {
             sidecar_use_remote_address: settings.features.sidecar_use_remote_address,
             stateful_session: settings.features.persistent_session_filter,
             internal_ranges: internal_ranges(settings),
+            internal_networks: settings.features.internal_networks,
         }
     }
 
@@ -75,8 +79,14 @@ impl HttpDefaults {
     }
 }
 
-/// The address ranges of the mesh's networks.
+/// The address ranges of the mesh's networks, in the order of the addresses.
 fn internal_ranges(settings: &Settings) -> Vec<String> {
     let networks = settings.networks.networks.values();
-    networks.flat_map(|n| &n.endpoints).filter_map(|e| e.from_cidr.clone()).collect()
+    let ranges = networks.flat_map(|n| &n.endpoints).filter_map(|e| e.from_cidr.clone());
+    let mut ranges: Vec<String> = ranges.collect();
+    ranges.sort_by_cached_key(|range| {
+        let (address, length) = range.split_once('/').unwrap_or((range, ""));
+        (address.parse::<IpAddr>().ok(), length.parse::<u8>().ok())
+    });
+    ranges
 }

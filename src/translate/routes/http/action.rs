@@ -39,7 +39,7 @@ pub(super) fn build(
     {
         action.host_rewrite_specifier = Some(HostRewriteSpecifier::HostRewriteLiteral(literal));
     }
-    action.request_mirror_policies = mirror::build(http, rule.targets);
+    action.request_mirror_policies = mirror::build(http, rule.targets, set.shadow_suffix);
     match http.route.as_slice() {
         [] => wrong.push(Wrong::new("route", "the rule has no destination, redirect or direct response")),
         [only] => single(only, rule.targets.first(), route, &mut action, wrong),

@@ -7,8 +7,9 @@ use envoy::r#type::v3::FractionalPercent;
 use super::action::cluster;
 use super::{Target, percent};
 
-/// The mirrors of a rule, those without a share left out. Their targets follow those of the routes.
-pub(super) fn build(http: &HttpRoute, targets: &[Target]) -> Vec<RequestMirrorPolicy> {
+/// The mirrors of a rule, those without a share left out. Their targets follow those of the routes; `suffix` marks
+/// copies by their host.
+pub(super) fn build(http: &HttpRoute, targets: &[Target], suffix: bool) -> Vec<RequestMirrorPolicy> {
     let targets = targets.get(http.route.len()..).unwrap_or_default();
     let old = http.mirror.iter().map(|to| (to, old_share(http)));
     let new = http.mirrors.iter().map(|m| (&m.destination, share(m.percentage.as_ref())));
@@ -17,7 +18,7 @@ pub(super) fn build(http: &HttpRoute, targets: &[Target]) -> Vec<RequestMirrorPo
             cluster: cluster(to, Some(target)),
             runtime_fraction: Some(percent::fixed(share?)),
             trace_sampled: Some(false.into()),
-            disable_shadow_host_suffix_append: true,
+            disable_shadow_host_suffix_append: !suffix,
             ..RequestMirrorPolicy::default()
         })
     };

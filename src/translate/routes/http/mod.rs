@@ -46,6 +46,8 @@ pub struct RuleSet {
     pub targets: Vec<Target>,
     /// The mesh's retry policy, if it sets one.
     pub retries: Option<Ref<HttpRetry>>,
+    /// Whether copies of requests are marked by a suffix of their host.
+    pub shadow_suffix: bool,
     /// Whether rewriting the authority keeps the old one in `X-Forwarded-Host`.
     pub append_x_forwarded_host: bool,
 }

@@ -65,6 +65,7 @@ pub fn plan(listener: Listener<'_>, entry: &Ref<VirtualServiceEntry>) -> Option<
     let forwarded = headers.and_then(|h| h.x_forwarded_host.as_ref()).and_then(|h| h.enabled);
     let rewrites = || rules.iter().any(|r| r.rewrite.is_some());
     let redirects = || rules.iter().any(|r| r.redirect.is_some());
+    let mirrors = || rules.iter().any(|r| r.mirror.is_some() || !r.mirrors.is_empty());
     Some(RuleSet {
         entry: entry.clone(),
         port: listener.port,
@@ -72,6 +73,7 @@ pub fn plan(listener: Listener<'_>, entry: &Ref<VirtualServiceEntry>) -> Option<
         excluded,
         targets,
         retries: listener.retries.cloned(),
+        shadow_suffix: !listener.context.settings().features.disable_shadow_host_suffix && mirrors(),
         append_x_forwarded_host: forwarded == Some(true) && rewrites(),
     })
 }
