@@ -3,7 +3,7 @@
 use std::fs;
 
 use anyhow::Result;
-use e2e::{Authority, Call, Echo, Mesh, Pod, World, within, world};
+use e2e::{Authority, Call, Echo, Mesh, MeshOptions, Pod, World, within, world};
 use http::StatusCode;
 
 const CERTIFICATE: &str = "edge.pem";
@@ -18,7 +18,11 @@ struct Edge<'w> {
 
 impl<'w> Edge<'w> {
     fn start(world: &'w World) -> Result<Self> {
-        let mesh = Mesh::start(world)?;
+        Self::start_with(world, MeshOptions::default())
+    }
+
+    fn start_with(world: &'w World, options: MeshOptions) -> Result<Self> {
+        let mesh = Mesh::start_with(world, options)?;
         for name in ["catalog", "cart"] {
             mesh.service("shop", name).port("http", 8080).create()?;
             mesh.pod("shop", name).sidecar(false).app(Echo::http(8080)).start()?;
@@ -181,6 +185,51 @@ spec:
         assert_eq!(seen.tls.and_then(|tls| tls.sni).as_deref(), Some("pay.example.com"));
         let other = edge.client.get("https://cart.example.com:8443/").trust(&authority.pem());
         other.send().expect_err("no rule names this host");
+        edge.gateway.wait_settled()
+    });
+}
+
+#[test]
+fn requests_on_a_connection_for_another_host_are_sent_to_one_of_their_own() {
+    world(|world| {
+        let env = vec![("PILOTHOUSE_ANSWER_MISDIRECTED".to_owned(), "true".to_owned())];
+        let edge = Edge::start_with(world, MeshOptions { env, ..MeshOptions::default() })?;
+        let authority = Authority::new()?;
+        // One certificate for both hosts, as browsers re-use connections by.
+        let identity = authority.issue(&["catalog.example.com", "cart.example.com", "pay.example.com"])?;
+        let (certificate, key) = (world.dir().join(CERTIFICATE), world.dir().join(KEY));
+        fs::write(&certificate, &identity.certificate)?;
+        fs::write(&key, &identity.key)?;
+        for name in ["catalog", "cart"] {
+            let (certificate, key) = (certificate.display(), key.display());
+            edge.mesh.apply(&format!(
+                "
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {{name: {name}, namespace: edge}}
+spec:
+  selector: {{istio: edge}}
+  servers:
+  - port: {{number: 8443, name: https, protocol: HTTPS}}
+    hosts: [{name}.example.com]
+    tls: {{mode: SIMPLE, serverCertificate: {certificate}, privateKey: {key}}}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: {name}, namespace: shop}}
+spec:
+  hosts: [{name}.example.com]
+  gateways: [edge/{name}]
+  http: [{{route: [{{destination: {{host: {name}}}}}]}}]
+"
+            ))?;
+        }
+        let connection = edge.client.get("https://catalog.example.com:8443/").trust(&authority.pem()).http2();
+        edge.answers(&connection.clone().host("cart.example.com:8443"), 421)?;
+        assert_eq!(edge.answers(&connection, 200)?.seen()?.pod, "catalog");
+        let own = edge.client.get("https://cart.example.com:8443/").trust(&authority.pem()).http2();
+        assert_eq!(edge.answers(&own, 200)?.seen()?.pod, "cart");
+        connection.host("pay.example.com:8443").send()?.expect(StatusCode::NOT_FOUND)?;
         edge.gateway.wait_settled()
     });
 }

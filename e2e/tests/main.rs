@@ -6,6 +6,7 @@ mod change;
 mod controllers;
 mod first_light;
 mod gateway;
+mod http3;
 mod ingress;
 mod pair;
 mod routing;

@@ -69,6 +69,11 @@ pub struct Features {
     pub dual_stack: bool,
     /// `PILOT_SCOPE_GATEWAY_TO_NAMESPACE`.
     pub scope_gateway_to_namespace: bool,
+    /// `PILOT_ENABLE_QUIC_LISTENERS`: gateways that end TLS serve HTTP/3 as well.
+    pub quic_listeners: bool,
+    /// `PILOTHOUSE_ANSWER_MISDIRECTED`: gateways answer 421 to requests that belong on a connection to another of
+    /// their servers.
+    pub answer_misdirected: bool,
     /// `PILOT_FILTER_GATEWAY_CLUSTER_CONFIG`.
     pub filter_gateway_clusters: bool,
     /// `PILOT_SIDECAR_USE_REMOTE_ADDRESS`.
@@ -118,6 +123,8 @@ impl Default for Features {
             merge_sidecar_ingress: false,
             dual_stack: false,
             scope_gateway_to_namespace: false,
+            quic_listeners: false,
+            answer_misdirected: false,
             filter_gateway_clusters: false,
             sidecar_use_remote_address: false,
             xds_identity_check: true,

@@ -55,6 +55,7 @@ impl<'a> Bound<'a> {
                 only_port: true,
                 hashing: bindings.hashing,
                 retries: bindings.retries.as_ref(),
+                http3: server.http3,
             };
             let set = Ref::new(http::plan(listener, entry)?);
             Some(Rules { gateway: Arc::clone(gateway), set })

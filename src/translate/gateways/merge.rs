@@ -11,6 +11,7 @@ use api::Problem;
 use model::protocol::Protocol;
 
 use super::hosts::ServedHost;
+use super::quic;
 use super::select::Selected;
 use super::server::{Carries, Server};
 
@@ -36,8 +37,9 @@ pub(crate) struct Merged<'a> {
     pub(crate) problems: Vec<Problem>,
 }
 
-/// Puts the servers of Gateways together, oldest Gateway first; `any` is the address that an empty `bind` stands for.
-pub(super) fn merge<'a>(gateways: &[Selected<'a, '_>], any: &'a str) -> Merged<'a> {
+/// Puts the servers of Gateways together, oldest Gateway first; `any` is the address that an empty `bind` stands for,
+/// `http3` whether servers may be opened for HTTP/3.
+pub(super) fn merge<'a>(gateways: &[Selected<'a, '_>], any: &'a str, http3: bool) -> Merged<'a> {
     let mut merger = Merger { any, ..Merger::default() };
     for selected in gateways {
         let gateway = selected.gateway;
@@ -46,7 +48,7 @@ pub(super) fn merge<'a>(gateways: &[Selected<'a, '_>], any: &'a str) -> Merged<'
             let port = spec.port.as_ref();
             let number = port.and_then(|p| u16::try_from(p.number).ok());
             let hosts = spec.hosts.iter().map(|h| ServedHost::parse(h, gateway.namespace())).collect();
-            let mut server = Server {
+            let server = Server {
                 gateway,
                 gateway_name: Arc::clone(&gateway_name),
                 index,
@@ -56,14 +58,19 @@ pub(super) fn merge<'a>(gateways: &[Selected<'a, '_>], any: &'a str) -> Merged<'
                 listening: 0,
                 protocol: Protocol::of_declared(port.map_or("", |p| p.protocol.as_str())),
                 hosts,
+                http3: false,
             };
             if let Some(problem) = unusable(&server) {
                 merger.merged.problems.push(problem);
                 continue;
             }
             for listening in selected.listening(server.number) {
-                server.listening = listening;
-                merger.add(server.clone());
+                let mut server = Server { listening, ..server.clone() };
+                let mirrored = if http3 { quic::mirrored(&server, selected.targets) } else { Ok(false) };
+                server.http3 = *mirrored.as_ref().unwrap_or(&false);
+                if merger.add(server) {
+                    merger.merged.problems.extend(mirrored.err());
+                }
             }
         }
     }
@@ -95,10 +102,11 @@ struct Merger<'a> {
 }
 
 impl<'a> Merger<'a> {
-    fn add(&mut self, server: Server<'a>) {
+    /// Opens a server; whether that could be done.
+    fn add(&mut self, server: Server<'a>) -> bool {
         if let Some(problem) = self.clash(&server) {
             self.merged.problems.push(problem);
-            return;
+            return false;
         }
         let (port, bind) = (server.listening, server.spec.bind.as_str());
         if server.tls().is_some() {
@@ -118,6 +126,7 @@ impl<'a> Merger<'a> {
             let at = last.map_or(listener.servers.len(), |at| at.saturating_add(1));
             listener.servers.insert(at, server);
         }
+        true
     }
 
     /// Why a server cannot be opened beside those that are there.

@@ -6,14 +6,16 @@
 mod bound;
 pub(crate) mod hosts;
 pub(crate) mod merge;
+mod misdirected;
 mod ports;
+mod quic;
 pub(crate) mod routes;
 pub(crate) mod rules;
 mod select;
 pub(crate) mod server;
 mod virtual_host;
 
-pub use virtual_host::GatewayHost;
+pub use virtual_host::{Answer, GatewayHost};
 
 use crate::class::OwnView;
 use crate::context::Context;
@@ -25,5 +27,5 @@ use merge::Merged;
 pub(crate) fn merged<'a>(context: &Context<'a>, view: &OwnView) -> Merged<'a> {
     let targets = workload::targets(context.mesh, view);
     let any = &Wildcard::of(view.shared.families).any;
-    merge::merge(&select::select(context, view, &targets), any)
+    merge::merge(&select::select(context, view, &targets), any, context.settings().features.quic_listeners)
 }

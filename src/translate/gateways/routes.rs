@@ -11,18 +11,25 @@ use model::{Ref, hostname};
 use super::bound::{Bound, Rules};
 use super::hosts;
 use super::merge::Merged;
+use super::misdirected::{self, Configurations};
 use super::rules::Bindings;
 use super::server::Server;
-use super::virtual_host::GatewayHost;
+use super::virtual_host::{Answer, GatewayHost};
 use crate::context::Context;
 use crate::key::Key;
 use crate::routes::{RouteKey, VirtualHostKey};
 
 /// Plans the route configurations.
 pub(crate) fn plan(bindings: &Bindings<'_>, merged: &Merged<'_>) -> Vec<(Arc<str>, Key)> {
-    let planned = merged.routes.iter().map(|(name, servers)| {
-        let name: Arc<str> = Arc::from(name.as_str());
-        let virtual_hosts = virtual_hosts(bindings, servers);
+    let hosts = merged.routes.iter().map(|(name, servers)| (name.clone(), virtual_hosts(bindings, servers)));
+    let mut all: Configurations = hosts.collect();
+    if bindings.context.settings().features.answer_misdirected {
+        merged.listeners.iter().for_each(|listening| misdirected::answer(bindings, listening, &mut all));
+    }
+    let planned = all.into_iter().map(|(name, hosts)| {
+        let name: Arc<str> = Arc::from(name);
+        let hosts = hosts.into_iter().map(|host| Ref::new(VirtualHostKey::Gateway(host)));
+        let virtual_hosts = hosts.collect();
         (Arc::clone(&name), Key::Route(Ref::new(RouteKey { name, virtual_hosts })))
     });
     planned.collect()
@@ -37,7 +44,7 @@ struct Draft<'a> {
 }
 
 /// The virtual hosts of the servers that share a configuration, sorted by name.
-fn virtual_hosts(bindings: &Bindings<'_>, servers: &[Arc<Server<'_>>]) -> Vec<Ref<VirtualHostKey>> {
+fn virtual_hosts(bindings: &Bindings<'_>, servers: &[Arc<Server<'_>>]) -> Vec<GatewayHost> {
     let Some(first) = servers.first() else { return Vec::new() };
     let mut drafts: BTreeMap<String, Draft<'_>> = BTreeMap::new();
     let mut bound = Bound::new(bindings);
@@ -72,7 +79,7 @@ fn virtual_hosts(bindings: &Bindings<'_>, servers: &[Arc<Server<'_>>]) -> Vec<Re
         drafts.into_iter().map(|(hosts, draft)| draft.host(&hosts, first, attempt_count)).collect()
     };
     found.sort_by_cached_key(GatewayHost::name);
-    found.into_iter().map(|host| Ref::new(VirtualHostKey::Gateway(host))).collect()
+    found
 }
 
 /// Each host for itself.
@@ -114,6 +121,7 @@ impl Draft<'_> {
             port: self.servers.first().map_or(first.number, |s| s.number),
             domains: hosts.to_vec(),
             rules: self.rules.into_iter().map(Rules::into_shared).collect(),
+            answer: Answer::Routes,
             https_only: self.https_only,
             attempt_count,
             gateways,
@@ -128,6 +136,7 @@ fn blackhole(server: &Server<'_>) -> GatewayHost {
         port: server.number,
         domains: vec!["*".to_owned()],
         rules: Vec::new(),
+        answer: Answer::Routes,
         https_only: false,
         attempt_count: false,
         gateways: vec![server.gateway.source.clone()],

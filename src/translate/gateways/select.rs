@@ -20,7 +20,7 @@ pub(super) struct Selected<'a, 't> {
     /// The Gateway.
     pub(super) gateway: &'a Ref<Config<Gateway>>,
     /// Ports of the Services that the router is behind.
-    targets: &'t [Target],
+    pub(super) targets: &'t [Target],
     /// The Services that the Gateway names; `None` if it selects by label.
     services: Option<Vec<Arc<str>>>,
 }

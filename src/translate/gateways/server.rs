@@ -47,6 +47,8 @@ pub(crate) struct Server<'a> {
     pub(crate) protocol: Protocol,
     /// Its hosts.
     pub(crate) hosts: Vec<ServedHost>,
+    /// Whether it is opened for HTTP/3 as well, on the same port over UDP.
+    pub(crate) http3: bool,
 }
 
 impl Server<'_> {
@@ -90,6 +92,12 @@ impl Server<'_> {
             name.push_str(&self.spec.bind);
         }
         Some(name)
+    }
+
+    /// Whether the parts of a match hold that the server decides.
+    pub(crate) fn fits(&self, port: u32, gateways: &[String]) -> bool {
+        (port == 0 || port == u32::from(self.number))
+            && (gateways.is_empty() || gateways.iter().any(|name| *name == *self.gateway_name))
     }
 
     /// Something wrong with it.

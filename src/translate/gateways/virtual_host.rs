@@ -5,13 +5,27 @@
 use std::sync::Arc;
 
 use api::ObjectRef;
-use envoy::config::route::v3::VirtualHost;
+use envoy::config::route::v3::route::Action;
 use envoy::config::route::v3::virtual_host::TlsRequirementType;
+use envoy::config::route::v3::{DirectResponseAction, Route, VirtualHost};
 
 use model::Ref;
 
 use crate::output::Built;
+use crate::routes::default_route::everything;
 use crate::routes::http::{self, RuleSet};
+
+/// The status of the answer to requests that belong on another connection.
+const MISDIRECTED: u32 = 421;
+
+/// What answers requests of a virtual host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Answer {
+    /// Its routes.
+    Routes,
+    /// That they belong on another connection.
+    Misdirected,
+}
 
 /// All that a virtual host of a gateway is built from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -24,6 +38,8 @@ pub struct GatewayHost {
     pub domains: Vec<String>,
     /// What VirtualServices say of its requests, in order.
     pub rules: Vec<Ref<RuleSet>>,
+    /// What answers them.
+    pub answer: Answer,
     /// Whether plain HTTP is sent to HTTPS.
     pub https_only: bool,
     /// Whether requests tell how often they were tried.
@@ -54,7 +70,15 @@ impl GatewayHost {
             include_request_attempt_count: self.attempt_count,
             ..VirtualHost::default()
         });
+        if self.answer == Answer::Misdirected {
+            built.message.routes = vec![misdirected()];
+        }
         built.sources.extend(self.sources());
         built
     }
+}
+
+fn misdirected() -> Route {
+    let answer = DirectResponseAction { status: MISDIRECTED, ..DirectResponseAction::default() };
+    Route { r#match: Some(everything()), action: Some(Action::DirectResponse(answer)), ..Route::default() }
 }

@@ -32,6 +32,17 @@ pub(crate) fn address(bind: &str, port: u16) -> Address {
     Address { address: Some(place) }
 }
 
+/// An IP address and port of UDP.
+pub(crate) fn udp_address(bind: &str, port: u16) -> Address {
+    let place = SocketAddress {
+        protocol: socket_address::Protocol::Udp.into(),
+        address: bind.to_owned(),
+        port_specifier: Some(socket_address::PortSpecifier::PortValue(u32::from(port))),
+        ..SocketAddress::default()
+    };
+    Address { address: Some(address::Address::SocketAddress(place)) }
+}
+
 /// An address with an optional prefix length as a range; `None` if it is neither.
 pub(crate) fn cidr(text: &str) -> Option<CidrRange> {
     let (ip, length) = match text.split_once('/') {

@@ -29,7 +29,7 @@ pub struct DefaultRoute {
 }
 
 /// A match of every request.
-pub(super) fn everything() -> RouteMatch {
+pub(crate) fn everything() -> RouteMatch {
     RouteMatch { path_specifier: Some(PathSpecifier::Prefix("/".to_owned())), ..RouteMatch::default() }
 }
 

@@ -32,6 +32,15 @@ pub struct GatewayChain {
     pub sources: Vec<ObjectRef>,
 }
 
+/// What connections come over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// TCP.
+    Tcp,
+    /// QUIC, which carries HTTP/3.
+    Quic,
+}
+
 /// What becomes of connections.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Content {
@@ -55,7 +64,12 @@ impl GatewayChain {
     }
 
     /// The chain of a listener with this name.
-    pub(super) fn build(&self, listener: &str, defaults: &OutboundDefaults) -> Built<FilterChain> {
+    pub(super) fn build(
+        &self,
+        listener: &str,
+        transport: Transport,
+        defaults: &OutboundDefaults,
+    ) -> Built<FilterChain> {
         let filters = match &self.content {
             Content::Http { routes, stat_prefix, grpc_web } => {
                 let prefix = match stat_prefix.as_str() {
@@ -65,11 +79,12 @@ impl GatewayChain {
                 let route = Route::Rds(routes.to_string());
                 let mut manager = Manager::new(&defaults.http, Side::Gateway, prefix, route);
                 manager.grpc_web = *grpc_web;
+                manager.http3 = transport == Transport::Quic;
                 vec![manager.filter()]
             }
             Content::Tcp(forward) => forward.filters(),
         };
-        let tls = self.tls.as_ref().map(ServerTls::build);
+        let tls = self.tls.as_ref().map(|tls| tls.build(transport));
         let (transport_socket, problems) = tls.map_or((None, Vec::new()), |(s, p)| (Some(s), p));
         let message = FilterChain {
             filter_chain_match: self.filter_chain_match(),

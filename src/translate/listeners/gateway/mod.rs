@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use api::Problem;
 
-pub use chain::{Content, GatewayChain};
+pub use chain::{Content, GatewayChain, Transport};
 pub use key::GatewayKey;
 pub use tls::ServerTls;
 

@@ -8,7 +8,7 @@ use model::protocol::Protocol;
 use model::{Ref, hostname};
 
 use super::Planned;
-use super::chain::{Content, GatewayChain};
+use super::chain::{Content, GatewayChain, Transport};
 use super::forward::{Forwarder, Forwarding};
 use super::key::GatewayKey;
 use super::taken::Taken;
@@ -51,6 +51,7 @@ pub(super) fn listeners(
             defaults: &defaults,
             taken: Taken::default(),
             chains: Vec::new(),
+            http3: Vec::new(),
             plain: None,
             problems: Vec::new(),
         };
@@ -60,7 +61,7 @@ pub(super) fn listeners(
         if planner.chains.is_empty() {
             problems.append(&mut planner.problems);
         } else {
-            keys.push(planner.key());
+            keys.extend(planner.keys());
         }
     }
     let entry = |key: GatewayKey| {
@@ -84,6 +85,8 @@ struct Planner<'a> {
     defaults: &'a Ref<OutboundDefaults>,
     taken: Taken,
     chains: Vec<GatewayChain>,
+    /// Those of them that there are for HTTP/3 as well.
+    http3: Vec<GatewayChain>,
     /// The chain of the plain HTTP servers.
     plain: Option<usize>,
     problems: Vec<Problem>,
@@ -130,8 +133,7 @@ impl<'a> Planner<'a> {
                 continue;
             }
             let matching = spec.tcp.iter().find(|tcp| {
-                let holds = |port, gateways: &[String]| fits(server, port, gateways);
-                tcp.r#match.is_empty() || tcp.r#match.iter().any(|m| holds(m.port, &m.gateways))
+                tcp.r#match.is_empty() || tcp.r#match.iter().any(|m| server.fits(m.port, &m.gateways))
             });
             if let Some(tcp) = matching {
                 let Some(Forwarding { forward, mut sources }) = forwarder.routed(&rule.config, &tcp.route)
@@ -162,6 +164,7 @@ impl<'a> Planner<'a> {
             let tls = settings.map(|settings| self.tls(server, settings));
             let inspected = !server_names.is_empty() || tls.is_some();
             let chain = GatewayChain { server_names, inspected, mesh_only: false, tls, content, sources };
+            self.http3.extend(server.http3.then(|| chain.clone()));
             self.chains.push(chain);
         }
     }
@@ -185,7 +188,7 @@ impl<'a> Planner<'a> {
                 continue;
             }
             for tls in &spec.tls {
-                for matched in tls.r#match.iter().filter(|m| fits(server, m.port, &m.gateways)) {
+                for matched in tls.r#match.iter().filter(|m| server.fits(m.port, &m.gateways)) {
                     if let Some(taken) = matched.sni_hosts.iter().find(|name| self.taken.has(name)) {
                         let message = format!(
                             "SNI host {taken:?} of VirtualService {}/{} is taken on port {}; the match is left out",
@@ -262,7 +265,8 @@ impl<'a> Planner<'a> {
         Forwarder { context: self.context, server, defaults: self.defaults }
     }
 
-    fn key(self) -> GatewayKey {
+    /// The listener, and the one for HTTP/3 beside it.
+    fn keys(self) -> impl Iterator<Item = GatewayKey> {
         let wildcard = Wildcard::of(self.view.shared.families);
         let dual = self.context.settings().features.dual_stack;
         let (address, additional) = match self.listening.bind {
@@ -270,20 +274,23 @@ impl<'a> Planner<'a> {
             bind => (Arc::from(bind), Vec::new()),
         };
         let topology = self.view.shared.proxy_config.gateway_topology.as_ref();
-        GatewayKey {
+        let key = GatewayKey {
             address,
             additional,
             port: self.listening.port,
+            transport: Transport::Tcp,
             chains: self.chains,
             proxy_protocol: topology.is_some_and(|t| t.proxy_protocol.is_some()),
             defaults: self.defaults.clone(),
             problems: self.problems,
-        }
+        };
+        let quic = (!self.http3.is_empty()).then(|| GatewayKey {
+            transport: Transport::Quic,
+            chains: self.http3,
+            proxy_protocol: false,
+            problems: Vec::new(),
+            ..key.clone()
+        });
+        std::iter::once(key).chain(quic)
     }
-}
-
-/// Whether the parts of a match hold that the server decides.
-fn fits(server: &Server<'_>, port: u32, gateways: &[String]) -> bool {
-    (port == 0 || port == u32::from(server.number))
-        && (gateways.is_empty() || gateways.iter().any(|name| *name == *server.gateway_name))
 }

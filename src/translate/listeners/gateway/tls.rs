@@ -8,6 +8,7 @@ use api::mesh_config::{MeshTlsConfig, MeshTlsProtocol};
 use api::{ObjectKey, Problem, Severity};
 use envoy::config::core::v3::data_source::Specifier;
 use envoy::config::core::v3::{DataSource, TransportSocket};
+use envoy::extensions::transport_sockets::quic::v3::QuicDownstreamTransport;
 use envoy::extensions::transport_sockets::tls::v3::certificate_validation_context::TrustChainVerification;
 use envoy::extensions::transport_sockets::tls::v3::common_tls_context::{
     CombinedCertificateValidationContext, ValidationContextType,
@@ -20,6 +21,7 @@ use envoy::r#type::matcher::v3::StringMatcher;
 use envoy::r#type::matcher::v3::string_matcher::MatchPattern;
 use model::proxy::FileCertificates;
 
+use super::chain::Transport;
 use super::pins;
 use crate::tls::{sds, upstream};
 
@@ -44,6 +46,9 @@ const CIPHER_SUITES: [&str; 17] = [
     "ECDHE-RSA-CHACHA20-POLY1305",
 ];
 
+/// Name of Envoy's QUIC transport socket.
+const QUIC: &str = "envoy.transport_sockets.quic";
+
 /// Curves that Envoy knows.
 const CURVES: [&str; 6] = ["P-256", "P-384", "P-521", "X25519", "X25519Kyber768Draft00", "X25519MLKEM768"];
 
@@ -63,13 +68,14 @@ pub struct ServerTls {
 }
 
 impl ServerTls {
-    /// The transport socket, and what of the settings is not in effect.
-    pub(super) fn build(&self) -> (TransportSocket, Vec<Problem>) {
+    /// The transport socket, and what of the settings is not in effect. That is told once: not again for QUIC, whose
+    /// chains mirror others.
+    pub(super) fn build(&self, transport: Transport) -> (TransportSocket, Vec<Problem>) {
         let mut problems = Vec::new();
         let settings = &*self.settings;
         let mesh = settings.mode == ServerTlsMode::IstioMutual;
         let common = CommonTlsContext {
-            alpn_protocols: self.alpn(),
+            alpn_protocols: self.alpn(transport),
             tls_params: if mesh { None } else { self.parameters(&mut problems) },
             tls_certificate_sds_secret_configs: self.certificates(&mut problems),
             validation_context_type: self.validation(&mut problems),
@@ -81,10 +87,22 @@ impl ServerTls {
             require_client_certificate: Some(required.into()),
             ..DownstreamTlsContext::default()
         };
-        (upstream::typed(upstream::TLS, &context), problems)
+        match transport {
+            Transport::Tcp => (upstream::typed(upstream::TLS, &context), problems),
+            Transport::Quic => {
+                let quic = QuicDownstreamTransport {
+                    downstream_tls_context: Some(context),
+                    ..QuicDownstreamTransport::default()
+                };
+                (upstream::typed(QUIC, &quic), Vec::new())
+            }
+        }
     }
 
-    fn alpn(&self) -> Vec<String> {
+    fn alpn(&self, transport: Transport) -> Vec<String> {
+        if transport == Transport::Quic {
+            return vec!["h3".to_owned()];
+        }
         let exchange = self.tcp && self.settings.mode == ServerTlsMode::IstioMutual;
         let peer = exchange.then_some("istio-peer-exchange");
         peer.into_iter().chain(["h2", "http/1.1"]).map(str::to_owned).collect()

@@ -3,7 +3,7 @@
 use api::mesh_config::NormalizationType;
 use envoy::config::core::v3::{
     AggregatedConfigSource, ApiVersion, ConfigSource, Http1ProtocolOptions, Http2ProtocolOptions,
-    HttpProtocolOptions, config_source::ConfigSourceSpecifier,
+    Http3ProtocolOptions, HttpProtocolOptions, config_source::ConfigSourceSpecifier,
 };
 use envoy::config::listener::v3::Filter;
 use envoy::config::route::v3::RouteConfiguration;
@@ -12,7 +12,7 @@ use envoy::extensions::request_id::uuid::v3::UuidRequestIdConfig;
 use envoy::google::protobuf::Duration;
 use envoy::pack_any;
 use hcm::http_connection_manager::{
-    InternalAddressConfig, PathWithEscapedSlashesAction, RouteSpecifier, UpgradeConfig,
+    CodecType, InternalAddressConfig, PathWithEscapedSlashesAction, RouteSpecifier, UpgradeConfig,
 };
 use hcm::{HttpConnectionManager, Rds, RequestIdExtension};
 
@@ -52,6 +52,8 @@ pub struct Manager<'a> {
     pub route: Route,
     /// HTTP/2 options are set, as inbound ports of HTTP2 and GRPC have them.
     pub http2: bool,
+    /// HTTP/3 is spoken and nothing else.
+    pub http3: bool,
     /// gRPC-Web is translated.
     pub grpc_web: bool,
     /// Request lines may name a whole URL: the HTTP proxy.
@@ -69,6 +71,7 @@ impl<'a> Manager<'a> {
             stat_prefix,
             route,
             http2: false,
+            http3: false,
             grpc_web: false,
             absolute_url: false,
             dns_cache: None,
@@ -102,6 +105,10 @@ impl<'a> Manager<'a> {
         };
         if self.http2 {
             manager.http2_protocol_options = Some(Http2ProtocolOptions::default());
+        }
+        if self.http3 {
+            manager.codec_type = CodecType::Http3.into();
+            manager.http3_protocol_options = Some(Http3ProtocolOptions::default());
         }
         if defaults.http10 || self.absolute_url || self.side == Side::Gateway {
             manager.http_protocol_options = Some(Http1ProtocolOptions {

@@ -148,6 +148,9 @@ impl Rule<'_> {
         } else {
             Some(Action::Route(action::build(self, authority, route, matched, wrong)))
         };
+        if self.set.http3 {
+            route.response_headers_to_add.push(header_operations::serves_http3(self.set.port));
+        }
         let mut filters = BTreeMap::new();
         if let Some(wanted) = &self.http.fault
             && let Some(built) = fault::build(wanted, left_out)

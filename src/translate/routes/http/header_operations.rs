@@ -34,6 +34,20 @@ impl Operations {
     }
 }
 
+/// The header by which answers tell clients that the same port serves HTTP/3, for a day.
+pub(super) fn serves_http3(port: u16) -> HeaderValueOption {
+    let header = HeaderValue {
+        key: "alt-svc".to_owned(),
+        value: format!("h3=\":{port}\"; ma=86400"),
+        ..HeaderValue::default()
+    };
+    HeaderValueOption {
+        header: Some(header),
+        append_action: HeaderAppendAction::AppendIfExistsOrAdd.into(),
+        ..HeaderValueOption::default()
+    }
+}
+
 /// The changes of a rule or a destination.
 pub(super) fn build(headers: Option<&Headers>, field: &str) -> Result<Operations, Wrong> {
     let Some(headers) = headers else { return Ok(Operations::default()) };

@@ -50,6 +50,8 @@ pub struct RuleSet {
     pub shadow_suffix: bool,
     /// Whether rewriting the authority keeps the old one in `X-Forwarded-Host`.
     pub append_x_forwarded_host: bool,
+    /// Whether answers tell that the port serves HTTP/3 as well.
+    pub http3: bool,
 }
 
 /// Whose rules a VirtualService writes down: those of other APIs mean slightly other things.

@@ -38,6 +38,8 @@ pub struct Listener<'a> {
     pub hashing: bool,
     /// The mesh's retry policy, if it sets one.
     pub retries: Option<&'a Ref<HttpRetry>>,
+    /// Whether answers tell that the port serves HTTP/3 as well.
+    pub http3: bool,
 }
 
 /// What the listener applies of a VirtualService; none if no match of it can hold there.
@@ -75,6 +77,7 @@ pub fn plan(listener: Listener<'_>, entry: &Ref<VirtualServiceEntry>) -> Option<
         retries: listener.retries.cloned(),
         shadow_suffix: !listener.context.settings().features.disable_shadow_host_suffix && mirrors(),
         append_x_forwarded_host: forwarded == Some(true) && rewrites(),
+        http3: listener.http3,
     })
 }
 

@@ -92,6 +92,7 @@ impl<'a> Common<'a> {
             only_port: false,
             hashing: self.hashing,
             retries: self.retries.as_ref(),
+            http3: false,
         }
     }
 }

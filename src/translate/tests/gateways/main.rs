@@ -1,12 +1,18 @@
 //! What a router opens for the Gateways that apply to it, and where requests go.
 
-use std::error::Error;
+mod http3;
+mod misdirected;
 
-use model::Proxy;
+use std::error::Error;
+use std::sync::Arc;
+
 use model::endpoint::Locality;
+use model::mesh::Features;
+use model::{Mesh, Proxy};
 use serde_json::{Value, json};
+use store::Options;
 use testkit::compare::Dump;
-use testkit::mesh::{dump, mesh, plans};
+use testkit::mesh::{dump, mesh, plans, tables};
 use translate::{Key, listeners};
 
 type Outcome = Result<(), Box<dyn Error>>;
@@ -72,8 +78,19 @@ fn sent(yaml: &[&str]) -> Result<Dump, Box<dyn Error>> {
 /// What the owners of the objects are told when the router's listeners are planned and built: field and message.
 fn told(yaml: &[&str]) -> Result<Vec<(String, String)>, Box<dyn Error>> {
     let all: Vec<&str> = std::iter::once(ROUTER).chain(yaml.iter().copied()).collect();
+    told_of(&*mesh(&all)?)
+}
+
+/// A mesh with the router, under other flags than the default ones.
+fn mesh_with(features: Features, yaml: &[&str]) -> Result<Arc<Mesh>, Box<dyn Error>> {
+    let all: Vec<&str> = std::iter::once(ROUTER).chain(yaml.iter().copied()).collect();
+    Ok(tables(Options { features, ..Options::default() }, &all)?.next_mesh().mesh)
+}
+
+/// [`told`] of a mesh that is there already.
+fn told_of(mesh: &Mesh) -> Result<Vec<(String, String)>, Box<dyn Error>> {
     let mut told = Vec::new();
-    for plan in plans(&*mesh(&all)?, &router(&json!({}))?) {
+    for plan in plans(mesh, &router(&json!({}))?) {
         told.extend(plan.problems.iter().map(|p| (p.field.clone(), p.message.clone())));
         for (_, key) in plan.listeners.iter() {
             if let Key::Listener(key) = key {
