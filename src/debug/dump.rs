@@ -1,4 +1,4 @@
-//! What a proxy is to have: `/debug/config_dump`, `/debug/edsz`, and `/debug/sources`, where each resource comes from.
+//! What a proxy is to have: `/debug/config_dump`, `/debug/edsz`, `/debug/ndsz`, and `/debug/sources`, where each resource comes from.
 //!
 //! Source: `shared/spec/operations.md` 1.3. Shape: Envoy's `envoy.admin.v3.ConfigDump`.
 
@@ -18,6 +18,7 @@ pub(crate) fn router(surface: &Surface) -> Router {
     Router::new()
         .route("/debug/config_dump", get(config_dump))
         .route("/debug/edsz", get(edsz))
+        .route("/debug/ndsz", get(ndsz))
         .route("/debug/sources", get(sources))
         .with_state(surface.clients.clone())
 }
@@ -29,9 +30,7 @@ async fn config_dump(State(clients): State<Clients>, query: Query) -> Response {
     };
     if let Some(types) = query.get("types").filter(|t| !t.is_empty()) {
         let wanted = |k: &ResourceType| types.split(',').any(|t| t.eq_ignore_ascii_case(k.short_name()));
-        let kinds = ResourceType::ALL.into_iter().filter(wanted);
-        let configs: Vec<Value> = kinds.flat_map(|k| resources(&client, k)).map(|(_, _, r)| r).collect();
-        return answer::json(&json!({"configs": configs}), &query);
+        return of_types(&client, ResourceType::ALL.into_iter().filter(wanted), &query);
     }
     let mut configs = vec![
         json!({"@type": "type.googleapis.com/envoy.admin.v3.BootstrapConfigDump"}),
@@ -56,6 +55,20 @@ async fn config_dump(State(clients): State<Clients>, query: Query) -> Response {
         "routeConfig",
     ));
     answer::json(&json!({"configs": configs}), &query)
+}
+
+/// The resources of these types as they are.
+fn of_types(client: &Client, kinds: impl Iterator<Item = ResourceType>, query: &Query) -> Response {
+    let configs: Vec<Value> = kinds.flat_map(|k| resources(client, k)).map(|(_, _, r)| r).collect();
+    answer::json(&json!({"configs": configs}), query)
+}
+
+/// The table of names that the agent answers DNS queries from.
+async fn ndsz(State(clients): State<Clients>, query: Query) -> Response {
+    match find(&clients, &query) {
+        Ok(client) => of_types(&client, [ResourceType::NameTable].into_iter(), &query),
+        Err(refusal) => refusal.into_response(),
+    }
 }
 
 async fn edsz(State(clients): State<Clients>, query: Query) -> Response {

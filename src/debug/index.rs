@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::answer::{self, Query};
 
 /// The pages and what they show.
-const PAGES: [(&str, &str); 16] = [
+const PAGES: [(&str, &str); 17] = [
     ("adsz", "connected proxies: what each watches, was sent, acknowledged and refused"),
     ("clusterz", "the clusters that are followed, and how far each is"),
     ("config_dump", "what a proxy is to have (proxyID=, types=, include_eds)"),
@@ -20,6 +20,7 @@ const PAGES: [(&str, &str); 16] = [
     ("leaders", "which replica does the work of which controller"),
     ("list", "the names of these pages"),
     ("mesh", "the mesh configuration that is in force"),
+    ("ndsz", "the names that a proxy's agent is to answer DNS queries for (proxyID=)"),
     ("problems", "what is wrong with the configuration now"),
     ("registryz", "the services of the mesh"),
     ("sources", "the objects that a proxy's resources come from (proxyID=, resource=)"),

@@ -3,7 +3,7 @@
 //! ```text
 //! access     who may look: the loopback; everybody else only at /ready, /version and /metrics; other replicas at spreadz
 //! clients    the connected proxies: syncz, adsz, connections
-//! dump       what a proxy is to have: config_dump, edsz, sources
+//! dump       what a proxy is to have: config_dump, edsz, ndsz, sources
 //! objects    what the mesh is made of: configz, registryz, endpointz, mesh, problems, leaders
 //! clusters   the clusters that are followed: clusterz
 //! spreadz    how far objects have come with the proxies of this replica

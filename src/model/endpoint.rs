@@ -96,7 +96,7 @@ pub struct Workload {
     pub tls_mode: TlsMode,
     /// Its node; empty if unknown.
     pub node: Arc<str>,
-    /// Pod host name and subdomain, for names of the pods of headless services.
+    /// Pod host name and subdomain, for names of the pods of headless services; empty where there is no subdomain.
     pub hostname: Arc<str>,
     /// See `hostname`.
     pub subdomain: Arc<str>,

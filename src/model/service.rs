@@ -122,6 +122,8 @@ pub struct Service {
     pub selector: Option<Labels>,
     /// Clients reach endpoints of their own node only (`internalTrafficPolicy: Local`).
     pub node_local: bool,
+    /// Its endpoints count before they are ready, as far as names go (`publishNotReadyAddresses`).
+    pub publish_not_ready: bool,
     /// Its preference for near endpoints.
     pub traffic_distribution: TrafficDistribution,
     /// Identities that its endpoints may have beyond those seen (ServiceEntry `subjectAltNames`,

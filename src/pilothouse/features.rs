@@ -180,6 +180,7 @@ fn features_from(source: impl Fn(&str) -> Option<String>) -> Features {
         redis_filter: e.flag("PILOT_ENABLE_REDIS_FILTER", d.redis_filter),
         http10: e.flag("PILOT_HTTP10", d.http10),
         eds_for_headless: e.flag("PILOT_ENABLE_EDS_FOR_HEADLESS_SERVICES", d.eds_for_headless),
+        multicluster_headless: e.flag("ENABLE_MULTICLUSTER_HEADLESS", d.multicluster_headless),
         send_unhealthy: e.flag("PILOT_SEND_UNHEALTHY_ENDPOINTS", d.send_unhealthy),
         auto_send_unhealthy: e.flag("PILOT_AUTO_SEND_UNHEALTHY_ENDPOINTS", d.auto_send_unhealthy),
         persistent_session_filter: e

@@ -66,11 +66,16 @@ pub fn run(flags: &Preview) -> Result<()> {
 }
 
 fn kinds(only: &[String]) -> Result<Vec<ResourceType>> {
-    let served =
-        [ResourceType::Cluster, ResourceType::Endpoints, ResourceType::Listener, ResourceType::Route];
+    let served = [
+        ResourceType::Cluster,
+        ResourceType::Endpoints,
+        ResourceType::Listener,
+        ResourceType::Route,
+        ResourceType::NameTable,
+    ];
     let unknown = only.iter().find(|o| !served.iter().any(|k| k.short_name().eq_ignore_ascii_case(o)));
     if let Some(unknown) = unknown {
-        bail!("--only {unknown:?}: write cds, eds, lds or rds");
+        bail!("--only {unknown:?}: write cds, eds, lds, rds or nds");
     }
     let wanted =
         |k: &ResourceType| only.is_empty() || only.iter().any(|o| k.short_name().eq_ignore_ascii_case(o));

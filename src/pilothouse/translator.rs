@@ -7,11 +7,11 @@ use bytes::{BufMut, Bytes, BytesMut};
 use envoy::config::endpoint::v3::ClusterLoadAssignment;
 use model::endpoint::Locality;
 use model::proxy::NodeError;
-use model::{Changes, Mesh, Proxy, Ref};
+use model::{Changes, Mesh, Proxy};
 use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint};
-use translate::routes::{RouteKey, VirtualHostKey};
-use translate::{Class, Key, Plan, class, clusters, endpoints, listeners, plan, routes, slots};
+use translate::routes::RouteKey;
+use translate::{Class, Key, Part, Plan, class, clusters, endpoints, listeners, names, plan, routes, slots};
 use xds::generate::{Built, BuiltPart, Code, Fragment, Generate, LayerPlan, NodeInfo, Peer, Refusal};
 use xds::kind::ResourceType;
 use xds::slot::Slots;
@@ -41,7 +41,7 @@ impl Generate for Translator {
     type Class = Class;
     type Plan = Plan;
     type Key = Key;
-    type Part = Ref<VirtualHostKey>;
+    type Part = Part;
 
     fn proxy(&self, node: &NodeInfo, _peer: &Peer) -> Result<Proxy, Refusal> {
         let metadata = node.metadata.as_ref().map(api::json::to_json).unwrap_or_default();
@@ -108,48 +108,63 @@ impl Generate for Translator {
             ResourceType::Endpoints => LayerPlan { entries: &plan.endpoints, hidden: &plan.hidden_endpoints },
             ResourceType::Listener => LayerPlan { entries: &plan.listeners, hidden: &plan.hidden_listeners },
             ResourceType::Route => LayerPlan { entries: &plan.routes, hidden: &[] },
-            ResourceType::Secret | ResourceType::ExtensionConfig | ResourceType::NameTable => {
-                LayerPlan::default()
-            }
+            ResourceType::NameTable => LayerPlan { entries: &plan.names, hidden: &[] },
+            ResourceType::Secret | ResourceType::ExtensionConfig => LayerPlan::default(),
         }
     }
 
-    fn build(&self, key: &Key) -> Built<Ref<VirtualHostKey>> {
+    fn build(&self, key: &Key) -> Built<Part> {
         match key {
             Key::Cluster(key) => whole(clusters::build(key)),
             Key::Endpoints(key) => whole(endpoints::build(key)),
             Key::Listener(key) => Built { slotted: true, ..whole(listeners::build(key)) },
             Key::Route(key) => {
                 let mut built = whole(routes::build_head(key));
-                built.fragments.extend(key.virtual_hosts.iter().cloned().map(Fragment::Part));
+                let parts = key.virtual_hosts.iter().cloned().map(Part::VirtualHost);
+                built.fragments.extend(parts.map(Fragment::Part));
                 built
+            }
+            Key::Names(key) => {
+                let parts = key.parts.iter().cloned().map(Part::Names);
+                Built { fragments: parts.map(Fragment::Part).collect(), ..Built::whole(Bytes::new()) }
             }
         }
     }
 
-    fn build_part(&self, part: &Ref<VirtualHostKey>) -> BuiltPart {
-        let built = routes::build_virtual_host(part);
-        BuiltPart {
-            bytes: virtual_host_field(&built.message),
-            sources: built.sources,
-            problems: built.problems,
-            slotted: false,
-        }
+    fn build_part(&self, part: &Part) -> BuiltPart {
+        let (bytes, sources, problems) = match part {
+            Part::VirtualHost(key) => {
+                let built = routes::build_virtual_host(key);
+                (virtual_host_field(&built.message), built.sources, built.problems)
+            }
+            Part::Names(key) => {
+                let built = names::build(key);
+                (built.message.encode_to_vec().into(), built.sources, built.problems)
+            }
+        };
+        BuiltPart { bytes, sources, problems, slotted: false }
     }
 
     fn sources(&self, key: &Key) -> Vec<ObjectRef> {
         match key {
             Key::Route(key) => key.virtual_hosts.iter().flat_map(|v| v.sources()).collect(),
+            Key::Names(key) => key.parts.iter().flat_map(|part| part.sources()).collect(),
             _ => Vec::new(),
         }
     }
 
-    fn part_sources(&self, part: &Ref<VirtualHostKey>) -> Vec<ObjectRef> {
-        part.sources()
+    fn part_sources(&self, part: &Part) -> Vec<ObjectRef> {
+        match part {
+            Part::VirtualHost(key) => key.sources(),
+            Part::Names(key) => key.sources(),
+        }
     }
 
-    fn part_name(&self, part: &Ref<VirtualHostKey>) -> Arc<str> {
-        part.name()
+    fn part_name(&self, part: &Part) -> Arc<str> {
+        match part {
+            Part::VirtualHost(key) => key.name(),
+            Part::Names(key) => key.name(),
+        }
     }
 
     fn absent(&self, _proxy: &Proxy, kind: ResourceType, name: &str) -> Option<Bytes> {
@@ -170,13 +185,17 @@ impl Generate for Translator {
         None
     }
 
-    fn part_substitute(&self, part: &Ref<VirtualHostKey>) -> Option<Bytes> {
-        Some(virtual_host_field(&routes::substitute::virtual_host(part)))
+    fn part_substitute(&self, part: &Part) -> Option<Bytes> {
+        match part {
+            Part::VirtualHost(key) => Some(virtual_host_field(&routes::substitute::virtual_host(key))),
+            // The agent asks the resolver above for names that it does not find.
+            Part::Names(_) => None,
+        }
     }
 }
 
 /// A resource of one piece.
-fn whole<M: Message>(built: translate::Built<M>) -> Built<Ref<VirtualHostKey>> {
+fn whole<M: Message>(built: translate::Built<M>) -> Built<Part> {
     Built {
         fragments: vec![Fragment::Bytes(built.message.encode_to_vec().into())],
         slotted: false,
@@ -198,6 +217,8 @@ fn virtual_host_field(host: &impl Message) -> Bytes {
 #[cfg(test)]
 mod tests {
     use envoy::config::route::v3::RouteConfiguration;
+    use model::Ref;
+    use translate::routes::VirtualHostKey;
 
     use super::*;
 
@@ -205,7 +226,8 @@ mod tests {
     fn a_virtual_host_that_cannot_be_built_answers_with_its_name() {
         let unknown = routes::catch_all::Unknown::Pass;
         let catch_all = routes::catch_all::CatchAll { unknown, attempt_count: false, sidecar: None };
-        let bytes = Translator::default().part_substitute(&Ref::new(VirtualHostKey::CatchAll(catch_all)));
+        let host = Part::VirtualHost(Ref::new(VirtualHostKey::CatchAll(catch_all)));
+        let bytes = Translator::default().part_substitute(&host);
         let head = routes::build_head(&RouteKey { name: "80".into(), virtual_hosts: Vec::new() });
         let whole = [head.message.encode_to_vec(), bytes.expect("a substitute").to_vec()].concat();
         let decoded = RouteConfiguration::decode(&*whole).expect("a route configuration");

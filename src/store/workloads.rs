@@ -150,9 +150,18 @@ impl Registry {
             identity: Arc::from(identity),
             tls_mode: tls_mode(labels),
             node: Arc::from(pod.spec.node_name.as_str()),
-            hostname: Arc::from(pod.spec.hostname.as_str()),
+            hostname: hostname(pod),
             subdomain: Arc::from(pod.spec.subdomain.as_str()),
         }
+    }
+}
+
+/// The name of a pod below its subdomain; empty if it has no subdomain.
+fn hostname(pod: &Object<Pod>) -> Arc<str> {
+    match (pod.spec.subdomain.as_str(), pod.spec.hostname.as_str()) {
+        ("", _) => Arc::default(),
+        (_, "") => Arc::clone(&pod.meta.name),
+        (_, own) => Arc::from(own),
     }
 }
 

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use api::decode::{decode, items};
 use envoy::config::route::v3::RouteConfiguration;
+use envoy::istio::networking::nds::v1::NameTable;
 use model::{Mesh, Proxy};
 use serde_json::Value;
 use store::{Options, Tables};
+use translate::names::{self, NameTableKey};
 use translate::{Class, Key, Plan, class, clusters, endpoints, listeners, plan, routes, slots};
 
 use crate::compare::Dump;
@@ -101,7 +103,23 @@ fn build(key: &Key) -> Value {
                 k.virtual_hosts.iter().map(|v| routes::build_virtual_host(v).message).collect();
             api::json::to_json(&RouteConfiguration { virtual_hosts, ..head })
         }
+        Key::Names(k) => api::json::to_json(&table(k)),
     }
+}
+
+/// The table of names of a proxy.
+pub fn name_table(mesh: &Mesh, proxy: &Proxy) -> NameTable {
+    let plans = plans(mesh, proxy);
+    let entry = plans.iter().rev().find_map(|plan| plan.names.first());
+    match entry {
+        Some((_, Key::Names(key))) => table(key),
+        _ => NameTable::default(),
+    }
+}
+
+/// What a reader makes of the parts, one after the other.
+fn table(key: &NameTableKey) -> NameTable {
+    NameTable { table: key.parts.iter().flat_map(|part| names::build(part).message.table).collect() }
 }
 
 /// Puts a proxy's values in place of the placeholders.

@@ -8,7 +8,8 @@ use model::Ref;
 use crate::clusters::ClusterKey;
 use crate::endpoints::EndpointsKey;
 use crate::listeners::ListenerKey;
-use crate::routes::RouteKey;
+use crate::names::{NameTableKey, NamesKey};
+use crate::routes::{RouteKey, VirtualHostKey};
 
 /// The key of one resource.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,6 +22,8 @@ pub enum Key {
     Listener(Ref<ListenerKey>),
     /// A RouteConfiguration.
     Route(Ref<RouteKey>),
+    /// A NameTable.
+    Names(Ref<NameTableKey>),
 }
 
 impl ContentHash for Key {
@@ -31,8 +34,28 @@ impl ContentHash for Key {
             Self::Endpoints(k) => (2, k.content_hash()),
             Self::Listener(k) => (3, k.content_hash()),
             Self::Route(k) => (4, k.content_hash()),
+            Self::Names(k) => (5, k.content_hash()),
         };
         hash.rotate_left(8) ^ tag
+    }
+}
+
+/// The key of a part of a resource, which other resources may share.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Part {
+    /// A virtual host of a RouteConfiguration.
+    VirtualHost(Ref<VirtualHostKey>),
+    /// Entries of a NameTable.
+    Names(Ref<NamesKey>),
+}
+
+impl ContentHash for Part {
+    /// The hash of its content, told apart by kind.
+    fn content_hash(&self) -> u128 {
+        match self {
+            Self::VirtualHost(k) => k.content_hash(),
+            Self::Names(k) => k.content_hash().rotate_left(8) ^ 1,
+        }
     }
 }
 

@@ -12,6 +12,7 @@ pub mod endpoints;
 pub mod gateways;
 pub mod key;
 pub mod listeners;
+pub mod names;
 pub mod output;
 pub mod plan;
 pub mod routes;
@@ -22,6 +23,6 @@ pub mod workload;
 
 pub use class::{Class, OwnView, SharedView};
 pub use context::Context;
-pub use key::{Entries, Key};
+pub use key::{Entries, Key, Part};
 pub use output::Built;
 pub use plan::Plan;

@@ -53,6 +53,8 @@ pub struct Features {
     pub http10: bool,
     /// `PILOT_ENABLE_EDS_FOR_HEADLESS_SERVICES`.
     pub eds_for_headless: bool,
+    /// `ENABLE_MULTICLUSTER_HEADLESS`: names of headless services stand for endpoints of all clusters.
+    pub multicluster_headless: bool,
     /// `PILOT_SEND_UNHEALTHY_ENDPOINTS`.
     pub send_unhealthy: bool,
     /// `PILOT_AUTO_SEND_UNHEALTHY_ENDPOINTS`.
@@ -115,6 +117,7 @@ impl Default for Features {
             redis_filter: false,
             http10: false,
             eds_for_headless: false,
+            multicluster_headless: true,
             send_unhealthy: false,
             auto_send_unhealthy: true,
             persistent_session_filter: false,

@@ -44,6 +44,23 @@ fn translate_prints_what_a_proxy_gets_and_from_which_objects() -> Outcome {
 }
 
 #[test]
+fn translate_prints_the_table_of_names() -> Outcome {
+    let arguments = ["translate", "--configDir", &shop(), "--proxy", "shop/web-v1", "--only", "nds"];
+    let output = pilothouse(&arguments)?;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let printed: Value = serde_json::from_slice(&output.stdout)?;
+    let catalog = &printed["NDS"][0]["resource"]["table"]["catalog.shop.svc.cluster.local"];
+    assert_eq!(
+        (&catalog["shortname"], &catalog["namespace"]),
+        (&"catalog".into(), &"shop".into()),
+        "{printed}"
+    );
+    let sources = printed["NDS"][0]["sources"].as_array().ok_or("no sources")?;
+    assert!(sources.contains(&Value::from("Service/shop/catalog")), "{sources:?}");
+    Ok(())
+}
+
+#[test]
 fn what_is_asked_for_and_not_there_is_named() -> Outcome {
     let unknown = complaint(&pilothouse(&["translate", "--configDir", &shop(), "--proxy", "shop/nobody"])?);
     assert!(unknown.contains("shop/nobody"), "{unknown}");

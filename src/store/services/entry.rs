@@ -61,6 +61,7 @@ pub(super) fn convert(
             annotations: object.annotations.clone(),
             selector: selector.clone(),
             node_local: false,
+            publish_not_ready: false,
             traffic_distribution: distribution::of(None, &object.annotations, namespace),
             subject_alt_names: spec.subject_alt_names.iter().map(|s| Arc::from(s.as_str())).collect(),
             remotes: Vec::new(),

@@ -52,6 +52,7 @@ pub(super) fn convert(
         annotations: kept_annotations(object),
         selector: (!spec.selector.is_empty()).then(|| spec.selector.clone()),
         node_local: spec.internal_traffic_policy == "Local",
+        publish_not_ready: spec.publish_not_ready_addresses,
         traffic_distribution: distribution::of(
             Some(&object.spec.traffic_distribution),
             &object.meta.annotations,

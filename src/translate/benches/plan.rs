@@ -9,7 +9,7 @@ use model::Mesh;
 use serde_json::Value;
 use store::{Next, Options, Tables};
 use testkit::large::{self, Size};
-use translate::{Class, Key, Plan, class, clusters, endpoints, listeners, plan, routes};
+use translate::{Class, Key, Plan, class, clusters, endpoints, listeners, names, plan, routes};
 
 const SIZE: Size = Size { namespaces: 100, services: 10, pods: 4 };
 
@@ -90,6 +90,7 @@ fn build(key: &Key) {
             drop(routes::build_head(key));
             key.virtual_hosts.iter().for_each(|host| drop(routes::build_virtual_host(host)));
         }
+        Key::Names(key) => key.parts.iter().for_each(|part| drop(names::build(part))),
     }
 }
 
@@ -97,7 +98,7 @@ fn builds(criterion: &mut Criterion) {
     let mesh = tables().next_mesh().mesh;
     let [common, namespace, _] = classes(&mesh, 0).map(|class| plan::plan(&mesh, &class, None, true, None));
     let lists = |plan: &Plan| {
-        let all = [&plan.clusters, &plan.endpoints, &plan.listeners, &plan.routes];
+        let all = [&plan.clusters, &plan.endpoints, &plan.listeners, &plan.routes, &plan.names];
         all.into_iter().flat_map(|l| l.iter()).map(|(_, key)| key.clone()).collect::<Vec<_>>()
     };
     for (name, keys) in

@@ -30,6 +30,8 @@ pub struct Plan {
     pub listeners: Entries,
     /// Route configurations, one for each name that a listener asks for.
     pub routes: Entries,
+    /// The table of names; nothing where that of the layer below is right.
+    pub names: Entries,
     /// Clusters of lower layers that this class must not have.
     pub hidden_clusters: Arc<[Arc<str>]>,
     /// Assignments of lower layers that this class must not have.

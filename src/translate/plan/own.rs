@@ -8,7 +8,7 @@ use model::{Mesh, ProxyKind, Ref};
 use super::{Plan, keep, plan_scope};
 use crate::class::OwnView;
 use crate::context::Context;
-use crate::key::entries;
+use crate::key::{Entries, entries};
 use crate::scope;
 use crate::workload::{self, Ports};
 use crate::{clusters, endpoints, listeners};
@@ -52,6 +52,7 @@ pub(super) fn plan(mesh: &Mesh, view: &Ref<OwnView>, previous: Option<(&Arc<Plan
         endpoints: keep(assignments, old.map(|p| &p.endpoints)),
         listeners: keep(entries(listeners), old.map(|p| &p.listeners)),
         routes: keep(entries(routes), old.map(|p| &p.routes)),
+        names: Entries::default(),
         hidden_clusters: Arc::default(),
         hidden_endpoints: Arc::default(),
         hidden_listeners: hidden.into(),

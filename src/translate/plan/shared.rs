@@ -16,7 +16,7 @@ use crate::key::{Entries, entries};
 use crate::routes::share::share;
 use crate::routes::sidecar::{self, Base};
 use crate::scope::{Difference, Scope};
-use crate::{endpoints, listeners};
+use crate::{endpoints, listeners, names};
 
 /// Which parts must be planned again.
 #[derive(Clone, Copy, Debug, Default)]
@@ -24,14 +24,21 @@ struct Stale {
     clusters: bool,
     endpoints: bool,
     listeners: bool,
+    names: bool,
     routes: bool,
     /// If routes are: nothing but rules of VirtualServices differs for them.
     rules_only: bool,
 }
 
 impl Stale {
-    const ALL: Self =
-        Self { clusters: true, endpoints: true, listeners: true, routes: true, rules_only: false };
+    const ALL: Self = Self {
+        clusters: true,
+        endpoints: true,
+        listeners: true,
+        names: true,
+        routes: true,
+        rules_only: false,
+    };
 
     /// What must be planned again when `old`, made from an older mesh, meets `mesh`.
     fn after(old: &Plan, context: &Context<'_>, scope: &Ref<Scope>, changes: &Changes) -> Self {
@@ -51,8 +58,10 @@ impl Stale {
                 service.is_some_and(|s| resolution(s.resolution))
             })
         };
-        // The endpoints of DNS clusters are inside the cluster, those of headless services name listeners.
+        // The endpoints of DNS clusters are inside the cluster, those of headless services name listeners and stand in the
+        // table of names.
         let inline = seen(&|r| r != Resolution::ClientSide);
+        let headless = inline && seen(&|r| r == Resolution::Passthrough);
         Self {
             clusters: scoped.clusters
                 || below
@@ -62,7 +71,8 @@ impl Stale {
                 || inline
                 || !changes.identities.is_empty(),
             endpoints: scoped.endpoints || below || rules || authn || gateways,
-            listeners: scoped.listeners || below || rules || seen(&|r| r == Resolution::Passthrough),
+            listeners: scoped.listeners || below || rules || headless,
+            names: scoped.names || below || headless,
             routes: scoped.routes || rules || old.holding,
             rules_only: !(scoped.listeners || rules || old.holding),
         }
@@ -110,6 +120,10 @@ pub(super) fn plan(
             (listeners, hidden)
         }
     };
+    let names = match old {
+        Some(old) if !stale.names => Arc::clone(&old.names),
+        _ => keep(own_names(&context, below), old.map(|p| &p.names)),
+    };
     let problems = match old {
         Some(old) if !stale.listeners => Arc::clone(&old.problems),
         _ => listeners::outbound::left_out(&context).into(),
@@ -123,6 +137,7 @@ pub(super) fn plan(
         endpoints,
         listeners,
         routes,
+        names,
         hidden_clusters,
         hidden_endpoints,
         hidden_listeners,
@@ -132,6 +147,18 @@ pub(super) fn plan(
         mesh: mesh.clone(),
         scope,
     })
+}
+
+/// The table of names, if it is another than that of the class below.
+fn own_names(context: &Context<'_>, below: Option<&Plan>) -> Entries {
+    if below.is_some_and(|below| std::ptr::eq(&*below.scope, context.scope)) {
+        return Entries::default();
+    }
+    let table = names::plan(context);
+    match below {
+        Some(below) if *below.names == *table => Entries::default(),
+        _ => table,
+    }
 }
 
 /// What route configurations are planned from.

@@ -14,6 +14,8 @@ pub struct Difference {
     pub endpoints: bool,
     /// Listeners: services, the Sidecar, what listeners import, or rules for TCP and TLS differ.
     pub listeners: bool,
+    /// The table of names: the services that listeners import differ.
+    pub names: bool,
     /// Route configurations: anything differs.
     pub routes: bool,
 }
@@ -25,12 +27,15 @@ impl Scope {
         let endpoints = self.services != old.services;
         let clusters = endpoints || self.sidecar != old.sidecar;
         let imported = |scope: &Self| scope.egress.iter().map(|e| e.index).collect::<Vec<_>>();
+        let services = |scope: &Self| scope.egress.iter().map(|e| e.services.clone()).collect::<Vec<_>>();
+        let names = services(self) != services(old);
         let listeners = clusters
+            || names
             || imported(self) != imported(old)
-            || self.egress.iter().zip(&old.egress).any(|(new, old)| {
-                new.services != old.services || !for_connections(new).eq(for_connections(old))
-            });
-        Difference { clusters, endpoints, listeners, routes: listeners || self.egress != old.egress }
+            || (self.egress.iter().zip(&old.egress))
+                .any(|(new, old)| !for_connections(new).eq(for_connections(old)));
+        let routes = listeners || self.egress != old.egress;
+        Difference { clusters, endpoints, listeners, names, routes }
     }
 }
 

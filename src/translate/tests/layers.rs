@@ -123,6 +123,8 @@ fn two_layers_are_the_same_as_one() -> Outcome {
         assert_eq!(endpoints(&layers), endpoints(&whole), "assignments of {namespace}");
         let listeners = |plan: &[Arc<Plan>]| merged(plan, |p| (&p.listeners, &p.hidden_listeners));
         assert_eq!(listeners(&layers), listeners(&whole), "listeners of {namespace}");
+        let names = |plan: &[Arc<Plan>]| merged(plan, |p| (&p.names, &[]));
+        assert_eq!(names(&layers), names(&whole), "names of {namespace}");
         assert!(layers[0].routes.is_empty());
         assert_eq!(layers[1].routes, whole[0].routes);
     }
@@ -136,6 +138,7 @@ fn a_namespace_without_anything_of_its_own_adds_only_routes() -> Outcome {
     assert!(!plans[0].clusters.is_empty() && !plans[0].endpoints.is_empty());
     let upper = &plans[1];
     assert!(upper.clusters.is_empty() && upper.endpoints.is_empty() && upper.listeners.is_empty());
+    assert!(upper.names.is_empty());
     let hidden = [&upper.hidden_clusters, &upper.hidden_endpoints, &upper.hidden_listeners];
     assert!(hidden.iter().all(|names| names.is_empty()));
     Ok(())

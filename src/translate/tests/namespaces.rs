@@ -136,6 +136,8 @@ fn follow(
             None => Followed { upper: fresh(class, Some(&common)), common, class: class.clone() },
         };
         assert_equal(&followed.upper, &whole, &format!("{what}, after a change"));
+        let own = [&followed.upper.names, &followed.common.names].into_iter().find(|names| !names.is_empty());
+        assert_eq!(own, Some(&whole.names), "names for {what}, after a change");
         now.push(followed);
     }
     Ok(now)

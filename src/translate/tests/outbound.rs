@@ -295,7 +295,7 @@ spec: {{hosts: [cart], {routes}}}
         Difference { listeners: true, routes: true, ..Difference::default() }
     );
     let narrow = scope(&egress("[{hosts: ['./*']}]"))?;
-    let all = Difference { clusters: true, endpoints: true, listeners: true, routes: true };
+    let all = Difference { clusters: true, endpoints: true, listeners: true, names: true, routes: true };
     assert_eq!(narrow.difference(&before), all);
     assert_eq!(before.difference(&before), Difference::default());
     Ok(())

@@ -59,6 +59,7 @@ pub(crate) fn world() -> World {
         endpoints: [(1, 5)].into(),
         routes: [(1, (0, [1, 2].into())), (2, (0, [3].into()))].into(),
         listeners: [(1, (0, [1].into())), (2, (0, [1, 2].into()))].into(),
+        names: 0,
     }
 }
 

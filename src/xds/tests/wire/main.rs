@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a test stops where something is missing")]
 
 mod end_to_end;
+mod names;
 mod property;
 mod refusals;
 mod toy;

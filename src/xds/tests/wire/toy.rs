@@ -16,6 +16,8 @@ use api::envoy::extensions::filters::network::http_connection_manager::v3::{
     HttpConnectionManager, Rds, http_connection_manager::RouteSpecifier,
 };
 use api::envoy::google::protobuf::{Any, Duration};
+use api::envoy::istio::networking::nds::v1::NameTable;
+use api::envoy::istio::networking::nds::v1::name_table::NameInfo;
 use api::envoy::{Message, Name};
 use api::{ObjectRef, Problem};
 use bytes::Bytes;
@@ -36,6 +38,8 @@ pub(crate) struct World {
     pub(crate) endpoints: BTreeMap<u8, u8>,
     pub(crate) routes: BTreeMap<u8, (u8, BTreeSet<u8>)>,
     pub(crate) listeners: BTreeMap<u8, (u8, BTreeSet<u8>)>,
+    /// The number in the one address of the table of names.
+    pub(crate) names: u8,
 }
 
 impl World {
@@ -73,7 +77,8 @@ impl World {
                 let body = |id: &u8, (content, routes): &(u8, BTreeSet<u8>)| listener(*id, *content, routes);
                 self.listeners.iter().map(|(id, one)| (format!("listener-{id}"), body(id, one))).collect()
             }
-            _ => BTreeMap::new(),
+            ResourceType::NameTable => [(String::new(), names(self.names))].into(),
+            ResourceType::Secret | ResourceType::ExtensionConfig => BTreeMap::new(),
         }
     }
 
@@ -179,6 +184,11 @@ fn listener(id: u8, content: u8, routes: &BTreeSet<u8>) -> Bytes {
         filter_chains: routes.iter().map(chain).collect(),
         ..Listener::default()
     })
+}
+
+fn names(content: u8) -> Bytes {
+    let info = NameInfo { ips: vec![format!("10.96.0.{content}")], ..NameInfo::default() };
+    encode(&NameTable { table: [("web.shop.svc.cluster.local".to_owned(), info)].into() })
 }
 
 fn encode(message: &impl Message) -> Bytes {
