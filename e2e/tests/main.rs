@@ -8,6 +8,7 @@ mod first_light;
 mod gateway;
 mod http3;
 mod ingress;
+mod overlap;
 mod pair;
 mod routing;
 mod services;

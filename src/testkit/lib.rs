@@ -2,6 +2,7 @@
 //! warming, an API server in memory.
 
 pub mod ads;
+pub mod chains;
 pub mod compare;
 pub mod conformance;
 pub mod forms;

@@ -15,8 +15,9 @@ pub(crate) struct ServedHost {
 }
 
 impl ServedHost {
-    /// Reads a host as a Gateway of `namespace` writes it.
+    /// Reads a host as a Gateway of `namespace` writes it. Case tells no hosts apart.
     pub(crate) fn parse(text: &str, namespace: &Arc<str>) -> Self {
+        let text = &*text.to_lowercase();
         match text.split_once('/') {
             None | Some(("*", _)) => {
                 let host = text.strip_prefix("*/").unwrap_or(text);

@@ -3,7 +3,7 @@
 //! A server that clashes with an older one is left out whole and its owner is told. Servers on different addresses
 //! never clash. Source: `shared/spec/xds.md` 4.8.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -98,7 +98,7 @@ struct Merger<'a> {
     /// Where the servers of a port and address are among the listeners.
     places: BTreeMap<(u16, &'a str), usize>,
     /// Hosts that are taken by servers with TLS settings.
-    taken: BTreeSet<(u16, &'a str, ServedHost)>,
+    taken: BTreeMap<(u16, &'a str, ServedHost), Arc<str>>,
 }
 
 impl<'a> Merger<'a> {
@@ -110,7 +110,9 @@ impl<'a> Merger<'a> {
         }
         let (port, bind) = (server.listening, server.spec.bind.as_str());
         if server.tls().is_some() {
-            self.taken.extend(server.hosts.iter().map(|h| (port, bind, h.clone())));
+            let name = &server.gateway_name;
+            let hosts = server.hosts.iter().map(|h| ((port, bind, h.clone()), Arc::clone(name)));
+            self.taken.extend(hosts);
         }
         let server = Arc::new(server);
         if let Some(name) = server.route_name() {
@@ -133,10 +135,10 @@ impl<'a> Merger<'a> {
     fn clash(&self, server: &Server<'a>) -> Option<Problem> {
         let (port, bind) = (server.listening, server.spec.bind.as_str());
         if server.tls().is_some() {
-            let taken = |h: &&ServedHost| self.taken.contains(&(port, bind, (*h).clone()));
-            if let Some(host) = server.hosts.iter().find(taken) {
+            let taken = |h: &ServedHost| Some((h.clone(), self.taken.get(&(port, bind, h.clone()))?));
+            if let Some((host, by)) = server.hosts.iter().find_map(taken) {
                 let message = format!(
-                    "host {:?} on port {port} belongs to an older server with TLS; the whole server is left out",
+                    "host {:?} on port {port} belongs to an older server with TLS, of Gateway {by}; the whole server is left out",
                     host.host
                 );
                 return Some(server.problem(".hosts", message, "remove the host from one of the servers"));

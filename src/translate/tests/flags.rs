@@ -72,7 +72,8 @@ fn before_and_after(
 
 #[test]
 fn the_number_of_unknown_hosts_that_are_kept_can_be_set() -> Outcome {
-    let hosts = before_and_after("cds", "AllowAnyDynamicDNSCluster", "maxHosts", |f| f.dynamic_dns_max_hosts = 9)?;
+    let hosts =
+        before_and_after("cds", "AllowAnyDynamicDNSCluster", "maxHosts", |f| f.dynamic_dns_max_hosts = 9)?;
     assert_eq!(hosts, [json!(1024), json!(9)]);
     Ok(())
 }

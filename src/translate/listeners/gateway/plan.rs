@@ -11,7 +11,7 @@ use super::Planned;
 use super::chain::{Content, GatewayChain, Transport};
 use super::forward::{Forwarder, Forwarding};
 use super::key::GatewayKey;
-use super::taken::Taken;
+use super::taken::{Claimant, Taken};
 use super::tls::ServerTls;
 use crate::class::OwnView;
 use crate::clusters::outbound::subsets;
@@ -69,6 +69,11 @@ pub(super) fn listeners(
         (name, Key::Listener(Ref::new(ListenerKey::Gateway(key))))
     };
     (keys.into_iter().map(entry).collect(), problems)
+}
+
+fn claimant(server: &Server<'_>) -> Claimant {
+    let object = server.gateway.source.key.clone();
+    Claimant { object, field: format!("spec.servers[{}].hosts", server.index) }
 }
 
 fn no_right(server: &Server<'_>, port: u16) -> Problem {
@@ -160,7 +165,8 @@ impl<'a> Planner<'a> {
         let ends = matches!(carries, Carries::Https | Carries::Tls);
         let settings = server.tls().filter(|_| ends);
         let names = if ends { hosts::server_names(&server.hosts) } else { Vec::new() };
-        if let Some(server_names) = self.taken.claim(server, &mut self.problems, names) {
+        let claimant = claimant(server);
+        if let Some(server_names) = self.taken.claim(&claimant, &mut self.problems, &names) {
             let tls = settings.map(|settings| self.tls(server, settings));
             let inspected = !server_names.is_empty() || tls.is_some();
             let chain = GatewayChain { server_names, inspected, mesh_only: false, tls, content, sources };
@@ -187,16 +193,20 @@ impl<'a> Planner<'a> {
             if !hosts::meets(&server.hosts, &spec.hosts, rule.config.namespace()) {
                 continue;
             }
-            for tls in &spec.tls {
-                for matched in tls.r#match.iter().filter(|m| server.fits(m.port, &m.gateways)) {
-                    if let Some(taken) = matched.sni_hosts.iter().find(|name| self.taken.has(name)) {
+            for (index, tls) in spec.tls.iter().enumerate() {
+                let matches = tls.r#match.iter().enumerate();
+                for (at, matched) in matches.filter(|(_, m)| server.fits(m.port, &m.gateways)) {
+                    let claimant = Claimant {
+                        object: rule.config.source.key.clone(),
+                        field: format!("spec.tls[{index}].match[{at}].sniHosts"),
+                    };
+                    let mut names = matched.sni_hosts.iter();
+                    if let Some((name, by)) = names.find_map(|name| Some((name, self.taken.by(name)?))) {
                         let message = format!(
-                            "SNI host {taken:?} of VirtualService {}/{} is taken on port {}; the match is left out",
-                            rule.config.namespace(),
-                            rule.config.name(),
+                            "SNI host {name:?} is that of {by} on port {} already; the match is left out",
                             self.listening.port
                         );
-                        self.problems.push(server.problem(".hosts", message, "name each SNI host once"));
+                        self.problems.push(claimant.problem(message, "name each SNI host of a port once"));
                         continue;
                     }
                     let Some(Forwarding { forward, mut sources }) =
@@ -205,8 +215,8 @@ impl<'a> Planner<'a> {
                         continue;
                     };
                     let any = matched.sni_hosts.iter().any(|name| name == "*");
-                    let names = if any { Vec::new() } else { matched.sni_hosts.clone() };
-                    let Some(server_names) = self.taken.claim(server, &mut self.problems, names) else {
+                    let names = if any { &[][..] } else { &matched.sni_hosts };
+                    let Some(server_names) = self.taken.claim(&claimant, &mut self.problems, names) else {
                         continue;
                     };
                     sources.push(server.gateway.source.clone());
@@ -239,10 +249,10 @@ impl<'a> Planner<'a> {
                     let (name, Forwarding { forward, mut sources }) =
                         forwarder.spelt(service, port, subset, rule);
                     // Another server of the port that covers the host leads to the same cluster.
-                    if self.taken.has(&name) {
+                    if self.taken.by(&name).is_some() {
                         continue;
                     }
-                    let claimed = self.taken.claim(server, &mut self.problems, vec![name]);
+                    let claimed = self.taken.claim(&claimant(server), &mut self.problems, &[name]);
                     let Some(server_names) = claimed else { continue };
                     sources.push(server.gateway.source.clone());
                     self.chains.push(GatewayChain {

@@ -1,56 +1,83 @@
 //! Which connections of a listener already have a chain: Envoy refuses a listener of which two chains match alike.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
-use api::Problem;
+use api::{ObjectKey, Problem, Severity};
 
-use crate::gateways::server::Server;
+/// What asks for connections, and where it says so.
+#[derive(Clone, Debug)]
+pub(super) struct Claimant {
+    pub(super) object: ObjectKey,
+    pub(super) field: String,
+}
 
-/// The names that the chains of a listener take.
+/// The names that the chains of a listener take, with whose chains they are.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Taken {
-    names: BTreeSet<String>,
-    /// Whether some chain takes all other names.
-    all: bool,
+    names: BTreeMap<String, ObjectKey>,
+    /// Whose chain takes all other names.
+    all: Option<ObjectKey>,
 }
 
 impl Taken {
-    /// Whether some chain takes this name.
-    pub(super) fn has(&self, name: &str) -> bool {
-        self.names.contains(name)
+    /// Whose chain takes a name.
+    pub(super) fn by(&self, name: &str) -> Option<&ObjectKey> {
+        self.names.get(&name.to_lowercase())
     }
 
-    /// The names that are still free, for one more chain; `None` if there are none. Envoy refuses a listener of which
-    /// two chains match alike.
+    /// The names that are still free, for one more chain, in lower case as Envoy compares them; `None` if there are
+    /// none.
     pub(super) fn claim(
         &mut self,
-        server: &Server<'_>,
+        claimant: &Claimant,
         problems: &mut Vec<Problem>,
-        names: Vec<String>,
+        names: &[String],
     ) -> Option<Vec<String>> {
         if names.is_empty() {
-            if self.all {
-                let message =
-                    "another chain takes all connections already; the server is left out".to_owned();
-                problems.push(server.problem(".hosts", message, "name hosts in place of *"));
+            if let Some(by) = &self.all {
+                let message = format!("{by} takes all connections of the port already; it is left out");
+                problems.push(claimant.problem(message, "name hosts in place of *"));
                 return None;
             }
-            self.all = true;
-            return Some(names);
+            self.all = Some(claimant.object.clone());
+            return Some(Vec::new());
         }
-        let (usable, unusable): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| is_server_name(name));
+        let (usable, unusable): (Vec<_>, Vec<_>) = names.iter().partition(|name| is_server_name(name));
         if !unusable.is_empty() {
             let message = format!("{unusable:?} cannot be told by TLS and are left out");
-            problems.push(server.problem(".hosts", message, "begin wildcards with *. and no other label"));
+            problems.push(claimant.problem(message, "begin wildcards with *. and no other label"));
         }
-        let free: Vec<String> = usable.into_iter().filter(|name| self.names.insert(name.clone())).collect();
-        if free.is_empty() {
-            let message =
-                "no name is left that no other server of the port has; the server is left out".to_owned();
-            problems.push(server.problem(".hosts", message, "name each host once"));
-            return None;
+        let mut free = Vec::new();
+        for name in usable {
+            let name = name.to_lowercase();
+            match self.names.get(&name) {
+                // One that names a host twice loses nothing.
+                Some(_) if free.contains(&name) => {}
+                Some(by) => {
+                    let message =
+                        format!("SNI host {name:?} is that of {by} on this port already; it is left out");
+                    problems.push(claimant.problem(message, "name each host of a port once"));
+                }
+                None => {
+                    self.names.insert(name.clone(), claimant.object.clone());
+                    free.push(name);
+                }
+            }
         }
-        Some(free)
+        (!free.is_empty()).then_some(free)
+    }
+}
+
+impl Claimant {
+    /// Something that it does not get.
+    pub(super) fn problem(&self, message: String, hint: &str) -> Problem {
+        Problem {
+            severity: Severity::Error,
+            object: self.object.clone(),
+            field: self.field.clone(),
+            message,
+            hint: hint.to_owned(),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use api::{Duration, ObjectRef};
+use api::{Duration, ObjectKey, ObjectRef};
 use envoy::config::core::v3::Metadata;
 use envoy::config::listener::v3::{Filter, FilterChain, FilterChainMatch};
 use envoy::extensions::filters::network::sni_dynamic_forward_proxy::v3 as sni_proxy;
@@ -44,6 +44,8 @@ pub struct HttpChain {
 /// A TCP proxy for some of the connections of a listener.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TcpChain {
+    /// What asks for it.
+    pub origin: Origin,
     /// Names in the SNI; empty for any.
     pub sni_hosts: Vec<String>,
     /// Ranges of the address asked for; empty for any.
@@ -83,6 +85,15 @@ pub struct Destination {
     pub host: Arc<str>,
 }
 
+/// The object that asks for a chain, and where in it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Origin {
+    /// The object.
+    pub object: ObjectKey,
+    /// The field, such as `spec.tls[0].match[1]`.
+    pub field: String,
+}
+
 impl Destination {
     /// The name of the cluster.
     pub(super) fn cluster(&self) -> String {
@@ -95,7 +106,7 @@ impl Chain {
     pub(super) fn takes_all(&self) -> bool {
         match self {
             Self::Http(chain) => !chain.sniffed && !chain.plaintext,
-            Self::Tcp(chain) => chain.ranges.is_empty() && chain.names().next().is_none(),
+            Self::Tcp(chain) => chain.takes_all(),
         }
     }
 
@@ -109,13 +120,10 @@ impl Chain {
         matches!(self, Self::Http(chain) if chain.sniffed)
     }
 
-    /// Whether both would take the same connections, so that Envoy refused a listener with both.
+    /// Whether both take every connection, or every one with HTTP.
     pub(super) fn same_match(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Http(a), Self::Http(b)) => a.sniffed == b.sniffed && a.plaintext == b.plaintext,
-            (Self::Tcp(a), Self::Tcp(b)) => {
-                sorted(a.names()) == sorted(b.names()) && masked(&a.ranges) == masked(&b.ranges)
-            }
             _ => self.takes_all() && other.takes_all(),
         }
     }
@@ -186,8 +194,13 @@ impl HttpChain {
 }
 
 impl TcpChain {
+    /// Whether every connection is taken.
+    pub(super) fn takes_all(&self) -> bool {
+        self.ranges.is_empty() && self.names().next().is_none()
+    }
+
     /// The names that are matched. `*` among them means any, with and without SNI, so none is matched.
-    fn names(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         let any = self.sni_hosts.iter().any(|name| name == "*");
         self.sni_hosts.iter().map(String::as_str).filter(move |_| !any)
     }
@@ -234,22 +247,8 @@ fn config_metadata(config: &ObjectRef) -> Metadata {
     Metadata { filter_metadata: [("istio".to_owned(), fields)].into(), ..Metadata::default() }
 }
 
-fn sorted<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
-    let mut names: Vec<_> = names.collect();
-    names.sort_unstable();
-    names.dedup();
-    names
-}
-
-/// Ranges as Envoy compares them: cut to their length. What is no range is not compared.
-fn masked(ranges: &[String]) -> Vec<(u128, u32)> {
-    let mut cut: Vec<_> = ranges.iter().filter_map(|range| mask(range)).collect();
-    cut.sort_unstable();
-    cut.dedup();
-    cut
-}
-
-fn mask(range: &str) -> Option<(u128, u32)> {
+/// A range as Envoy compares it: cut to its length. None if it is no range.
+pub(super) fn mask(range: &str) -> Option<(u128, u32)> {
     let range = cidr(range)?;
     let length = range.prefix_len.map_or(0, |l| l.value);
     let (bits, longest) = match range.address_prefix.parse().ok()? {

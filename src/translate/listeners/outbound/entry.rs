@@ -126,7 +126,7 @@ impl Entry {
         }
     }
 
-    /// Adds chains that match what no chain matches yet. A sniffing listener has its HTTP chain already.
+    /// Adds chains; of several that take everything the first counts. A sniffing listener has its HTTP chain already.
     fn join(&mut self, incoming: Vec<Chain>, protocol: Protocol) {
         if protocol == Protocol::Auto {
             self.protocol = Protocol::Auto;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use api::Problem;
 use envoy::config::core::v3::TrafficDirection;
 use envoy::config::listener::v3::{
     AdditionalAddress, Filter, FilterChain, FilterChainMatch, Listener, ListenerFilter,
@@ -11,7 +12,7 @@ use envoy::extensions::filters::listener::tls_inspector::v3::TlsInspector;
 use model::Ref;
 
 use super::bind::{Bind, Wildcard};
-use super::{Chain, HttpChain, OutboundDefaults};
+use super::{Chain, HttpChain, OutboundDefaults, claims};
 use crate::context::Context;
 use crate::listeners::exact_balance;
 use crate::listeners::shape::{address, duration, listener_filter};
@@ -38,10 +39,13 @@ pub struct OutboundKey {
     pub fallback: Option<Arc<str>>,
     /// What it has in common with others.
     pub defaults: Ref<OutboundDefaults>,
+    /// What services and rules asked for and did not get.
+    pub problems: Vec<Problem>,
 }
 
 impl OutboundKey {
-    /// A listener with these chains. Of several chains that take every connection the last one counts.
+    /// A listener with these chains. Of several chains that take every connection the last one counts, of others that
+    /// meet the first one.
     pub(super) fn new(
         bind: Bind,
         port: u16,
@@ -56,8 +60,10 @@ impl OutboundKey {
         }
         let fallback = last.is_none().then(|| Arc::clone(fallback));
         chains.extend(last);
+        let (chains, problems) = claims::settle(chains, port);
         let Bind { address, extra } = bind;
-        Self { address, additional: extra, port, bound, chains, fallback, defaults: defaults.clone() }
+        let defaults = defaults.clone();
+        Self { address, additional: extra, port, bound, chains, fallback, defaults, problems }
     }
 
     /// The name of the listener.
@@ -100,7 +106,7 @@ impl OutboundKey {
         let mut sources: Vec<_> = self.chains.iter().flat_map(Chain::sources).collect();
         sources.sort();
         sources.dedup();
-        Built::new(message, sources)
+        Built { problems: self.problems.clone(), ..Built::new(message, sources) }
     }
 
     /// What looks at a connection before a chain is chosen, and how long it may wait for the client.

@@ -7,6 +7,7 @@
 
 mod bind;
 mod chain;
+mod claims;
 mod collect;
 mod defaults;
 mod entry;
@@ -24,7 +25,7 @@ use model::proxy::Interception;
 
 pub use bind::Wildcard;
 pub(crate) use bind::allowed as may_bind;
-pub use chain::{Chain, Destination, HttpChain, TcpChain};
+pub use chain::{Chain, Destination, HttpChain, Origin, TcpChain};
 pub use defaults::OutboundDefaults;
 pub use hidden::hidden;
 pub use key::OutboundKey;

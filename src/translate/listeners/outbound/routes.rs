@@ -3,7 +3,7 @@
 //! What depends on the client (labels, namespace, gateway, port) is decided here; what depends on the connection (SNI,
 //! address) is matched by the chain. Source: `shared/spec/xds.md` 4.4.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use api::istio::{L4MatchAttributes, RouteDestination, TlsMatchAttributes, VirtualService};
@@ -15,7 +15,7 @@ use model::service::{Resolution, Service};
 use model::{Config, Ref};
 
 use super::bind::{self, Wildcard};
-use super::chain::{Chain, Destination, TcpChain};
+use super::chain::{Chain, Destination, Origin, TcpChain};
 use crate::context::Context;
 use crate::listeners::http::DnsCache;
 use crate::listeners::tcp::{Inspection, policy};
@@ -80,20 +80,18 @@ struct Place<'a> {
 impl Place<'_> {
     fn tls(&self, rules: &[&Ref<VirtualServiceEntry>], ranges: &[String]) -> Vec<TcpChain> {
         let mut chains = Vec::new();
-        let mut seen = BTreeSet::new();
         // As in the reference, subnets of one match stay for those that follow and name none.
         let mut subnets = ranges;
         for rule in rules {
-            for tls in &rule.config.spec.tls {
-                for matched in tls.r#match.iter().filter(|m| self.holds(&TlsSide(m))) {
+            for (index, tls) in rule.config.spec.tls.iter().enumerate() {
+                let matches = tls.r#match.iter().enumerate();
+                for (at, matched) in matches.filter(|(_, m)| self.holds(&TlsSide(m))) {
                     if !matched.destination_subnets.is_empty() {
                         subnets = &matched.destination_subnets;
                     }
-                    // A match that only differs in what was decided here can never be reached.
-                    if seen.insert((&matched.sni_hosts, &matched.destination_subnets)) {
-                        let sni = matched.sni_hosts.clone();
-                        chains.extend(self.routed(&rule.config, &tls.route, sni, subnets.to_vec()));
-                    }
+                    let field = format!("spec.tls[{index}].match[{at}]");
+                    let sni = matched.sni_hosts.clone();
+                    chains.extend(self.routed((&rule.config, field), &tls.route, sni, subnets.to_vec()));
                 }
             }
         }
@@ -107,10 +105,11 @@ impl Place<'_> {
         let mut chains = Vec::new();
         let mut covered = false;
         for rule in rules {
-            for tcp in &rule.config.spec.tcp {
+            for (index, tcp) in rule.config.spec.tcp.iter().enumerate() {
+                let from = || (&*rule.config, format!("spec.tcp[{index}]"));
                 let matching: Vec<_> = tcp.r#match.iter().filter(|m| self.holds(&TcpSide(m))).collect();
                 if tcp.r#match.is_empty() || matching.iter().any(|m| m.destination_subnets.is_empty()) {
-                    chains.extend(self.routed(&rule.config, &tcp.route, Vec::new(), ranges.to_vec()));
+                    chains.extend(self.routed(from(), &tcp.route, Vec::new(), ranges.to_vec()));
                     return chains;
                 }
                 let subnets: Vec<String> =
@@ -119,7 +118,7 @@ impl Place<'_> {
                     continue;
                 }
                 covered |= same_set(&subnets, ranges);
-                let routed = self.routed(&rule.config, &tcp.route, Vec::new(), subnets);
+                let routed = self.routed(from(), &tcp.route, Vec::new(), subnets);
                 // The reference tells the VirtualService only where the match is final.
                 chains.extend(routed.map(|chain| TcpChain { config: None, ..chain }));
             }
@@ -144,7 +143,7 @@ impl Place<'_> {
     /// The chain to the destinations of a route; none if there are none.
     fn routed(
         &self,
-        config: &Config<VirtualService>,
+        (config, field): (&Config<VirtualService>, String),
         route: &[RouteDestination],
         sni_hosts: Vec<String>,
         ranges: Vec<String>,
@@ -170,7 +169,9 @@ impl Place<'_> {
             chain.stat_prefix = self.stat_prefix(&service.service, port, name, &to.subset);
         }
         chain.sources.push(config.source.clone());
-        Some(TcpChain { sni_hosts, ranges, config: Some(config.source.clone()), weighted, ..chain })
+        let origin = Origin { object: config.source.key.clone(), field };
+        let config = Some(config.source.clone());
+        Some(TcpChain { origin, sni_hosts, ranges, config, weighted, ..chain })
     }
 
     fn destination(&self, route: &RouteDestination) -> Destination {
@@ -208,6 +209,7 @@ impl Place<'_> {
         let mut sources = vec![self.scoped.service.source.clone()];
         sources.extend(rule.into_iter().flat_map(|r| r.from.iter().cloned()));
         TcpChain {
+            origin: Origin { object: self.scoped.service.source.key.clone(), field: "spec.ports".to_owned() },
             sni_hosts: Vec::new(),
             ranges: Vec::new(),
             config: None,
