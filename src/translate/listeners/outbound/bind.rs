@@ -100,15 +100,10 @@ impl Placing {
         Self { bind, bound, unix }
     }
 
-    /// The address of a listener that stands for no service alone.
-    pub(super) fn shared(&self, wildcard: &Wildcard) -> Bind {
-        self.bind.clone().unwrap_or_else(|| Bind::any(wildcard))
-    }
-
-    /// Whether a listener for a port that a Sidecar names may be opened.
+    /// Whether a listener for a port may be opened.
     pub(super) fn allows(&self, context: &Context<'_>, port: u16, protocol: Protocol) -> bool {
-        let bind = self.shared(Wildcard::of(context.view.families));
-        allowed(context.view, &context.settings().mesh, Some(&bind.address), self.bound, port, protocol)
+        let bind = self.bind.as_ref().map(|b| &*b.address);
+        allowed(context.view, &context.settings().mesh, bind, self.bound, port, protocol)
     }
 }
 

@@ -68,19 +68,13 @@ impl<'a, 'e> Collector<'a, 'e> {
         Self { context, unknown, egress, routes, wildcard, placing, entries }
     }
 
-    fn allowed(&self, port: u16, protocol: Protocol) -> bool {
-        let (view, mesh, placing) = (self.context.view, &self.context.settings().mesh, &self.placing);
-        bind::allowed(view, mesh, placing.bind.as_ref().map(|b| &*b.address), placing.bound, port, protocol)
-    }
-
     /// One port, whatever ports the services have.
     fn port(&mut self, number: u16, protocol: Protocol) {
         if !self.placing.allows(self.context, number, protocol) {
             return;
         }
-        let bind = self.placing.shared(self.wildcard);
         for scoped in &self.egress.services {
-            self.enter(scoped, Listen { port: number, protocol }, bind.clone(), Vec::new());
+            self.at_addresses(scoped, Listen { port: number, protocol });
         }
     }
 
@@ -89,7 +83,7 @@ impl<'a, 'e> Collector<'a, 'e> {
         self.entries.lock();
         for scoped in &self.egress.services {
             for port in scoped.ports() {
-                if self.allowed(port.number, port.protocol) {
+                if self.placing.allows(self.context, port.number, port.protocol) {
                     self.service_port(scoped, port);
                 }
             }
@@ -98,18 +92,26 @@ impl<'a, 'e> Collector<'a, 'e> {
 
     fn service_port(&mut self, scoped: &ScopedService, port: &ServicePort) {
         let listen = Listen { port: port.number, protocol: port.protocol };
+        let service = &scoped.service;
+        let free = self.placing.bind.is_none() && port.protocol.class() != Class::Http;
+        if free && bind::is_headless(service) && bind::addresses(service, self.context.view).is_empty() {
+            return self.headless(scoped, port, listen);
+        }
+        self.at_addresses(scoped, listen);
+    }
+
+    /// A listener at the address that the egress listener names; else HTTP is told apart by the hosts of requests, and
+    /// everything else by the addresses of services.
+    fn at_addresses(&mut self, scoped: &ScopedService, listen: Listen) {
         if let Some(bind) = self.placing.bind.clone() {
             return self.enter(scoped, listen, bind, Vec::new());
         }
-        if port.protocol.class() == Class::Http {
+        if listen.protocol.class() == Class::Http {
             return self.enter(scoped, listen, Bind::any(self.wildcard), Vec::new());
         }
         let service = &scoped.service;
         let addresses = bind::addresses(service, self.context.view);
         if addresses.is_empty() {
-            if bind::is_headless(service) {
-                return self.headless(scoped, port, listen);
-            }
             let any = match service.registry {
                 Registry::External => Bind::any(self.wildcard),
                 Registry::Kubernetes => Bind::to(Arc::clone(&self.wildcard.any)),
@@ -180,7 +182,7 @@ fn http_chain(service: &Service, protocol: Protocol, on_any: bool, dns_cache: Op
         sniffed: told_apart,
         plaintext: told_apart,
         grpc_web: protocol == Protocol::GrpcWeb,
-        absolute_url: protocol == Protocol::HttpProxy,
+        absolute_url: false,
         dns_cache,
         source: Some(service.source.clone()),
     }
