@@ -88,7 +88,17 @@ impl<'w> Cluster<'w> {
 
     /// Starts one of several replicas of it, by number from 0; returns when it says that it is ready.
     pub fn replica(&self, number: u16, flags: &[&str]) -> Result<ControlPlane> {
-        ControlPlane::start(self.world, &self.files.kubeconfig(), number, flags)
+        self.replica_with(number, flags, &[])
+    }
+
+    /// [`Cluster::replica`], with further environment variables.
+    pub fn replica_with(
+        &self,
+        number: u16,
+        flags: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Result<ControlPlane> {
+        ControlPlane::start(self.world, &self.files.kubeconfig(), (number, flags, variables))
     }
 
     /// The kubeconfig of an administrator.

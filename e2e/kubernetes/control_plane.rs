@@ -36,8 +36,13 @@ pub struct ControlPlane {
 
 impl ControlPlane {
     /// The replica of this number, from 0: each has ports, a log and a pod's name of its own.
-    pub(super) fn start(world: &World, kubeconfig: &Path, number: u16, flags: &[&str]) -> Result<Self> {
+    pub(super) fn start(
+        world: &World,
+        kubeconfig: &Path,
+        (number, flags, variables): (u16, &[&str], &[(&str, &str)]),
+    ) -> Result<Self> {
         let mut command = Self::program(world)?;
+        command.envs(variables.iter().copied());
         command.arg("discovery").arg("--kubeconfig").arg(kubeconfig).args(flags);
         command.env("POD_NAMESPACE", "istio-system").env("POD_NAME", Self::pod(number));
         // Where the API server finds webhooks: it knows no Services.

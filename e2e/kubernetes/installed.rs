@@ -56,8 +56,13 @@ impl Cluster<'_> {
     }
 
     /// Starts the first container of a Deployment, as the account of its pods: there are no nodes that would. Returns when
-    /// it says that it is ready.
-    pub fn start_deployment(&self, namespace: &str, name: &str) -> Result<ControlPlane> {
+    /// it says that it is ready. `variables` of its environment are added to those of the container.
+    pub fn start_deployment(
+        &self,
+        namespace: &str,
+        name: &str,
+        variables: &[(&str, &str)],
+    ) -> Result<ControlPlane> {
         let deployment = self.get("deployment", namespace, name)?;
         let pod = deployment.pointer("/spec/template/spec").context("a Deployment without a pod")?;
         let container = pod.pointer("/containers/0").context("a pod without a container")?;
@@ -85,6 +90,7 @@ impl Cluster<'_> {
             };
             command.env(text("/name").unwrap_or_default(), value);
         }
+        command.envs(variables.iter().copied());
         ControlPlane::started(self.world, command, 0)
     }
 }

@@ -3,6 +3,7 @@
 mod admission;
 mod ingress;
 mod manifests;
+mod registration;
 mod remote;
 mod replicas;
 mod status;

@@ -13,6 +13,7 @@ pub mod election;
 pub mod ingress_status;
 pub mod ip_allocate;
 mod queue;
+pub mod registration;
 pub mod root_cert;
 pub mod status;
 #[cfg(test)]

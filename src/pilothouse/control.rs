@@ -7,6 +7,7 @@ use controllers::discovered::{self, Namespace};
 use controllers::election::{Candidate, Election, Lock, Timing};
 use controllers::ingress_status::{self, IngressStatus};
 use controllers::ip_allocate::{self, IpAllocator};
+use controllers::registration::{self, Entries, Registrar, Terms};
 use controllers::root_cert::{self, RootCertificates};
 use controllers::status::{self, Keeper, Level, Outcomes};
 use controllers::write::{Rate, Writers};
@@ -95,6 +96,36 @@ impl Control {
                 async move { allocator.run(leading).await }
             });
         }
+    }
+
+    /// Registers workloads outside of Kubernetes that connect to this replica, whether it leads or not; `own` if
+    /// WorkloadEntries are read from this cluster. `None` if they are not to be registered.
+    pub(crate) fn register(
+        &mut self,
+        connection: &Connection,
+        own: bool,
+        terms: Terms,
+        registry: &Registry,
+        shutdown: &CancellationToken,
+    ) -> Result<Option<Registrar>> {
+        if !own || !(terms.rules.auto || terms.rules.health) {
+            return Ok(None);
+        }
+        let entries = Entries {
+            connection: connection.clone(),
+            writer: self.writers.of("workload entries"),
+            controller: features::identity().into(),
+            metrics: registration::Metrics::register(registry)?,
+        };
+        let (registrar, known) = (Registrar::new(entries, terms), registration::feed());
+        self.listeners.push(Arc::new(known.clone()));
+        let (keeper, stop) = (registrar.clone(), shutdown.clone());
+        self.tasks.spawn(async move {
+            keeper.keep(&known, &stop).await;
+            ensure!(stop.is_cancelled(), "workload entries are no longer kept");
+            Ok(())
+        });
+        Ok(Some(registrar))
     }
 
     /// Writes to Ingresses where their requests go in, on the replica that leads.

@@ -24,7 +24,7 @@ use tokio::time::{MissedTickBehavior, timeout};
 use tokio_util::sync::CancellationToken;
 use xds::engine::Engine;
 use xds::metrics::Metrics;
-use xds::server::{Config, EngineHandle, Server};
+use xds::server::{Config, EngineHandle, Hooks, Server};
 
 use crate::analysis::Analysis;
 use crate::control::Control;
@@ -35,6 +35,7 @@ use crate::intake::Intake;
 use crate::mesh_thread::MeshThread;
 use crate::outcomes::Gatherer;
 use crate::peers::{self, Peers, Proofs, Replica};
+use crate::registration::Desk;
 use crate::reports::Reports;
 use crate::root::{self, Keeping};
 use crate::translator::Translator;
@@ -63,7 +64,6 @@ async fn serve(flags: &Discovery) -> Result<()> {
     let registry = Registry::new();
     registry.register(Box::new(ProcessCollector::for_self()))?;
     let metrics = Metrics::register(&registry)?;
-    let (server, engine) = Server::start(Arc::new(Translator::default()), config(flags), metrics, None)?;
     let reports = Arc::new(Reports::default());
     let mesh = Arc::new(ArcSwap::<Mesh>::default());
     let health = Health::new(&flags.cluster_id);
@@ -77,6 +77,15 @@ async fn serve(flags: &Discovery) -> Result<()> {
     };
 
     let shutdown = CancellationToken::new();
+    let terms = features::registration(flags.max_connection_age);
+    let registrar = match (&mut control, &connection) {
+        (Some(control), Some(connection)) => {
+            control.register(connection, inputs.istio_in_cluster(), terms, &registry, &shutdown)?
+        }
+        _ => None,
+    };
+    let hooks = Hooks { registrar: Some(Arc::new(Desk::new(registrar, terms.rules))), ..Hooks::default() };
+    let (server, engine) = Server::start(Arc::new(Translator::default()), config(flags), metrics, hooks)?;
     let mut tasks: JoinSet<Result<()>> = JoinSet::new();
     let (sender, batches) = mpsc::channel(BATCHES);
     let options = options(flags);

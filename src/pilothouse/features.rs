@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use controllers::registration::{Rules, Terms};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use model::mesh::Features;
 use store::Limits;
@@ -116,6 +117,20 @@ pub(crate) fn insecure_kubeconfig_options() -> BTreeSet<String> {
 /// Whether WorkloadEntries of other clusters are read.
 pub(crate) fn cross_cluster_workload_entries() -> bool {
     Environment(process).flag("PILOT_ENABLE_CROSS_CLUSTER_WORKLOAD_ENTRY", true)
+}
+
+/// How workloads outside of Kubernetes are registered. `max_age`: the greatest age of a connection.
+pub(crate) fn registration(max_age: Option<Duration>) -> Terms {
+    let environment = Environment(process);
+    Terms {
+        rules: Rules {
+            auto: environment.flag("PILOT_ENABLE_WORKLOAD_ENTRY_AUTOREGISTRATION", true),
+            health: environment.flag("PILOT_ENABLE_WORKLOAD_ENTRY_HEALTHCHECKS", true),
+            verify: environment.flag("ISTIO_WORKLOAD_ENTRY_VALIDATE_IDENTITY", true),
+        },
+        grace: environment.duration("PILOT_WORKLOAD_ENTRY_GRACE_PERIOD", Duration::from_secs(10)),
+        max_age,
+    }
 }
 
 /// Whether replicas elect one of them for each controller.

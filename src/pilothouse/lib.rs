@@ -17,6 +17,7 @@ mod peers;
 mod pod;
 mod ports;
 pub mod preview;
+mod registration;
 mod remote;
 pub mod reports;
 mod root;

@@ -44,19 +44,7 @@ impl Generate for Translator {
     type Part = Part;
 
     fn proxy(&self, node: &NodeInfo, _peer: &Peer) -> Result<Proxy, Refusal> {
-        let metadata = node.metadata.as_ref().map(api::json::to_json).unwrap_or_default();
-        let locality = node.locality.as_ref().map(|l| Locality {
-            region: l.region.clone(),
-            zone: l.zone.clone(),
-            subzone: l.sub_zone.clone(),
-        });
-        Proxy::parse(&node.id, &metadata, locality.unwrap_or_default()).map_err(|error| {
-            let code = match error {
-                NodeError::NotServed(_) => Code::Unimplemented,
-                _ => Code::InvalidArgument,
-            };
-            Refusal { code, message: error.to_string() }
-        })
+        proxy(node)
     }
 
     fn slots(&self, mesh: &Mesh, proxy: &Proxy) -> Slots {
@@ -192,6 +180,26 @@ impl Generate for Translator {
             Part::Names(_) => None,
         }
     }
+}
+
+/// The proxy that a node is.
+///
+/// # Errors
+/// The node says something malformed, or is of a kind that is not served.
+pub(crate) fn proxy(node: &NodeInfo) -> Result<Proxy, Refusal> {
+    let metadata = node.metadata.as_ref().map(api::json::to_json).unwrap_or_default();
+    let locality = node.locality.as_ref().map(|l| Locality {
+        region: l.region.clone(),
+        zone: l.zone.clone(),
+        subzone: l.sub_zone.clone(),
+    });
+    Proxy::parse(&node.id, &metadata, locality.unwrap_or_default()).map_err(|error| {
+        let code = match error {
+            NodeError::NotServed(_) => Code::Unimplemented,
+            _ => Code::InvalidArgument,
+        };
+        Refusal { code, message: error.to_string() }
+    })
 }
 
 /// A resource of one piece.

@@ -26,10 +26,14 @@ pub struct Peer {
 /// The status codes with which a client may be refused (grpc/grpc: doc/statuscodes.md).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code {
+    /// Nothing more is said than the words.
+    Unknown = 2,
     /// The node says something that is malformed.
     InvalidArgument = 3,
     /// The peer may not be this proxy.
     PermissionDenied = 7,
+    /// Something must be there first that is not.
+    FailedPrecondition = 9,
     /// What the client asks for is not built.
     Unimplemented = 12,
     /// A fault of the control plane.

@@ -5,6 +5,8 @@ mod rights;
 use anyhow::{Result, ensure};
 use e2e::{Cluster, ControlPlane, Request, cluster, wait_until};
 use rights::Right;
+
+use super::registration::Vm;
 use serde_json::Value;
 
 const ACCESS: &str = include_str!("../../../manifests/2-access.yaml");
@@ -26,7 +28,7 @@ fn installed(cluster: &Cluster<'_>) -> Result<ControlPlane> {
     cluster.apply_folder("-f", "crds")?;
     cluster.apply_folder("-k", "manifests")?;
     cluster.lead_service("istio-system", "istiod")?;
-    cluster.start_deployment("istio-system", "istiod")
+    cluster.start_deployment("istio-system", "istiod", &super::registration::UNVERIFIED)
 }
 
 /// Waits until an account of the system namespace has used every right that a file gives; none of what it asked was refused.
@@ -59,6 +61,10 @@ fn the_account_may_do_what_it_does_and_no_more() {
             Ok(cluster.get("configmap", "shop", "istio-ca-root-cert").is_ok())
         })?;
         cluster.apply(TAMPERED)?;
+        let vm = Vm::connect(&plane, "every-kind", "10.9.9.7")?;
+        let entry = || cluster.get("workloadentry", "shop", "every-kind-10.9.9.7");
+        wait_until("the entry of a workload", || Ok(entry().is_ok()))?;
+        drop(vm);
         uses_its_rights(cluster, "istiod", ACCESS)?;
         let (log, problems) = (plane.log()?, plane.text("/debug/problems")?);
         for word in [" 403 ", "forbidden", "Forbidden", "unknown flag"] {

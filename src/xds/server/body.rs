@@ -25,6 +25,7 @@ use self::inbound::Inbound;
 use self::running::{Progress, Running};
 use super::backend::Connected;
 use super::mailbox::Mailbox;
+use super::registrar::{Registered, Registering};
 use super::request::{NOT_BUILT, Request, Wanted};
 use super::service::Shared;
 use super::status::Status;
@@ -46,6 +47,8 @@ enum Phase {
     Waiting(Pin<Box<Sleep>>),
     /// Waits for the first request.
     Opening,
+    /// Waits until it is registered elsewhere.
+    Registering(Box<Opened>, Registering),
     /// Waits for the engine.
     Connecting(Box<Connecting>),
     Running(Box<Running>),
@@ -54,9 +57,15 @@ enum Phase {
     Closed,
 }
 
-struct Connecting {
+/// What the first request said.
+struct Opened {
     node: NodeInfo,
     first: Request,
+}
+
+struct Connecting {
+    opened: Opened,
+    registered: Option<Box<dyn Registered>>,
     mailbox: Mailbox,
     reply: oneshot::Receiver<Result<Connected, Status>>,
 }
@@ -98,6 +107,10 @@ impl AdsBody {
                         None => Phase::Closing(Status::ok()),
                     }
                 }
+                Phase::Registering(_, registering) => {
+                    let registered = std::task::ready!(registering.as_mut().poll(cx));
+                    self.registered(registered.map_err(Status::from)).unwrap_or_else(Phase::Closing)
+                }
                 Phase::Connecting(connecting) => {
                     let gone = || Err(Status::unavailable("the control plane is shutting down"));
                     match std::task::ready!(Pin::new(&mut connecting.reply).poll(cx))
@@ -137,23 +150,41 @@ impl AdsBody {
         let Some(node) = node else {
             return Err(Status::invalid_argument("missing node information"));
         };
+        let opened = Opened { node, first };
+        let registrar = self.shared.hooks.registrar.as_ref();
+        match registrar.and_then(|registrar| registrar.register(&opened.node, &self.peer)) {
+            Some(registering) => Ok(Phase::Registering(Box::new(opened), registering)),
+            None => self.connect(opened, None),
+        }
+    }
+
+    /// Goes on when the client is registered, or will not be.
+    fn registered(&mut self, registered: Result<Box<dyn Registered>, Status>) -> Result<Phase, Status> {
+        let Phase::Registering(opened, _) = mem::replace(&mut self.phase, Phase::Closed) else {
+            return Ok(Phase::Closed);
+        };
+        self.connect(*opened, Some(registered?))
+    }
+
+    /// Makes the client known to the engine.
+    fn connect(&self, opened: Opened, registered: Option<Box<dyn Registered>>) -> Result<Phase, Status> {
         let mailbox = Mailbox::default();
-        let reply = self.shared.backend.connect(&node, &self.peer, mailbox.clone())?;
-        Ok(Phase::Connecting(Box::new(Connecting { node, first, mailbox, reply })))
+        let reply = self.shared.backend.connect(&opened.node, &self.peer, mailbox.clone())?;
+        Ok(Phase::Connecting(Box::new(Connecting { opened, registered, mailbox, reply })))
     }
 
     fn run(&mut self, connected: Connected) -> Phase {
         let Phase::Connecting(connecting) = mem::replace(&mut self.phase, Phase::Closed) else {
             return Phase::Closed;
         };
-        let Connecting { node, first, mailbox, .. } = *connecting;
+        let Connecting { opened: Opened { node, first }, registered, mailbox, .. } = *connecting;
         let mut running = Running::new(
             Arc::clone(&self.shared),
             self.variant,
             (self.connection, self.peer.clone()),
             node,
             mailbox,
-            connected,
+            (connected, registered),
         );
         match running.request(first) {
             Ok(()) => Phase::Running(Box::new(running)),

@@ -25,6 +25,7 @@ use super::doubts::Doubts;
 use super::engine::{self, EngineHandle};
 use super::rate::Rate;
 use super::recent::Recent;
+use super::registrar::Registrar;
 use super::service::{self, Shared};
 use super::status::Status;
 use crate::generate::{Generate, Peer};
@@ -45,6 +46,15 @@ pub struct Server {
     connections: Arc<AtomicU64>,
 }
 
+/// What others do for the server, where there is somebody.
+#[derive(Clone, Default)]
+pub struct Hooks {
+    /// Makes debug pages.
+    pub debug: Option<Arc<dyn DebugTypes>>,
+    /// Registers clients.
+    pub registrar: Option<Arc<dyn Registrar>>,
+}
+
 /// The way out of a server: connections end at once, or when they are done. Clones are the same.
 #[derive(Clone, Default)]
 struct Drain {
@@ -63,7 +73,7 @@ impl Server {
         generate: Arc<G>,
         config: Config,
         metrics: Metrics,
-        debug: Option<Arc<dyn DebugTypes>>,
+        hooks: Hooks,
     ) -> io::Result<(Self, EngineHandle<G>)> {
         let clock = Clock::new();
         let (backend, engine) = engine::start(generate, clock, config.hold_for)?;
@@ -77,7 +87,7 @@ impl Server {
             doubts: Doubts::default(),
             names: NameLists::default(),
             backend,
-            debug,
+            hooks,
         };
         let server = Self { shared: Arc::new(shared), drain: Drain::default(), connections: Arc::default() };
         Ok((server, engine))

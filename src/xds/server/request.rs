@@ -32,6 +32,14 @@ impl Body {
         }
     }
 
+    /// What it says is wrong.
+    pub(super) fn into_error(self) -> Option<Rejection> {
+        match self {
+            Self::Delta(request) => request.error,
+            Self::Sotw(request) => request.error,
+        }
+    }
+
     /// Whether it answers an earlier response.
     pub(super) fn is_reply(&self) -> bool {
         let (nonce, error) = match self {

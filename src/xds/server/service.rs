@@ -13,8 +13,8 @@ use super::body::AdsBody;
 use super::clients::Clients;
 use super::clock::Clock;
 use super::config::Config;
-use super::debug_types::DebugTypes;
 use super::doubts::Doubts;
+use super::listen::Hooks;
 use super::rate::Rate;
 use super::recent::Recent;
 use super::status::Status;
@@ -37,7 +37,7 @@ pub(super) struct Shared {
     pub(super) doubts: Doubts,
     pub(super) names: NameLists,
     pub(super) backend: Arc<dyn Backend>,
-    pub(super) debug: Option<Arc<dyn DebugTypes>>,
+    pub(super) hooks: Hooks,
 }
 
 /// Serves one request that came over `connection`.

@@ -25,6 +25,7 @@ use crate::server::backend::{Connected, Lease};
 use crate::server::clients::{Client, proxy_id};
 use crate::server::doubts::Left;
 use crate::server::mailbox::{Mailbox, Notice};
+use crate::server::registrar::{Health, Registered};
 use crate::server::request::{Body, NOT_BUILT, Request, Wanted};
 use crate::server::service::Shared;
 use crate::server::status::Status;
@@ -49,6 +50,8 @@ pub(super) struct Running {
     version: String,
     mailbox: Mailbox,
     lease: Box<dyn Lease>,
+    /// Set if the client is registered elsewhere.
+    registered: Option<Box<dyn Registered>>,
     /// What the client's last stream left.
     left: Left,
     outbox: Outbox,
@@ -73,7 +76,7 @@ impl Running {
         (connection, peer): (u64, Peer),
         node: NodeInfo,
         mailbox: Mailbox,
-        connected: Connected,
+        (connected, registered): (Connected, Option<Box<dyn Registered>>),
     ) -> Self {
         let version = metadata(&node, "ISTIO_VERSION").unwrap_or("unknown").to_owned();
         shared.metrics.clients.with_label_values(&[version.as_str()]).inc();
@@ -94,6 +97,7 @@ impl Running {
             version,
             mailbox,
             lease: connected.lease,
+            registered,
             left,
             outbox: Outbox::new(),
             sending: None,
@@ -134,12 +138,22 @@ impl Running {
     pub(super) fn request(&mut self, request: Request) -> Result<(), Status> {
         match Wanted::of(&request.type_url) {
             Wanted::Set(kind) => self.protocol(kind, request.body),
-            Wanted::Health => {}
+            Wanted::Health => self.health(request.body),
             Wanted::Ambient => return Err(Status::unimplemented(NOT_BUILT)),
             Wanted::Debug => self.debug(&request)?,
             Wanted::Unknown => self.unknown(&request),
         }
         Ok(())
+    }
+
+    /// Passes on what is told of a client that is registered; of others nobody wants to know.
+    fn health(&self, body: Body) {
+        if let Some(registered) = &self.registered {
+            registered.health(match body.into_error() {
+                None => Health::Healthy,
+                Some(error) => Health::Unhealthy(error.message),
+            });
+        }
     }
 
     fn protocol(&mut self, kind: ResourceType, body: Body) {
@@ -169,7 +183,7 @@ impl Running {
     }
 
     fn debug(&mut self, request: &Request) -> Result<(), Status> {
-        let Some(debug) = &self.shared.debug else {
+        let Some(debug) = &self.shared.hooks.debug else {
             self.unknown(request);
             return Ok(());
         };

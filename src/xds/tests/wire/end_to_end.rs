@@ -11,7 +11,7 @@ use testkit::ads::{Connection, Envoy, Kind, Response, Variant};
 use tokio::net::TcpListener;
 use xds::kind::ResourceType;
 use xds::metrics::Metrics;
-use xds::server::{Config, DebugTypes, EngineHandle, Server};
+use xds::server::{Config, EngineHandle, Hooks, Server};
 
 use crate::toy::{Toy, World, node};
 
@@ -25,13 +25,13 @@ pub(crate) struct Fixture {
 
 impl Fixture {
     pub(crate) async fn start(config: Config) -> Self {
-        Self::start_with(config, None).await
+        Self::start_with(config, Hooks::default()).await
     }
 
-    pub(crate) async fn start_with(config: Config, debug: Option<Arc<dyn DebugTypes>>) -> Self {
+    pub(crate) async fn start_with(config: Config, hooks: Hooks) -> Self {
         let metrics = Metrics::register(&Registry::new()).expect("a fresh registry");
         let (server, engine) =
-            Server::start(Arc::new(Toy), config, metrics.clone(), debug).expect("a thread");
+            Server::start(Arc::new(Toy), config, metrics.clone(), hooks).expect("a thread");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("bound");
         let router = Router::new().route("/hello", axum::routing::get(|| async { "hello" }));

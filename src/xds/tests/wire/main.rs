@@ -6,4 +6,5 @@ mod end_to_end;
 mod names;
 mod property;
 mod refusals;
+mod registrar;
 mod toy;

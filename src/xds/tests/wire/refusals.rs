@@ -9,7 +9,7 @@ use api::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DiscoveryRequest
 use bytes::Bytes;
 use testkit::ads::{Connection, Envoy, Kind, Request, Response, Variant};
 use xds::generate::Peer;
-use xds::server::{Config, DebugAnswer, DebugTypes, Status};
+use xds::server::{Config, DebugAnswer, DebugTypes, Hooks, Status};
 
 use crate::end_to_end::{Fixture, world};
 use crate::toy::node;
@@ -108,7 +108,9 @@ impl DebugTypes for Echo {
 
 #[tokio::test]
 async fn debug_pages_are_answered_on_every_request() {
-    let fixture = Fixture::start_with(Config::default(), Some(Arc::new(Echo))).await;
+    let fixture =
+        Fixture::start_with(Config::default(), Hooks { debug: Some(Arc::new(Echo)), ..Hooks::default() })
+            .await;
     fixture.update(&world());
     let mut connection = Connection::open(fixture.address, Variant::Delta).await.expect("a stream");
     for name in ["a", "a", "b"] {
