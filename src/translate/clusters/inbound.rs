@@ -191,13 +191,13 @@ pub(super) fn cluster(key: &InboundKey) -> Built<Cluster> {
     let policy = Policy::of(rule, port.service_port, "", mesh);
     let pool = ingress_pool(port).or(key.pool.as_deref()).or(policy.connection_pool);
     pool::apply(&mut draft, pool, policy.retry_budget, mesh);
-    // Of a port that is that of a service outside of the mesh no services are named.
-    let outside = port.services.first().is_some_and(|s| s.mesh_external);
-    let named = port.services.iter().filter(|_| !outside);
-    let facts = Facts::default().services(named.map(|s| &**s));
+    let facts = Facts::default().services(port.services.iter().map(|s| &**s));
     // A rule without a policy of its own is not named, though its subsets may shape outbound clusters.
     let shaping = key.rule.as_ref().filter(|r| r.rule.spec.traffic_policy.is_some());
-    draft.cluster.metadata = facts.rule(shaping.map(|r| &r.rule.source)).message();
+    // A port that is that of a service outside of the mesh says nothing of itself.
+    if !port.services.first().is_some_and(|s| s.mesh_external) {
+        draft.cluster.metadata = facts.rule(shaping.map(|r| &r.rule.source)).message();
+    }
     if key.destination == Destination::Unknown {
         note_unknown(&mut draft, port);
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use model::Proxy;
 use model::endpoint::Locality;
 use serde_json::{Value, json};
-use testkit::compare::Dump;
+use testkit::compare::{Dump, at};
 use testkit::mesh::{dump, mesh};
 
 type Outcome = Result<(), Box<dyn Error>>;
@@ -29,7 +29,7 @@ apiVersion: v1
 kind: Pod
 metadata: {name: shop-1, namespace: ns, labels: {app: shop}}
 spec: {containers: [{name: app, ports: [{name: raw, containerPort: 9000}]}]}
-status: {phase: Running, podIP: 10.1.0.1, podIPs: [{ip: 10.1.0.1}]}
+status: {phase: Running, podIP: 10.1.0.1, podIPs: [{ip: 10.1.0.1}], conditions: [{type: Ready, status: 'True'}]}
 ";
 
 /// What `<pod>.ns` at 10.1.0.1 gets.
@@ -321,5 +321,22 @@ spec: {{ingress: [{{port: {{number: 9000, name: tcp, protocol: TCP}}, defaultEnd
     assert_eq!(reached(both, "[::1]:80")?, "::1");
     assert_eq!(reached("10.1.0.9", "[::]:80")?, "::1");
     assert_eq!(reached("10.1.0.9", "127.0.0.1:80")?, "127.0.0.1");
+    Ok(())
+}
+
+#[test]
+fn a_port_of_a_service_outside_of_the_mesh_names_no_services() -> Outcome {
+    let entry = |location: &str| {
+        format!(
+            "{{apiVersion: networking.istio.io/v1, kind: ServiceEntry, metadata: {{name: out, namespace: ns}}, spec: \
+             {{hosts: [out.example], ports: [{{name: http, number: 70, protocol: HTTP}}], resolution: STATIC, \
+             location: {location}, workloadSelector: {{labels: {{app: shop}}}}}}}}"
+        )
+    };
+    for (location, named) in [("MESH_EXTERNAL", Value::Null), ("MESH_INTERNAL", json!("out.example"))] {
+        let dump = sent(&[SHOP, &entry(location)], "shop-1", &json!({"LABELS": {"app": "shop"}}))?;
+        let services = at(&dump, "cds", "inbound|70||", "/metadata/filterMetadata/istio/services/0/host");
+        assert_eq!(services, named, "{location}");
+    }
     Ok(())
 }

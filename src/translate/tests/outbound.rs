@@ -5,7 +5,7 @@ use std::error::Error;
 use model::Proxy;
 use model::endpoint::Locality;
 use serde_json::{Value, json};
-use testkit::compare::Dump;
+use testkit::compare::{Dump, find};
 use testkit::mesh::{dump, mesh, plans};
 use translate::scope::{self, Difference, Scope};
 use translate::{Class, Plan, class};
@@ -131,6 +131,25 @@ fn a_port_of_the_listener_narrows_its_services_and_is_its_own() -> Outcome {
     assert_eq!(resource(&dump, "lds", "127.0.0.1_9999")["bindToPort"], Value::Null);
     let hosts = resource(&dump, "rds", "8080");
     assert_eq!(hosts["virtualHosts"][0]["name"], "shelf.stock.svc.cluster.local:8080");
+    Ok(())
+}
+
+#[test]
+fn an_egress_port_of_tcp_is_bound_where_its_services_are() -> Outcome {
+    for (protocol, listener) in [
+        ("TCP", "10.96.0.3_5000"),
+        ("HTTPS", "10.96.0.3_5000"),
+        ("HTTP", "0.0.0.0_5000"),
+        ("HTTP_PROXY", "0.0.0.0_5000"),
+    ] {
+        let listeners =
+            format!("[{{port: {{number: 5000, protocol: {protocol}, name: x}}, hosts: ['pay/*']}}]");
+        let dump = sent(&[SERVICES, &egress(&listeners)], "shop")?;
+        let found: Vec<&str> =
+            names(&dump, "lds", "").into_iter().filter(|n| !n.starts_with("virtual")).collect();
+        assert_eq!(found, [listener], "{protocol}");
+        assert_eq!(find(&resource(&dump, "lds", listener), "allowAbsoluteUrl"), None, "{protocol}");
+    }
     Ok(())
 }
 
