@@ -1,5 +1,5 @@
 //! For tests only: builders, golden and conformance runners, an ADS client that models Envoy's
-//! warming, an API server in memory.
+//! warming, an API server in memory, the call simulator.
 
 pub mod ads;
 pub mod chains;
@@ -9,3 +9,4 @@ pub mod forms;
 pub mod kubernetes;
 pub mod large;
 pub mod mesh;
+pub mod simulator;
