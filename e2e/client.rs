@@ -4,16 +4,18 @@ pub(crate) mod load;
 pub(crate) mod tcp;
 mod wire;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version, header};
+use testkit::simulator;
 
 use crate::echo::Seen;
 use crate::netns::Netns;
+use crate::oracle::{Came, Oracle};
 use crate::redirect::{APP_MARK, Owner};
 use crate::services::Services;
 use crate::tls::{self, Identity};
@@ -26,6 +28,9 @@ pub(crate) struct Caller {
     pub(crate) namespace: String,
     pub(crate) owner: Owner,
     pub(crate) services: Arc<Services>,
+    pub(crate) oracle: Arc<Oracle>,
+    /// The pod's address; none outside of pods.
+    pub(crate) ip: Option<Ipv4Addr>,
 }
 
 impl Caller {
@@ -36,6 +41,8 @@ impl Caller {
             namespace: "istio-system".to_owned(),
             owner: world.owner(),
             services: Arc::clone(world.services()),
+            oracle: Arc::clone(world.oracle()),
+            ip: None,
         })
     }
 
@@ -158,6 +165,19 @@ impl Call {
     /// An error means that there was no answer (refused, reset, timed out); any status is an answer.
     pub fn send(&self) -> Result<Answer> {
         let prepared = self.prepare()?;
+        let foretold = self
+            .caller
+            .ip
+            .and_then(|ip| self.caller.oracle.foretell(&self.caller.services, ip, self.simulated(&prepared)));
+        let outcome = self.exchange(prepared)?;
+        if let Some(foretold) = foretold {
+            foretold.judge(&self.came(&outcome)).with_context(|| format!("{} {}", self.method, self.url))?;
+        }
+        outcome
+    }
+
+    /// The answer, or why there is none.
+    fn exchange(&self, prepared: wire::Prepared) -> Result<Result<Answer>> {
         let url = self.url.clone();
         self.caller.netns.run(async move {
             let exchange = async { wire::Connection::open(&prepared).await?.exchange(&prepared).await };
@@ -165,7 +185,42 @@ impl Call {
                 Ok(answer) => answer.with_context(|| format!("call {url} at {}", prepared.target)),
                 Err(_) => bail!("no answer from {url} at {} within {:?}", prepared.target, prepared.timeout),
             }
-        })?
+        })
+    }
+
+    /// The call as the simulator is asked of it.
+    fn simulated(&self, prepared: &wire::Prepared) -> simulator::Call {
+        let uri = prepared.head.uri();
+        let host = prepared.head.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+        let authority = uri.authority().map(http::uri::Authority::as_str).or(host).unwrap_or_default();
+        let path = uri.path_and_query().map_or("/", |path| path.as_str());
+        let mut request = simulator::Request {
+            method: self.method.to_string(),
+            version: if self.http2 { simulator::Version::Http2 } else { simulator::Version::Http11 },
+            ..simulator::Request::get(authority, path)
+        };
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        let call = simulator::Call::direct(prepared.target, request);
+        match &prepared.tls {
+            None => call,
+            Some(tls) => call.over(simulator::ClientTls {
+                certificate: self.identity.is_some(),
+                alpn: vec![if self.http2 { "h2" } else { "http/1.1" }.to_owned()],
+                ..simulator::ClientTls::of(&tls.name.to_str())
+            }),
+        }
+    }
+
+    fn came(&self, outcome: &Result<Answer>) -> Came {
+        match outcome {
+            Ok(answer) => Came::Answer {
+                answer: answer.clone().into(),
+                sent: self.headers.iter().map(|(name, _)| name.to_ascii_lowercase()).collect(),
+            },
+            Err(error) => Came::Nothing(format!("{error:#}")),
+        }
     }
 
     /// Resolves the name and builds the head, once for any number of sendings.

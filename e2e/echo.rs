@@ -129,6 +129,11 @@ impl Control {
         self.delay_ms.store(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
+    /// Whether answers were asked to wait.
+    pub(crate) fn is_slow(&self) -> bool {
+        !self.current_delay().is_zero()
+    }
+
     fn status(&self) -> Option<u16> {
         Some(self.status.load(Ordering::Relaxed)).filter(|&status| status != 0)
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -10,6 +10,7 @@ use http::Method;
 use serde_json::Value;
 
 use crate::client::{Call, Caller};
+use crate::oracle::Snapshot;
 use crate::process::Process;
 use crate::wait::wait_while;
 use crate::world::World;
@@ -24,6 +25,8 @@ pub struct Envoy {
     process: Process,
     /// The words of refusals that are no fault.
     expected: OnceLock<String>,
+    /// What it was last seen to work with.
+    snapshot: Mutex<Option<Snapshot>>,
 }
 
 impl Envoy {
@@ -44,7 +47,7 @@ impl Envoy {
         command.arg("-c").arg(config).args(["--disable-hot-restart", "--concurrency", "1", "-l", "info"]);
         let log = world.dir().join(format!("{pod}.envoy.log"));
         let process = Process::start(&format!("Envoy of {pod}"), command, &log)?;
-        Ok(Self { caller, process, expected: OnceLock::new() })
+        Ok(Self { caller, process, expected: OnceLock::new(), snapshot: Mutex::default() })
     }
 
     /// The body of an admin page such as `/config_dump`.
@@ -58,6 +61,15 @@ impl Envoy {
     pub fn admin_json(&self, path: &str) -> Result<Value> {
         let text = self.admin(path)?;
         serde_json::from_str(&text).with_context(|| format!("{path} is not JSON: {text}"))
+    }
+
+    /// What it works with now.
+    pub(crate) fn snapshot(&self) -> Result<Snapshot> {
+        let page = self.admin("/config_dump?include_eds")?;
+        let mut kept = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Snapshot::read(page, kept.as_ref())?;
+        *kept = Some(now.clone());
+        Ok(now)
     }
 
     /// Counters and gauges whose names match the regular expression.

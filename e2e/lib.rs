@@ -27,6 +27,7 @@ mod kubernetes;
 mod mesh;
 mod netns;
 mod objects;
+mod oracle;
 mod pod;
 mod process;
 mod redirect;

@@ -25,13 +25,18 @@ pub use builder::PodBuilder;
 #[derive(Clone)]
 pub struct Pod(Arc<Inner>);
 
-struct Inner {
+pub(crate) struct Inner {
     called: String,
     workload: Workload,
     ip: Ipv4Addr,
     caller: Caller,
     control: Arc<Control>,
     envoy: Option<Envoy>,
+    /// Its Envoy takes what comes and goes.
+    redirected: bool,
+    /// In another way than usual.
+    redirects_otherwise: bool,
+    ports: Vec<u16>,
     apps: Mutex<Vec<JoinHandle<()>>>,
     stopped: AtomicBool,
 }
@@ -43,6 +48,26 @@ impl fmt::Debug for Pod {
 }
 
 impl Pod {
+    pub(crate) fn of(inner: Arc<Inner>) -> Self {
+        Self(inner)
+    }
+
+    /// Whether connections go through its Envoy without the app's doing.
+    pub(crate) fn redirected(&self) -> bool {
+        self.0.redirected
+    }
+
+    /// Whether what is redirected is not what usually is.
+    pub(crate) fn redirects_otherwise(&self) -> bool {
+        self.0.redirects_otherwise
+    }
+
+    /// Whether its app takes connections at a port.
+    pub(crate) fn listens(&self, port: u16) -> bool {
+        let open = !self.0.apps.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
+        open && !self.is_stopped() && self.0.ports.contains(&port)
+    }
+
     /// The pod's address.
     #[must_use]
     pub fn ip(&self) -> Ipv4Addr {

@@ -1,7 +1,7 @@
 //! What the cluster around the pods would do with Services: names, endpoints, and the virtual addresses' rules.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result, bail};
@@ -174,6 +174,16 @@ impl Services {
         }
         rules.push_str("COMMIT\n");
         rules
+    }
+
+    /// The ready pods behind a Service's address and port; none if it is no Service's.
+    pub(crate) fn targets(&self, address: SocketAddr) -> Option<Vec<SocketAddr>> {
+        let inner = self.lock();
+        let text = address.ip().to_string();
+        let (key, service) = inner.services.iter().find(|(_, service)| service.spec.cluster_ip == text)?;
+        let port = service.spec.ports.iter().find(|port| port.port == address.port())?;
+        let at = |backend: &Backend| Some(SocketAddr::new(backend.ip.into(), port.on(backend)?));
+        Some(inner.ready_backends(key, service).filter_map(|(_, backend)| at(backend)).collect())
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use anyhow::{Context, Result, anyhow};
 
 use crate::kubernetes::Cluster;
+use crate::oracle::Oracle;
 use crate::pod::{Pod, PodBuilder};
 use crate::process::{Process, tail};
 use crate::redirect::Owner;
@@ -30,6 +31,8 @@ const INSIDE: &str = "PILOTHOUSE_E2E_INSIDE";
 /// The test binary starts itself once more, for this one test, under `unshare`: as root in new network, mount and
 /// process namespaces, as an ordinary user in a new user namespace too. Where the machine does not allow that the
 /// test is skipped with a message, and fails if `CI=true`.
+///
+/// Every call of a pod is held against what the call simulator says of it ([`Oracle`]).
 ///
 /// After the closure: no Envoy may have ended, have refused configuration (log, `update_rejected`), nor may any
 /// other started program have ended.
@@ -90,6 +93,7 @@ pub struct World {
     dir: PathBuf,
     owner: Owner,
     services: Arc<Services>,
+    oracle: Arc<Oracle>,
     pods: Mutex<Vec<Pod>>,
     programs: Mutex<Vec<Arc<Process>>>,
     next_pod: AtomicU16,
@@ -101,6 +105,7 @@ impl World {
             dir: setup::LOGS.into(),
             owner: Owner::Uid,
             services: Arc::default(),
+            oracle: Arc::default(),
             pods: Mutex::default(),
             programs: Mutex::default(),
             next_pod: AtomicU16::new(0),
@@ -141,6 +146,10 @@ impl World {
         &self.services
     }
 
+    pub(crate) fn oracle(&self) -> &Arc<Oracle> {
+        &self.oracle
+    }
+
     /// A number and an address for a new pod.
     pub(crate) fn next_address(&self) -> (u16, Ipv4Addr) {
         let index = self.next_pod.fetch_add(1, Ordering::Relaxed);
@@ -179,6 +188,8 @@ impl World {
         for pod in self.pods() {
             pod.check()?;
         }
+        let tally = self.oracle.tally();
+        eprintln!("calls as the simulator foretold: {}, undecided: {}", tally.agreed, tally.undecided);
         Ok(())
     }
 }

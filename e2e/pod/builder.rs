@@ -17,6 +17,7 @@ use crate::envoy::Envoy;
 use crate::mesh::{Mesh, NODE, ProxyOptions, start_proxy};
 use crate::netns::Netns;
 use crate::objects::PodFacts;
+use crate::oracle;
 use crate::redirect;
 use crate::services::CHAIN;
 use crate::world::World;
@@ -45,6 +46,7 @@ pub struct PodBuilder<'w> {
     apps: Vec<Echo>,
     proxy: Proxy,
     redirect: agent::redirect::Options,
+    redirects_otherwise: bool,
     labels: BTreeMap<String, String>,
     annotations: BTreeMap<String, String>,
     service_account: String,
@@ -62,6 +64,7 @@ impl<'w> PodBuilder<'w> {
             apps: Vec::new(),
             proxy: Proxy::None,
             redirect: agent::redirect::Options::default(),
+            redirects_otherwise: false,
             labels: BTreeMap::from([("app".to_owned(), name.to_owned())]),
             annotations: BTreeMap::new(),
             service_account: "default".to_owned(),
@@ -145,6 +148,7 @@ impl<'w> PodBuilder<'w> {
     /// Changes what is redirected.
     pub fn redirect(mut self, options: agent::redirect::Options) -> Self {
         self.redirect = options;
+        self.redirects_otherwise = true;
         self
     }
 
@@ -161,8 +165,11 @@ impl<'w> PodBuilder<'w> {
             namespace: self.namespace.clone(),
             owner: self.world.owner(),
             services: Arc::clone(self.world.services()),
+            oracle: Arc::clone(self.world.oracle()),
+            ip: Some(ip),
         };
-        if matches!(self.proxy, Proxy::ByHand(_) | Proxy::Sidecar) {
+        let redirected = matches!(self.proxy, Proxy::ByHand(_) | Proxy::Sidecar);
+        if redirected {
             caller.netns.restore_rules(&redirect::rules(caller.owner, &self.redirect))?;
         }
         // After the sidecar's rules: what they leave alone goes to the Services' pods.
@@ -182,6 +189,9 @@ impl<'w> PodBuilder<'w> {
             caller,
             control,
             envoy,
+            redirected,
+            redirects_otherwise: self.redirects_otherwise,
+            ports: self.apps.iter().map(Echo::port).collect(),
             apps: Mutex::new(apps),
             stopped: AtomicBool::new(false),
         }));
@@ -190,6 +200,7 @@ impl<'w> PodBuilder<'w> {
             envoy.wait_ready()?;
         }
         self.world.keep_pod(pod.clone());
+        self.world.oracle().register(ip, oracle::weak(&pod.0));
         if let Some(mesh) = self.mesh {
             mesh.publish(&facts, true)?;
         }
