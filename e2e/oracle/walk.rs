@@ -226,5 +226,5 @@ fn next(call: &Call, tls_ends: bool, forwarded: &Forwarded, to: &Upstream) -> Ca
         }),
     };
     let says = forwarded.request.clone().map_or_else(|| call.says.clone(), Says::Http);
-    Call { tls, says, ..call.clone() }
+    Call { tls, says, quic: to.quic, ..call.clone() }
 }

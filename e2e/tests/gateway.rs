@@ -233,3 +233,60 @@ spec:
         edge.gateway.wait_settled()
     });
 }
+
+#[test]
+fn several_servers_of_a_port_are_told_apart_by_name_and_ask_for_certificates() {
+    world(|world| {
+        let edge = Edge::start(world)?;
+        let (servers, clients) = (Authority::new()?, Authority::new()?);
+        let file = |name: &str, text: &str| -> Result<String> {
+            let path = world.dir().join(name);
+            fs::write(&path, text)?;
+            Ok(path.display().to_string())
+        };
+        let roots = file("clients.pem", &clients.pem())?;
+        let mut listed = String::new();
+        for (name, mode) in [("catalog", "SIMPLE"), ("cart", "MUTUAL"), ("pay", "OPTIONAL_MUTUAL")] {
+            let host = format!("{name}.example.com");
+            let identity = servers.issue(&[&host])?;
+            let certificate = file(&format!("{name}.pem"), &identity.certificate)?;
+            let key = file(&format!("{name}.key"), &identity.key)?;
+            let ask = if mode == "SIMPLE" { String::new() } else { format!(", caCertificates: {roots}") };
+            listed.push_str(&format!(
+                "  - port: {{number: 8443, name: https-{name}, protocol: HTTPS}}\n    hosts: [{host}]\n    \
+                 tls: {{mode: {mode}, serverCertificate: {certificate}, privateKey: {key}{ask}}}\n"
+            ));
+        }
+        edge.mesh.apply(&format!(
+            "
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {{name: edge, namespace: edge}}
+spec:
+  selector: {{istio: edge}}
+  servers:
+{listed}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: all, namespace: shop}}
+spec:
+  hosts: ['*.example.com']
+  gateways: [edge/edge]
+  http:
+  - {{match: [{{authority: {{prefix: catalog}}}}], route: [{{destination: {{host: catalog}}}}]}}
+  - {{route: [{{destination: {{host: cart}}}}]}}
+"
+        ))?;
+        let known = clients.issue(&["client.example.com"])?;
+        let call =
+            |name: &str| edge.client.get(&format!("https://{name}.example.com:8443/")).trust(&servers.pem());
+        assert_eq!(edge.answers(&call("catalog"), 200)?.seen()?.pod, "catalog");
+        let shown = call("cart").identity(&known);
+        assert_eq!(edge.answers(&shown, 200)?.seen()?.pod, "cart");
+        call("cart").send().expect_err("no client certificate");
+        assert_eq!(call("pay").send()?.seen()?.pod, "cart");
+        assert_eq!(call("pay").identity(&known).send()?.seen()?.pod, "cart");
+        edge.gateway.wait_settled()
+    });
+}

@@ -142,3 +142,70 @@ fn retries_timeouts_faults_and_mirrors() {
         shop.mesh.wait_synced(&[client])
     });
 }
+
+#[test]
+fn rewrites_cors_and_changed_headers() {
+    world(|world| {
+        let shop = Shop::start(world)?;
+        shop.subsets()?;
+        shop.rules(
+            "actions",
+            &format!(
+                "
+  - match: [{{uri: {{prefix: /users}}}}]
+    rewrite: {{uriRegexRewrite: {{match: '/users/([^/]+)/(.*)', rewrite: '/\\2/of/\\1'}}, authority: other.example.com}}
+    route: [{{destination: {{host: reviews, subset: v1}}}}]
+  - match: [{{uri: {{prefix: /cors}}}}]
+    corsPolicy: {{allowOrigins: [{{exact: 'https://a.example.com'}}], allowMethods: [PUT], exposeHeaders: [x-b], maxAge: 1h}}
+    route: [{{destination: {{host: reviews, subset: v1}}}}]
+  - match: [{{uri: {{prefix: /headers}}}}]
+    headers: {{request: {{add: {{x-add: rule}}, remove: [x-secret]}}, response: {{set: {{x-kind: rule}}, remove: [x-inner]}}}}
+    route:
+    - {{destination: {{host: reviews, subset: v1}}, weight: 50, headers: {{response: {{set: {{x-which: first}}}}}}}}
+    - {{destination: {{host: reviews, subset: v2}}, weight: 50, headers: {{response: {{set: {{x-which: second}}}}}}}}
+  - match: [{{uri: {{prefix: /grpc}}}}]
+    fault: {{abort: {{grpcStatus: UNAVAILABLE, percentage: {{value: 100}}}}}}
+    route: [{{destination: {{host: reviews, subset: v1}}}}]
+  - match: [{{uri: {{prefix: /port}}}}]
+    redirect: {{scheme: https, port: 8443}}
+  - match: [{{uri: {{prefix: /nowhere}}}}]
+    route: [{{destination: {{host: reviews, subset: none}}}}]
+  - {}
+    route: [{{destination: {{host: reviews, subset: v1}}}}]",
+                says("actions")
+            ),
+        )?;
+        // Each of these is held against the simulator; what is said here is what users would look at.
+        let client = &shop.client;
+        let url = |path: &str| format!("http://reviews:8080{path}");
+        let moved = seen(client, &url("/users/ann/cars?b=c"))?;
+        assert_eq!((moved.path.as_str(), moved.host.as_str()), ("/cars/of/ann?b=c", "other.example.com"));
+        let call =
+            client.call(http::Method::OPTIONS, &url("/cors")).header("access-control-request-method", "PUT");
+        let allowed = call.clone().header("origin", "https://a.example.com").send()?;
+        assert_eq!(allowed.header("access-control-allow-methods"), Some("PUT"));
+        assert!(allowed.seen().is_err(), "the app was asked");
+        assert!(
+            call.header("origin", "https://b.example.com").send()?.seen().is_ok(),
+            "the app was not asked"
+        );
+        let answer = client.get(&url("/cors")).header("origin", "https://a.example.com").send()?;
+        assert_eq!(answer.header("access-control-allow-origin"), Some("https://a.example.com"));
+        for _ in 0..6 {
+            let call = client.get(&url("/headers?header=x-inner:1&header=x-kind:app"));
+            let answer = call.header("x-secret", "s").header("x-add", "client").send()?;
+            let pod = answer.seen()?.pod;
+            let which = if pod == "reviews-v1" { "first" } else { "second" };
+            assert_eq!(
+                (answer.header("x-which"), answer.header("x-kind"), answer.header("x-inner")),
+                (Some(which), Some("rule"), None)
+            );
+        }
+        let aborted = client.grpc(&url("/grpc"), "hello").send()?;
+        assert_eq!((aborted.status, aborted.header("grpc-status")), (200, Some("14")));
+        let redirect = client.get(&url("/port/a?b=c")).send()?;
+        assert_eq!(redirect.header("location"), Some("https://reviews:8443/port/a?b=c"));
+        assert_eq!(client.get(&url("/nowhere")).send()?.status, 503);
+        shop.mesh.wait_synced(&[client])
+    });
+}

@@ -87,6 +87,8 @@ pub struct Upstream {
     pub share: f64,
     /// How the connection is secured.
     pub tls: Tls,
+    /// The connection is one of QUIC.
+    pub quic: bool,
     /// The connection begins with a header of the PROXY protocol, of this version.
     pub proxy_protocol: Option<u8>,
 }
@@ -238,7 +240,7 @@ impl fmt::Display for Upstream {
         if let Some(version) = self.proxy_protocol {
             write!(f, "PROXY v{version} ")?;
         }
-        write!(f, "{}", self.tls)
+        write!(f, "{}{}", if self.quic { "QUIC " } else { "" }, self.tls)
     }
 }
 

@@ -18,6 +18,8 @@ pub struct Call {
     pub source: SocketAddr,
     /// The client's TLS.
     pub tls: Option<ClientTls>,
+    /// It comes over QUIC, in UDP packets.
+    pub quic: bool,
     /// What is said, inside of TLS if there is TLS.
     pub says: Says,
 }
@@ -88,7 +90,7 @@ impl Call {
     #[must_use]
     pub fn direct(wanted: SocketAddr, says: impl Into<Says>) -> Self {
         let source = SocketAddr::new(Ipv4Addr::new(192, 0, 2, 1).into(), 40_000);
-        Self { arrives: wanted, wanted, source, tls: None, says: says.into() }
+        Self { arrives: wanted, wanted, source, tls: None, quic: false, says: says.into() }
     }
 
     /// The same from this address.

@@ -121,7 +121,7 @@ fn listed(
         .map(|(share, endpoint)| {
             let secured = upstream_tls::of(cluster, endpoint.metadata.as_ref(), authority)?;
             let address = balance::address(endpoint)?;
-            Ok(Upstream { address, share, tls: secured.tls, proxy_protocol: secured.proxy_protocol })
+            Ok(secured.at(address, share))
         })
         .collect()
 }
@@ -160,5 +160,5 @@ fn dynamic(cluster: &Cluster, custom: &CustomClusterType, bound: Bound<'_>) -> R
 
 fn one(cluster: &Cluster, address: String, bound: Bound<'_>) -> Result<Vec<Upstream>> {
     let secured = upstream_tls::of(cluster, None, bound.request.map(|r| r.authority.as_str()))?;
-    Ok(vec![Upstream { address, share: 1.0, tls: secured.tls, proxy_protocol: secured.proxy_protocol }])
+    Ok(vec![secured.at(address, 1.0)])
 }

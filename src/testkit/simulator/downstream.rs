@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, bail};
 use envoy::config::core::v3::transport_socket::ConfigType;
 use envoy::config::listener::v3::FilterChain;
+use envoy::extensions::transport_sockets::quic::v3::QuicDownstreamTransport;
 use envoy::extensions::transport_sockets::tls::v3::DownstreamTlsContext;
 use envoy::{type_name, unpack_any};
 
@@ -39,12 +40,22 @@ pub(super) fn accept(chain: &FilterChain, call: &Call) -> Result<Result<Content,
         "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer" => Ok(Ok(passed)),
         "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext" => {
             let context: DownstreamTlsContext = unpack_any(config)?;
-            known::only(&context, &["require_client_certificate", "require_sni"], INERT)
-                .context("transport socket")?;
+            checked(&context)?;
+            Ok(handshake(&context, call))
+        }
+        "envoy.extensions.transport_sockets.quic.v3.QuicDownstreamTransport" => {
+            let quic: QuicDownstreamTransport = unpack_any(config)?;
+            known::only(&quic, &["downstream_tls_context"], &["enable_early_data", "enable_resumption"])?;
+            let context = quic.downstream_tls_context.context("QUIC without TLS")?;
+            checked(&context)?;
             Ok(handshake(&context, call))
         }
         unknown => bail!("the simulator does not know the transport socket {unknown}"),
     }
+}
+
+fn checked(context: &DownstreamTlsContext) -> Result<()> {
+    known::only(context, &["require_client_certificate", "require_sni"], INERT).context("transport socket")
 }
 
 fn handshake(context: &DownstreamTlsContext, call: &Call) -> Result<Content, String> {

@@ -27,6 +27,7 @@ const USED: &[&str] = &[
     "default_filter_chain",
     "use_original_dst",
     "listener_filters",
+    "udp_listener_config",
 ];
 const INERT: &[&str] = &[
     "per_connection_buffer_limit_bytes",
@@ -71,12 +72,12 @@ pub(super) struct Seen {
 /// The listener that takes the call; none if nobody listens there.
 pub(super) fn choose<'a>(resources: &'a Resources, call: &Call) -> Result<Option<Taken<'a>>> {
     let redirected = call.arrives != call.wanted;
-    let Some(first) = bound(resources, call.arrives, true)? else { return Ok(None) };
+    let Some(first) = bound(resources, call.arrives, call.quic, true)? else { return Ok(None) };
     let restores = first.use_original_dst.is_some_and(|b| b.value);
     if restores && redirected {
         // Inbound and outbound ports of a workload may be equal: of listeners that do not bind themselves only those
         // that are handed to count.
-        if let Some(handed) = bound(resources, call.wanted, false)? {
+        if let Some(handed) = bound(resources, call.wanted, false, false)? {
             return look(handed, call, call.wanted).map(Some);
         }
         return look(first, call, call.wanted).map(Some);
@@ -84,7 +85,7 @@ pub(super) fn choose<'a>(resources: &'a Resources, call: &Call) -> Result<Option
     look(first, call, call.arrives).map(Some)
 }
 
-fn bound(resources: &Resources, at: SocketAddr, binding: bool) -> Result<Option<&Listener>> {
+fn bound(resources: &Resources, at: SocketAddr, udp: bool, binding: bool) -> Result<Option<&Listener>> {
     let any = |address: &SocketAddr| address.ip().is_unspecified();
     let fits = |address: &SocketAddr| {
         address.port() == at.port()
@@ -93,6 +94,9 @@ fn bound(resources: &Resources, at: SocketAddr, binding: bool) -> Result<Option<
     let mut found: Option<(bool, &Listener)> = None;
     for listener in resources.listeners.values() {
         if binding && listener.bind_to_port.is_some_and(|b| !b.value) {
+            continue;
+        }
+        if listener.udp_listener_config.is_some() != udp {
             continue;
         }
         for address in addresses(listener)?.into_iter().filter(fits) {
@@ -127,6 +131,13 @@ fn socket(address: &Address) -> Result<Option<SocketAddr>> {
 fn look<'a>(listener: &'a Listener, call: &Call, destination: SocketAddr) -> Result<Taken<'a>> {
     known::only(listener, USED, INERT).with_context(|| listener.name.clone())?;
     let mut seen = Seen { destination: Some(destination), transport: "raw_buffer", ..Seen::default() };
+    if call.quic {
+        // QUIC knows by itself what the inspectors look for.
+        let tls = call.tls.clone().unwrap_or_default();
+        seen.transport = "quic";
+        seen.server_name = tls.sni.unwrap_or_default();
+        seen.protocols = tls.alpn;
+    }
     for filter in &listener.listener_filters {
         let place = || format!("listener {}, listener filter {}", listener.name, filter.name);
         if disabled(filter, &seen).with_context(place)? {

@@ -8,6 +8,7 @@ use envoy::config::cluster::v3::Cluster;
 use envoy::config::core::v3::transport_socket::ConfigType;
 use envoy::config::core::v3::{Metadata, TransportSocket};
 use envoy::extensions::transport_sockets::proxy_protocol::v3::ProxyProtocolUpstreamTransport;
+use envoy::extensions::transport_sockets::quic::v3::QuicUpstreamTransport;
 use envoy::extensions::transport_sockets::tls::v3::common_tls_context::ValidationContextType;
 use envoy::extensions::transport_sockets::tls::v3::{
     CertificateValidationContext, CommonTlsContext, UpstreamTlsContext,
@@ -17,8 +18,8 @@ use envoy::google::protobuf::Struct;
 use envoy::r#type::matcher::v3::string_matcher::MatchPattern;
 use envoy::{type_name, unpack_any};
 
-use super::Tls;
 use super::known;
+use super::{Tls, Upstream};
 
 /// Where the options of HTTP stand among a cluster's.
 const HTTP_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
@@ -29,7 +30,18 @@ const SOCKET_MATCH: &str = "envoy.transport_socket_match";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Secured {
     pub(super) tls: Tls,
+    pub(super) quic: bool,
     pub(super) proxy_protocol: Option<u8>,
+}
+
+/// Nothing is secured.
+const PLAIN: Secured = Secured { tls: Tls::Plaintext, quic: false, proxy_protocol: None };
+
+impl Secured {
+    /// The endpoint that is called so.
+    pub(super) fn at(self, address: String, share: f64) -> Upstream {
+        Upstream { address, share, tls: self.tls, quic: self.quic, proxy_protocol: self.proxy_protocol }
+    }
 }
 
 /// How connections to an endpoint with these metadata are secured; `authority` is the host of the request, for clusters
@@ -44,7 +56,7 @@ pub(super) fn of(cluster: &Cluster, endpoint: Option<&Metadata>, authority: Opti
         Some(found) => found.transport_socket.as_ref(),
         None => cluster.transport_socket.as_ref(),
     };
-    let Some(socket) = socket else { return Ok(Secured { tls: Tls::Plaintext, proxy_protocol: None }) };
+    let Some(socket) = socket else { return Ok(PLAIN) };
     let mut secured = read(socket).with_context(|| format!("transport socket {}", socket.name))?;
     if let (Tls::Tls { sni, names, .. }, Some(authority)) = (&mut secured.tls, authority) {
         by_authority(cluster, host(authority), sni, names)?;
@@ -65,18 +77,14 @@ fn fulfils(metadata: Option<&Struct>, wanted: &Struct) -> bool {
 fn read(socket: &TransportSocket) -> Result<Secured> {
     let Some(ConfigType::TypedConfig(config)) = &socket.config_type else {
         return match socket.name.as_str() {
-            "raw_buffer" | "envoy.transport_sockets.raw_buffer" => {
-                Ok(Secured { tls: Tls::Plaintext, proxy_protocol: None })
-            }
+            "raw_buffer" | "envoy.transport_sockets.raw_buffer" => Ok(PLAIN),
             name => bail!("{name} has no configuration"),
         };
     };
     match type_name(&config.type_url) {
-        "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer" => {
-            Ok(Secured { tls: Tls::Plaintext, proxy_protocol: None })
-        }
+        "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer" => Ok(PLAIN),
         "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext" => {
-            Ok(Secured { tls: tls(&unpack_any(config)?)?, proxy_protocol: None })
+            Ok(Secured { tls: tls(&unpack_any(config)?)?, ..PLAIN })
         }
         "envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport" => {
             let outer: ProxyProtocolUpstreamTransport = unpack_any(config)?;
@@ -84,6 +92,12 @@ fn read(socket: &TransportSocket) -> Result<Secured> {
             let inner = outer.transport_socket.as_ref().context("no socket inside")?;
             let version = outer.config.unwrap_or_default().version;
             Ok(Secured { proxy_protocol: Some(if version == 0 { 1 } else { 2 }), ..read(inner)? })
+        }
+        "envoy.extensions.transport_sockets.quic.v3.QuicUpstreamTransport" => {
+            let quic: QuicUpstreamTransport = unpack_any(config)?;
+            known::only(&quic, &["upstream_tls_context"], &[])?;
+            let context = quic.upstream_tls_context.context("QUIC without TLS")?;
+            Ok(Secured { tls: tls(&context)?, quic: true, ..PLAIN })
         }
         unknown => bail!("the simulator does not know {unknown}"),
     }

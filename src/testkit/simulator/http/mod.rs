@@ -37,6 +37,7 @@ const INERT: &[&str] = &[
     "tracing",
     "common_http_protocol_options",
     "http2_protocol_options",
+    "http3_protocol_options",
     "server_name",
     "server_header_transformation",
     "stream_idle_timeout",
