@@ -216,8 +216,14 @@ pub(crate) fn place(port: &InboundPort) -> Place<'_> {
 
 /// What statistics call a port that only a Sidecar knows.
 pub(crate) fn of_ingress<'a>(port: &'a InboundPort, host: &'a str) -> Place<'a> {
-    let name = host.split('.').next().unwrap_or(host);
-    Place { short: host.to_owned(), name, host, port: port.service_port, port_name: &port.name, subset: "" }
+    Place {
+        short: host.to_owned(),
+        name: host,
+        host,
+        port: port.service_port,
+        port_name: &port.name,
+        subset: "",
+    }
 }
 
 fn ingress_pool(port: &InboundPort) -> Option<&ConnectionPoolSettings> {

@@ -1,4 +1,4 @@
-//! Flags of the control plane that change what is sent.
+//! Flags of the control plane, and settings of the mesh, that change what is sent.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -45,6 +45,17 @@ kind: VirtualService
 metadata: {name: edge, namespace: shop}
 spec: {hosts: [a.example, b.example], gateways: [edge], http: [{route: [{destination: {host: web}}]}]}
 ";
+
+/// The mesh's defaults for proxies, beside the objects.
+fn with_defaults(id: &str, defaults: &str) -> Result<Dump, Box<dyn Error>> {
+    let map = format!(
+        "{{apiVersion: v1, kind: ConfigMap, metadata: {{name: istio, namespace: istio-system}}, data: {{mesh: \
+         '{{defaultConfig: {defaults}}}'}}}}"
+    );
+    let mesh = tables(Options::default(), &[OBJECTS, &map])?.next_mesh().mesh;
+    let labels = json!({"LABELS": {"istio": "ingressgateway"}});
+    Ok(dump(&mesh, &Proxy::parse(id, &labels, Locality::default())?))
+}
 
 const SIDECAR: &str = "sidecar~10.1.0.1~client-1.shop~shop.svc.cluster.local";
 const ROUTER: &str = "router~10.1.0.2~edge-1.shop~shop.svc.cluster.local";
@@ -114,5 +125,15 @@ fn hosts_of_gateways_may_be_kept_apart() -> Outcome {
     };
     assert_eq!(hosts(Features::default())?, 1);
     assert_eq!(hosts(Features { route_collapse: false, ..Features::default() })?, 2);
+    Ok(())
+}
+
+#[test]
+fn the_buffer_of_listeners_can_be_set_for_gateways() -> Outcome {
+    let defaults = "{connectionSettings: {listenerPerConnectionBufferLimitBytes: 4096}}";
+    for (id, limit) in [(ROUTER, json!(4096)), (SIDECAR, Value::Null)] {
+        let dump = with_defaults(id, defaults)?;
+        assert_eq!(at(&dump, "lds", "0.0.0.0_80", "/perConnectionBufferLimitBytes"), limit, "{id}");
+    }
     Ok(())
 }

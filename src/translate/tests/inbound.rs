@@ -340,3 +340,13 @@ fn a_port_of_a_service_outside_of_the_mesh_names_no_services() -> Outcome {
     }
     Ok(())
 }
+
+#[test]
+fn statistics_call_a_port_of_a_sidecar_after_the_sidecar() -> Outcome {
+    let pattern = "{apiVersion: v1, kind: ConfigMap, metadata: {name: istio, namespace: istio-system}, data: {mesh: \
+                   '{inboundClusterStatName: \"%SERVICE_NAME%_%SERVICE_PORT%\"}'}}";
+    let dump = sent(&[SHOP, INGRESS, pattern], "shop-1", &json!({"NAMESPACE": "ns"}))?;
+    let name = at(&dump, "cds", "inbound|9443||", "/altStatName");
+    assert_eq!(name, json!("shop.ns_9443;"));
+    Ok(())
+}

@@ -6,10 +6,10 @@ use model::Ref;
 
 use crate::class::OwnView;
 use crate::context::Context;
+use crate::listeners;
 use crate::listeners::access_log::AccessLogs;
 use crate::listeners::http::HttpDefaults;
 use crate::listeners::outbound::Wildcard;
-use crate::listeners::{self};
 use crate::tls::downstream::MeshServer;
 
 /// The shared part of the keys of inbound listeners.
@@ -25,8 +25,6 @@ pub struct InboundDefaults {
     pub exact_balance: bool,
     /// Connections taken at a time; 0 for Envoy's default.
     pub accepts_per_event: u32,
-    /// Buffer of a connection in bytes.
-    pub buffer_limit: Option<u32>,
     /// HTTP/1.0 is looked for when connections are inspected.
     pub http10: bool,
     /// Statistics of MongoDB are made.
@@ -59,7 +57,6 @@ impl InboundDefaults {
             detection_timeout: settings.mesh.protocol_detection_timeout.unwrap_or(Duration::ZERO),
             exact_balance: own.inbound_exact_balance,
             accepts_per_event: features.max_connections_per_event,
-            buffer_limit: listeners::buffer_limit(&http),
             http10: features.http10,
             mongo: features.mongo_filter,
             redis: features.redis_filter,

@@ -101,7 +101,6 @@ impl InboundKey {
             max_connections_to_accept_per_socket_event: (accepts > 0).then(|| accepts.into()),
             connection_balance_config: defaults.exact_balance.then(exact_balance),
             access_log: defaults.access_logs.listener(),
-            per_connection_buffer_limit_bytes: defaults.buffer_limit.map(Into::into),
             ..Listener::default()
         };
         let mut sources: Vec<_> = self.groups.iter().flat_map(Group::sources).cloned().collect();

@@ -1,7 +1,7 @@
 //! What all outbound listeners of a class have in common.
 
 use api::Duration;
-use model::Ref;
+use model::{ProxyKind, Ref};
 
 use crate::context::Context;
 use crate::listeners::access_log::AccessLogs;
@@ -23,7 +23,7 @@ pub struct OutboundDefaults {
     pub accepts_per_event: u32,
     /// Time for a transport socket to connect, in milliseconds; 0 for none.
     pub connect_timeout_ms: u64,
-    /// Buffer of a connection in bytes.
+    /// Buffer of a gateway's connection in bytes: sidecars leave Envoy's, as with the reference.
     pub buffer_limit: Option<u32>,
     /// HTTP/1.0 is looked for when connections are inspected.
     pub http10: bool,
@@ -43,7 +43,7 @@ impl OutboundDefaults {
             exact_balance: view.outbound_exact_balance,
             accepts_per_event: settings.features.max_connections_per_event,
             connect_timeout_ms: settings.features.transport_socket_connect_timeout_ms,
-            buffer_limit: listeners::buffer_limit(&http),
+            buffer_limit: listeners::buffer_limit(&http).filter(|_| view.kind == ProxyKind::Router),
             http10: settings.features.http10,
             http: Ref::new(http),
             access_logs,

@@ -100,7 +100,6 @@ impl OutboundKey {
             bind_to_port: (!self.bound).then(|| false.into()),
             max_connections_to_accept_per_socket_event: accepts(self.bound, defaults),
             connection_balance_config: defaults.exact_balance.then(exact_balance),
-            per_connection_buffer_limit_bytes: defaults.buffer_limit.map(Into::into),
             ..Listener::default()
         };
         let mut sources: Vec<_> = self.chains.iter().flat_map(Chain::sources).collect();

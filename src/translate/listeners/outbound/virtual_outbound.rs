@@ -97,7 +97,6 @@ impl VirtualOutboundKey {
             traffic_direction: TrafficDirection::Outbound.into(),
             max_connections_to_accept_per_socket_event: accepts(true, defaults),
             access_log: defaults.access_logs.listener(),
-            per_connection_buffer_limit_bytes: defaults.buffer_limit.map(Into::into),
             ..Listener::default()
         };
         Built::new(message, self.sidecar.iter().cloned().collect())
