@@ -76,7 +76,10 @@ fn of_destination_rules(rules: &DestinationRules) -> Interest {
         for (balancer, outliers) in policies(&rule.rule.spec) {
             interest.locality |= outliers;
             let Some(balancer) = balancer else { continue };
-            interest.locality |= balancer.zone_aware_lb_setting.is_some();
+            if let Some(zones) = &balancer.zone_aware_lb_setting {
+                interest.locality = true;
+                keys.extend(zones.failover_priority.iter().map(|l| label_of(l).to_owned()));
+            }
             if let Some(locality) = &balancer.locality_lb_setting {
                 interest.locality = true;
                 keys.extend(locality.failover_priority.iter().map(|l| label_of(l).to_owned()));
@@ -93,7 +96,10 @@ fn of_settings(settings: &Settings) -> Interest {
         interest.locality |= !setting.distribute.is_empty() || !setting.failover.is_empty();
         interest.locality |= !setting.failover_priority.is_empty();
     }
-    interest.locality |= settings.mesh.zone_aware_lb_setting.is_some();
+    for setting in settings.mesh.zone_aware_lb_setting.iter() {
+        interest.label_keys.extend(setting.failover_priority.iter().map(|l| label_of(l).to_owned()));
+        interest.locality = true;
+    }
     interest.locality |= settings.mesh.default_traffic_policy.is_some();
     interest
 }
