@@ -6,6 +6,7 @@ mod condition;
 pub mod content;
 pub mod crd;
 pub mod decode;
+pub mod fields;
 pub mod istio;
 pub mod json;
 pub mod kind;

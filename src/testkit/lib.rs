@@ -6,6 +6,8 @@ pub mod chains;
 pub mod compare;
 pub mod conformance;
 pub mod forms;
+pub mod golden;
+pub mod guard;
 pub mod kubernetes;
 pub mod large;
 pub mod mesh;

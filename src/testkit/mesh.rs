@@ -60,10 +60,12 @@ pub fn plans(mesh: &Mesh, proxy: &Proxy) -> Vec<Arc<Plan>> {
     plans.into_iter().map(|(_, plan)| plan).collect()
 }
 
-/// All that a proxy gets, as canonical JSON by type and name.
-pub fn dump(mesh: &Mesh, proxy: &Proxy) -> Dump {
-    let mut dump = Dump::new();
-    let values = slots::values(mesh, proxy);
+/// Types and names of resources, with their keys.
+pub type Planned = BTreeMap<(&'static str, Arc<str>), Key>;
+
+/// What a proxy gets, by type and name, before it is built.
+pub fn planned(mesh: &Mesh, proxy: &Proxy) -> Planned {
+    let mut planned = Planned::new();
     for plan in plans(mesh, proxy) {
         let hidden = [
             ("cds", &plan.hidden_clusters),
@@ -71,8 +73,7 @@ pub fn dump(mesh: &Mesh, proxy: &Proxy) -> Dump {
             ("lds", &plan.hidden_listeners),
         ];
         for (kind, names) in hidden {
-            let below = dump.entry(kind.to_owned()).or_default();
-            names.iter().for_each(|name| drop(below.remove(&**name)));
+            names.iter().for_each(|name| drop(planned.remove(&(kind, Arc::clone(name)))));
         }
         let kinds = [
             ("cds", &plan.clusters),
@@ -81,12 +82,20 @@ pub fn dump(mesh: &Mesh, proxy: &Proxy) -> Dump {
             ("rds", &plan.routes),
         ];
         for (kind, entries) in kinds {
-            for (name, key) in entries.iter() {
-                let mut json = build(key);
-                fill(&mut json, &values);
-                dump.entry(kind.to_owned()).or_default().insert(name.to_string(), json);
-            }
+            planned.extend(entries.iter().map(|(name, key)| ((kind, Arc::clone(name)), key.clone())));
         }
+    }
+    planned
+}
+
+/// All that a proxy gets, as canonical JSON by type and name.
+pub fn dump(mesh: &Mesh, proxy: &Proxy) -> Dump {
+    let mut dump = Dump::new();
+    let values = slots::values(mesh, proxy);
+    for ((kind, name), key) in planned(mesh, proxy) {
+        let mut json = build(&key);
+        fill(&mut json, &values);
+        dump.entry(kind.to_owned()).or_default().insert(name.to_string(), json);
     }
     asked_for(&mut dump);
     dump

@@ -35,6 +35,11 @@ pub fn definition(kind: Kind) -> Option<Value> {
     }))
 }
 
+/// The schema of `spec`; `None` for kinds that others define.
+pub(crate) fn spec(kind: Kind) -> Option<Value> {
+    Facts::of(kind).map(|facts| (facts.spec)())
+}
+
 /// The labels that the reference's installation gives its definitions: tools select by them.
 fn labels(kind: Kind) -> Value {
     let mut labels =

@@ -1,11 +1,12 @@
 //! Ingress and IngressClass (networking.k8s.io/v1).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::LoadBalancerStatus;
 
 /// HTTP routes into the cluster.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Ingress {
     /// Name of the IngressClass; empty means none is named.
@@ -21,7 +22,7 @@ pub struct Ingress {
 }
 
 /// What is known of an Ingress from outside.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct IngressStatus {
     /// Where its requests go in.
@@ -29,7 +30,7 @@ pub struct IngressStatus {
 }
 
 /// A certificate for some hosts.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct IngressTls {
     /// The hosts; empty means all.
@@ -39,7 +40,7 @@ pub struct IngressTls {
 }
 
 /// Routes of a host.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct IngressRule {
     /// The host; empty means all, `*.` wildcards are allowed.
@@ -49,7 +50,7 @@ pub struct IngressRule {
 }
 
 /// Routes by path.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct HttpIngressRuleValue {
     /// The routes.
@@ -57,7 +58,7 @@ pub struct HttpIngressRuleValue {
 }
 
 /// A route.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct HttpIngressPath {
     /// The path.
@@ -69,7 +70,7 @@ pub struct HttpIngressPath {
 }
 
 /// Where an Ingress leads.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct IngressBackend {
     /// A Service of the own namespace.
@@ -79,7 +80,7 @@ pub struct IngressBackend {
 }
 
 /// An object of the own namespace that is no Service.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct IngressResourceBackend {
     /// Its kind.
@@ -89,7 +90,7 @@ pub struct IngressResourceBackend {
 }
 
 /// A Service's port.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct IngressServiceBackend {
     /// Name of the Service.
@@ -99,7 +100,7 @@ pub struct IngressServiceBackend {
 }
 
 /// A port by number or by name.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ServiceBackendPort {
     /// The name; empty when by number.
@@ -109,7 +110,7 @@ pub struct ServiceBackendPort {
 }
 
 /// Who serves Ingresses of a class.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct IngressClass {
     /// The controller, such as `istio.io/ingress-controller`.

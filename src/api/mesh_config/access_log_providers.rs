@@ -1,11 +1,12 @@
 //! Providers of access logs.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::scalar::Json;
 
 /// Access logs to a file.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct EnvoyFileAccessLogProvider {
     /// The file.
@@ -17,7 +18,7 @@ pub struct EnvoyFileAccessLogProvider {
 }
 
 /// Format of an entry.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct LogFormat {
     /// As text with command operators.
@@ -27,7 +28,7 @@ pub struct LogFormat {
 }
 
 /// Access logs of HTTP over gRPC.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct EnvoyHttpAlsProvider {
     /// Host of the service, perhaps as `namespace/host`.
@@ -47,7 +48,7 @@ pub struct EnvoyHttpAlsProvider {
 }
 
 /// Access logs of TCP over gRPC.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct EnvoyTcpAlsProvider {
     /// Host of the service, perhaps as `namespace/host`.
@@ -61,7 +62,7 @@ pub struct EnvoyTcpAlsProvider {
 }
 
 /// Access logs by OpenTelemetry.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct EnvoyOtelAlsProvider {
     /// Host of the service, perhaps as `namespace/host`.

@@ -1,11 +1,12 @@
 //! Limits and times of downstream connections, as `ProxyConfig` sets them.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::scalar::Duration;
 
 /// Limits and times of downstream connections. What is absent is as the profile has it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ConnectionSettings {
     /// A set of defaults.
@@ -47,7 +48,9 @@ pub struct ConnectionSettings {
 }
 
 /// Sets of defaults.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ConnectionProfile {
     /// Among trusted peers.
@@ -58,7 +61,9 @@ pub enum ConnectionProfile {
 }
 
 /// What becomes of headers with underscores.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum HeadersWithUnderscoresAction {
     /// As the profile has it.
@@ -73,7 +78,9 @@ pub enum HeadersWithUnderscoresAction {
 }
 
 /// What becomes of escaped slashes in paths.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum PathWithEscapedSlashesAction {
     /// As the profile has it.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -12,7 +13,7 @@ use super::{
 use crate::scalar::Duration;
 
 /// A named back end; exactly one member beside the name is set.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ExtensionProvider {
     /// The name by which policies use it.
@@ -68,12 +69,12 @@ impl ExtensionProvider {
 }
 
 /// Metrics for Prometheus; there is nothing to set.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PrometheusProvider {}
 
 /// Secrets by SDS.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SdsProvider {
     /// Name of the secret's source, as in `credentialName: sds://NAME`.
@@ -85,7 +86,7 @@ pub struct SdsProvider {
 }
 
 /// How much of a request's body an authorizer gets.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ExtAuthzRequestBody {
     /// Most bytes.
@@ -97,7 +98,7 @@ pub struct ExtAuthzRequestBody {
 }
 
 /// External authorization over HTTP.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ExtAuthzHttpProvider {
     /// Host of the service, perhaps as `namespace/host`.
@@ -131,7 +132,7 @@ pub struct ExtAuthzHttpProvider {
 }
 
 /// External authorization over gRPC.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ExtAuthzGrpcProvider {
     /// Host of the service, perhaps as `namespace/host`.

@@ -1,5 +1,6 @@
 //! `MeshConfig` and its defaults.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -12,7 +13,7 @@ use crate::istio::{HttpRetry, LocalityLbSetting, TcpKeepalive, ZoneAwareLbSettin
 use crate::scalar::Duration;
 
 /// Settings of the mesh as a whole. [`MeshConfig::default`] is the product's built-in configuration.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct MeshConfig {
     /// Port of the sidecar's listener for redirected outbound traffic; 15001.

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::istio::{ClientTlsSettings, ConnectionPoolSettings, OutlierDetection};
 use crate::scalar::Duration;
 
 /// Which Ingresses are served.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum IngressControllerMode {
     /// As `Strict`.
@@ -23,7 +26,9 @@ pub enum IngressControllerMode {
 }
 
 /// Whether an access log is text or JSON.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum AccessLogEncoding {
     /// Text.
@@ -34,7 +39,7 @@ pub enum AccessLogEncoding {
 }
 
 /// What becomes of traffic to unknown hosts.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OutboundTrafficPolicy {
     /// Let pass or not. In a document that names the policy but no mode: REGISTRY_ONLY.
@@ -52,7 +57,9 @@ impl Default for OutboundTrafficPolicy {
 }
 
 /// Whether traffic to unknown hosts passes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum OutboundMode {
     /// It does not.
@@ -65,7 +72,7 @@ pub enum OutboundMode {
 }
 
 /// How inbound traffic reaches the workload.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct InboundTrafficPolicy {
     /// The way.
@@ -73,7 +80,9 @@ pub struct InboundTrafficPolicy {
 }
 
 /// Ways of inbound traffic to the workload.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum InboundMode {
     /// At the address that the client asked for.
@@ -84,7 +93,9 @@ pub enum InboundMode {
 }
 
 /// Whether HTTP/1.1 towards endpoints is upgraded to HTTP/2.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum H2Upgrade {
     /// No.
@@ -95,7 +106,7 @@ pub enum H2Upgrade {
 }
 
 /// A place where configuration is read.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ConfigSource {
     /// `fs:///dir`, `k8s://` or `xds://host:port`.
@@ -107,7 +118,9 @@ pub struct ConfigSource {
 }
 
 /// What is asked of a configuration source.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum SubscribedResource {
     /// Services.
@@ -116,7 +129,7 @@ pub enum SubscribedResource {
 }
 
 /// Further roots of trust; exactly one of `pem` and `spiffe_bundle_url` is set.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct CaCertificate {
     /// Certificates in PEM.
@@ -130,7 +143,7 @@ pub struct CaCertificate {
 }
 
 /// Deprecated: certificates for control plane components.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Certificate {
     /// Secret that gets it.
@@ -140,7 +153,7 @@ pub struct Certificate {
 }
 
 /// An external certificate authority.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Ca {
     /// Its address.
@@ -154,7 +167,7 @@ pub struct Ca {
 }
 
 /// Settings of some services.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ServiceSettings {
     /// The settings.
@@ -164,7 +177,7 @@ pub struct ServiceSettings {
 }
 
 /// Settings of a service.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ServiceSettingsValues {
     /// Whether only endpoints of the client's own cluster are used.
@@ -172,7 +185,7 @@ pub struct ServiceSettingsValues {
 }
 
 /// Scope of some services across clusters.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ServiceScopeConfig {
     /// Their namespaces.
@@ -184,7 +197,9 @@ pub struct ServiceScopeConfig {
 }
 
 /// Scopes of services across clusters.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ServiceScope {
     /// The own cluster.
@@ -195,7 +210,7 @@ pub enum ServiceScope {
 }
 
 /// Labels that all must be there and requirements that all must hold.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct LabelSelector {
     /// Labels.
@@ -205,7 +220,7 @@ pub struct LabelSelector {
 }
 
 /// A requirement on a label.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct LabelSelectorRequirement {
     /// The label.
@@ -217,7 +232,7 @@ pub struct LabelSelectorRequirement {
 }
 
 /// How paths are normalised before they are matched.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PathNormalization {
     /// How.
@@ -225,7 +240,9 @@ pub struct PathNormalization {
 }
 
 /// Ways to normalise paths.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum NormalizationType {
     /// As `Base`.
@@ -242,7 +259,7 @@ pub enum NormalizationType {
 }
 
 /// Limits of TLS.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct MeshTlsConfig {
     /// Oldest protocol; default TLS 1.2.
@@ -254,7 +271,9 @@ pub struct MeshTlsConfig {
 }
 
 /// Versions of TLS.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 pub enum MeshTlsProtocol {
     /// Whatever is the default.
     #[default]
@@ -269,7 +288,7 @@ pub enum MeshTlsProtocol {
 }
 
 /// What clusters use that no DestinationRule tells otherwise.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct DefaultTrafficPolicy {
     /// Limits and times of connections.
@@ -279,7 +298,7 @@ pub struct DefaultTrafficPolicy {
 }
 
 /// Which namespaces see ServiceEntries.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ServiceEntryVisibility {
     /// Where no policy matches.
@@ -291,7 +310,9 @@ pub struct ServiceEntryVisibility {
 }
 
 /// Who sees ServiceEntries.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Visibility {
     /// Not said: all.
@@ -306,7 +327,7 @@ pub enum Visibility {
 }
 
 /// Visibility of the ServiceEntries of some namespaces.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct VisibilityPolicy {
     /// Who sees them.
@@ -316,7 +337,7 @@ pub struct VisibilityPolicy {
 }
 
 /// Namespaces of ServiceEntries.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct VisibilityMatch {
     /// The namespaces, by label.
@@ -324,7 +345,7 @@ pub struct VisibilityMatch {
 }
 
 /// Providers where no Telemetry names any.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct DefaultProviders {
     /// Of traces.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{ConnectionSettings, ForwardClientCertDetails, ProxyHeaders, ProxyTracing};
@@ -9,7 +10,7 @@ use crate::istio::{ClientTlsSettings, ProxyImage, ReadinessProbe, TcpKeepalive};
 use crate::scalar::Duration;
 
 /// Settings of proxies. [`ProxyConfig::default`] is the product's built-in configuration.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ProxyConfig {
     /// Directory of generated configuration; `./etc/istio/proxy`.
@@ -142,7 +143,9 @@ impl Default for ProxyConfig {
 }
 
 /// How the service is named in traces.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum TracingServiceName {
     /// Label `app` and namespace.
@@ -155,7 +158,9 @@ pub enum TracingServiceName {
 }
 
 /// TLS towards the control plane.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum AuthenticationPolicy {
     /// None.
@@ -168,7 +173,9 @@ pub enum AuthenticationPolicy {
 }
 
 /// How inbound traffic is intercepted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum InboundInterceptionMode {
     /// Redirected, which loses the client's address.
@@ -181,7 +188,7 @@ pub enum InboundInterceptionMode {
 }
 
 /// Deprecated: secret discovery.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ProxySds {
     /// Whether it is on.
@@ -192,7 +199,7 @@ pub struct ProxySds {
 }
 
 /// A service of Envoy's own, spoken to over gRPC.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RemoteService {
     /// Its address, `host:port`.
@@ -204,7 +211,7 @@ pub struct RemoteService {
 }
 
 /// What stands before a gateway.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Topology {
     /// Proxies whose `X-Forwarded-For` is trusted.
@@ -216,12 +223,12 @@ pub struct Topology {
 }
 
 /// The PROXY protocol; there is nothing to set.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ProxyProtocolConfiguration {}
 
 /// Which statistics are kept beside the default ones.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ProxyStatsMatcher {
     /// By prefix.
@@ -233,7 +240,7 @@ pub struct ProxyStatsMatcher {
 }
 
 /// Hardware for private keys; exactly one member is set.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PrivateKeyProvider {
     /// CryptoMB.
@@ -243,7 +250,7 @@ pub struct PrivateKeyProvider {
 }
 
 /// Hardware for private keys.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct KeyAccelerator {
     /// How long requests are gathered.

@@ -1,9 +1,10 @@
 //! Headers that proxies add, as `ProxyConfig` sets them.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Headers that proxies add. What is absent is as by default.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ProxyHeaders {
     /// What becomes of `X-Forwarded-Client-Cert`.
@@ -29,7 +30,7 @@ pub struct ProxyHeaders {
 }
 
 /// A header that is there unless turned off.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct DisableHeader {
     /// Whether it is off; absent means no.
@@ -37,7 +38,7 @@ pub struct DisableHeader {
 }
 
 /// A header that is absent unless turned on.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct EnableHeader {
     /// Whether it is on; absent means no.
@@ -45,7 +46,7 @@ pub struct EnableHeader {
 }
 
 /// The header `server`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ServerHeader {
     /// Whether it is off; absent means no.
@@ -55,7 +56,7 @@ pub struct ServerHeader {
 }
 
 /// The header `X-Envoy-Peer-Metadata`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct MetadataExchangeHeaders {
     /// Towards whom.
@@ -63,7 +64,9 @@ pub struct MetadataExchangeHeaders {
 }
 
 /// Towards whom metadata is told.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum MetadataExchangeMode {
     /// Everybody.
@@ -74,7 +77,7 @@ pub enum MetadataExchangeMode {
 }
 
 /// What `X-Forwarded-Client-Cert` tells of the client's certificate.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SetCurrentClientCertDetails {
     /// Its subject; absent means yes.
@@ -90,7 +93,9 @@ pub struct SetCurrentClientCertDetails {
 }
 
 /// What becomes of `X-Forwarded-Client-Cert`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ForwardClientCertDetails {
     /// As by default.

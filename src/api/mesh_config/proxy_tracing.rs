@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::istio::{ClientTlsSettings, EnvironmentTag, HeaderTag, LiteralTag};
 use crate::scalar::F64;
 
 /// Traces; at most one of the first five members is set.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ProxyTracing {
     /// To Zipkin.
@@ -34,7 +35,7 @@ pub struct ProxyTracing {
 }
 
 /// A collector by its address.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TracerAddress {
     /// The address, `host:port`.
@@ -42,7 +43,7 @@ pub struct TracerAddress {
 }
 
 /// Traces to Lightstep.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct LightstepTracer {
     /// The address, `host:port`.
@@ -52,7 +53,7 @@ pub struct LightstepTracer {
 }
 
 /// Traces to Stackdriver.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct StackdriverTracer {
     /// Write traces to standard output too.
@@ -66,7 +67,7 @@ pub struct StackdriverTracer {
 }
 
 /// Traces to OpenCensus.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct OpenCensusTracer {
     /// The address, `host:port`.
@@ -76,7 +77,9 @@ pub struct OpenCensusTracer {
 }
 
 /// Which headers carry context.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 pub enum TraceContext {
     /// Not said.
     #[default]
@@ -97,7 +100,7 @@ pub enum TraceContext {
 }
 
 /// Where a tag's value comes from; exactly one member is set.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ProxyCustomTag {
     /// A constant.

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::TraceContext;
 use crate::scalar::Duration;
 
 /// Traces to Zipkin.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ZipkinProvider {
     /// Host of the service, perhaps as `namespace/host`.
@@ -31,7 +32,9 @@ pub struct ZipkinProvider {
 }
 
 /// Which headers carry context.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 pub enum ZipkinContext {
     /// B3.
     #[default]
@@ -43,7 +46,7 @@ pub enum ZipkinContext {
 }
 
 /// Traces to Lightstep. Deprecated.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct LightstepProvider {
     /// Host of the service.
@@ -57,7 +60,7 @@ pub struct LightstepProvider {
 }
 
 /// Traces to Datadog.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct DatadogProvider {
     /// Host of the service, perhaps as `namespace/host`.
@@ -69,7 +72,7 @@ pub struct DatadogProvider {
 }
 
 /// Traces to SkyWalking.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SkyWalkingProvider {
     /// Host of the service, perhaps as `namespace/host`.
@@ -81,7 +84,7 @@ pub struct SkyWalkingProvider {
 }
 
 /// Traces, metrics and logs to Stackdriver.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct StackdriverProvider {
     /// Deprecated.
@@ -99,7 +102,7 @@ pub struct StackdriverProvider {
 }
 
 /// Labels of log entries.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct StackdriverLogging {
     /// CEL expressions by label.
@@ -107,7 +110,7 @@ pub struct StackdriverLogging {
 }
 
 /// Traces to OpenCensus. Deprecated.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct OpenCensusProvider {
     /// Host of the service.
@@ -121,7 +124,7 @@ pub struct OpenCensusProvider {
 }
 
 /// Traces by OpenTelemetry, over gRPC unless `http` is set.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct OpenTelemetryProvider {
     /// Host of the service, perhaps as `namespace/host`.
@@ -143,7 +146,9 @@ pub struct OpenTelemetryProvider {
 }
 
 /// Which attributes name the service.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ServiceAttributeEnrichment {
     /// Istio's.
@@ -154,7 +159,7 @@ pub enum ServiceAttributeEnrichment {
 }
 
 /// Reports over HTTP.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ProviderHttpService {
     /// The path.
@@ -166,7 +171,7 @@ pub struct ProviderHttpService {
 }
 
 /// Reports over gRPC.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ProviderGrpcService {
     /// Time for a report; absent means none.
@@ -176,7 +181,7 @@ pub struct ProviderGrpcService {
 }
 
 /// A header of reports; one of `value` and `env_name` is set.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ProviderHeader {
     /// Its name.
@@ -188,7 +193,7 @@ pub struct ProviderHeader {
 }
 
 /// What attributes of the resource are found out.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ResourceDetectors {
     /// Those in `OTEL_RESOURCE_ATTRIBUTES`.
@@ -198,17 +203,17 @@ pub struct ResourceDetectors {
 }
 
 /// Attributes from the environment; there is nothing to set.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct EnvironmentResourceDetector {}
 
 /// Dynatrace's attributes; there is nothing to set.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct DynatraceResourceDetector {}
 
 /// Dynatrace's sampler.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct DynatraceSampler {
     /// The tenant.
@@ -222,7 +227,7 @@ pub struct DynatraceSampler {
 }
 
 /// Dynatrace's API.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct DynatraceApi {
     /// Host of the service, perhaps as `namespace/host`.

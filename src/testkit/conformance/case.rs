@@ -59,6 +59,40 @@ impl Case {
         format!("{}/{name}", self.area())
     }
 
+    /// The text of its input.
+    pub fn input(&self) -> &str {
+        &self.input
+    }
+
+    /// The documents of its input.
+    pub fn documents(&self) -> &[Value] {
+        &self.documents
+    }
+
+    /// Its proxies, as `proxies.yaml` describes them.
+    pub fn proxies(&self) -> &[Value] {
+        &self.proxies
+    }
+
+    /// The same case without its settings: Istio's kinds, Ingresses, and those of the mesh and of proxies.
+    pub fn plain(&self) -> Self {
+        let is_setting = |document: &&Value| {
+            let text = |pointer: &str| document.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+            text("/apiVersion").contains(".istio.io/")
+                || text("/kind") == "Ingress"
+                || (text("/kind"), text("/metadata/name")) == ("ConfigMap", "istio")
+        };
+        let documents: Vec<Value> = self.documents.iter().filter(|d| !is_setting(d)).cloned().collect();
+        let input = documents.iter().map(|document| format!("---\n{document}\n")).collect();
+        let mut proxies = self.proxies.clone();
+        for proxy in &mut proxies {
+            if let Some(metadata) = proxy.get_mut("nodeMetadata").and_then(Value::as_object_mut) {
+                metadata.remove("PROXY_CONFIG");
+            }
+        }
+        Self { folder: self.folder.clone(), input, documents, proxies }
+    }
+
     /// What each proxy gets of `base` and the input.
     ///
     /// # Errors
@@ -99,7 +133,10 @@ impl Case {
     }
 
     /// The node that the judge makes of a proxy: the same defaults as `score.py`.
-    fn proxy(&self, proxy: &Value) -> Result<Proxy> {
+    ///
+    /// # Errors
+    /// Its pod is not in the input, or the node cannot be read.
+    pub fn proxy(&self, proxy: &Value) -> Result<Proxy> {
         let text = |key: &str| proxy.get(key).and_then(Value::as_str);
         let (namespace, name) =
             text("pod").and_then(|p| p.split_once('/')).context("pod is namespace/name")?;
