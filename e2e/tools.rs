@@ -33,6 +33,15 @@ pub(crate) fn envoy() -> Result<PathBuf> {
     Ok(pinned)
 }
 
+/// The pinned stock Envoy of an older minor version, such as `1.39.3`, that `scripts/fetch-tool` puts into `target/tools`.
+pub(crate) fn envoy_of(version: &str) -> Result<PathBuf> {
+    let pinned = workspace().join(format!("target/tools/envoy-{version}/envoy"));
+    if !pinned.is_file() {
+        bail!("there is no {}: run scripts/fetch-tool envoy-{version}", pinned.display());
+    }
+    Ok(pinned)
+}
+
 /// The folder of kube-apiserver, kubectl and etcd: `KUBEBUILDER_ASSETS`, else the one that `scripts/fetch-kubernetes` fills.
 pub(crate) fn kubernetes() -> Result<PathBuf> {
     let (folder, cure) = match env::var_os("KUBEBUILDER_ASSETS") {

@@ -16,3 +16,4 @@ mod routing;
 mod services;
 mod shop;
 mod trouble;
+mod validate;

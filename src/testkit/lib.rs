@@ -12,3 +12,4 @@ pub mod kubernetes;
 pub mod large;
 pub mod mesh;
 pub mod simulator;
+pub mod static_bootstrap;
