@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use api::mesh_config::ProxyConfig;
 use model::endpoint::Locality;
-use model::proxy::{FileCertificates, Interception, IpFamilies, Version};
+use model::proxy::{FileCertificates, Interception, IpFamilies, Reach, Version};
 use model::{ContentHash, Labels, Mesh, Proxy, ProxyKind, Ref};
 
 use crate::plan::upstreams;
@@ -67,6 +67,8 @@ pub struct SharedView {
     pub network_view: Vec<String>,
     /// Address families.
     pub families: IpFamilies,
+    /// Which addresses of a service it uses.
+    pub reach: Reach,
     /// How traffic is captured.
     pub interception: Interception,
     /// Labels that some object of the mesh names.
@@ -176,6 +178,7 @@ fn shared_view(mesh: &Mesh, proxy: &Proxy, labels: &Labels) -> SharedView {
         network: Arc::clone(&metadata.network),
         network_view: metadata.network_view.clone(),
         families: proxy.families(),
+        reach: Reach::of(proxy.families(), mesh.settings.features.dual_stack),
         interception: metadata.interception,
         labels: labels.iter().filter(|(k, _)| seen(k)).map(|(k, v)| (k.clone(), v.clone())).collect(),
         locality: if interest.locality { locality(mesh, proxy, labels) } else { Locality::default() },

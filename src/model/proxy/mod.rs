@@ -63,6 +63,45 @@ impl IpFamilies {
     }
 }
 
+/// Which addresses of a Kubernetes Service, or of those that were allotted to a ServiceEntry, a proxy uses.
+///
+/// Source: Istio `pilot/pkg/model/service.go` (`getAllAddressesForProxy`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reach {
+    /// Those of IPv4.
+    V4,
+    /// Those of IPv6.
+    V6,
+    /// Those of the family of the first one: of a proxy of both, unless `ISTIO_DUAL_STACK` is on.
+    First,
+    /// All.
+    Both,
+}
+
+impl Reach {
+    /// What a proxy of these families uses.
+    pub fn of(families: IpFamilies, dual_stack: bool) -> Self {
+        match families {
+            IpFamilies::V4 => Self::V4,
+            IpFamilies::V6 => Self::V6,
+            IpFamilies::Dual if dual_stack => Self::Both,
+            IpFamilies::Dual => Self::First,
+        }
+    }
+
+    /// The addresses that are used, in their order.
+    pub fn select(self, addresses: &[Arc<str>]) -> impl Iterator<Item = &Arc<str>> {
+        let v6 = |address: &str| address.contains(':');
+        let wanted = match self {
+            Self::V4 => Some(false),
+            Self::V6 => Some(true),
+            Self::First => addresses.first().map(|first| v6(first)),
+            Self::Both => None,
+        };
+        addresses.iter().filter(move |a| wanted.is_none_or(|wanted| v6(a) == wanted))
+    }
+}
+
 /// A proxy that asked for configuration.
 #[derive(Clone, Debug)]
 pub struct Proxy {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use envoy::istio::networking::nds::v1::NameTable;
 use envoy::istio::networking::nds::v1::name_table::NameInfo;
 use model::endpoint::{Address, Endpoint, Health};
+use model::proxy::Reach;
 use model::service::{Registry, Service};
 
 use super::{Client, NamedService, NamesKey, Of};
@@ -65,18 +66,18 @@ fn add_service(table: &mut Table, named: &NamedService, client: &Client) {
 /// Source: Istio `pilot/pkg/model/service.go` (`GetAllAddressesForProxy`).
 fn own_addresses(service: &Service, client: &Client) -> Option<Vec<String>> {
     let specified = |a: &&Arc<str>| ***a != *Service::UNSPECIFIED;
-    let own: Vec<_> = service.addresses_in(&client.cluster).iter().filter(specified).collect();
-    let seen = |a: &Arc<str>| if a.contains(':') { client.families.v6() } else { client.families.v4() };
+    let own: Vec<_> = service.addresses_in(&client.cluster).iter().filter(specified).cloned().collect();
     let entry = service.registry == Registry::External;
     if !own.is_empty() {
         // A ServiceEntry is known by the addresses that it lists, whatever the client's families.
-        let usable = own.into_iter().filter(|a| (entry || seen(a)) && a.parse::<IpAddr>().is_ok());
+        let reach = if entry { Reach::Both } else { client.reach };
+        let usable = reach.select(&own).filter(|a| a.parse::<IpAddr>().is_ok());
         return Some(usable.map(|a| a.to_string()).collect());
     }
-    let allotted = service.auto_addresses.iter().filter(|a| client.dns_capture && seen(a));
-    let allotted: Vec<_> = allotted.map(|a| a.to_string()).collect();
+    let allotted = if client.dns_capture { service.auto_addresses.as_slice() } else { &[] };
+    let allotted: Vec<_> = client.reach.select(allotted).map(|a| a.to_string()).collect();
     // The address of a headless Service is the unspecified one of IPv4, which clients of IPv6 alone do not see.
-    let unseen = !entry && !client.families.v4();
+    let unseen = !entry && client.reach == Reach::V6;
     (unseen || !allotted.is_empty()).then_some(allotted)
 }
 

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use api::ObjectRef;
 use model::Ref;
 use model::endpoint::Endpoint;
-use model::proxy::IpFamilies;
+use model::proxy::Reach;
 use model::service::Service;
 
 pub use build::build;
@@ -78,8 +78,8 @@ pub struct NamedService {
 /// What of a client decides which addresses a name has for it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Client {
-    /// Its address families.
-    pub families: IpFamilies,
+    /// Which addresses of a service it uses.
+    pub reach: Reach,
     /// Whether it takes addresses that were allotted automatically.
     pub dns_capture: bool,
     /// Its cluster; empty if it does not count.

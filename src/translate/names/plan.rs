@@ -78,7 +78,7 @@ fn client(context: &Context<'_>, services: &[NamedService]) -> Client {
     let headless = services.iter().any(|s| s.endpoints.is_some());
     let apart = headless || services.iter().any(|s| !s.service.remotes.is_empty());
     Client {
-        families: view.families,
+        reach: view.reach,
         dns_capture: view.dns_capture && allotted,
         cluster: if apart { Arc::clone(&view.cluster_id) } else { Arc::default() },
         network: if headless { Arc::clone(&view.network) } else { Arc::default() },

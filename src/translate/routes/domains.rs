@@ -6,8 +6,7 @@
 use std::sync::Arc;
 
 use model::Ref;
-use model::proxy::IpFamilies;
-use model::service::Service;
+use model::service::{Registry, Service};
 
 use crate::class::SharedView;
 
@@ -126,7 +125,6 @@ fn shared_labels(host: &str, domain: &str) -> usize {
 
 /// The addresses of a service that a class of clients asks for.
 pub fn addresses(service: &Service, view: &SharedView) -> Addresses {
-    let seen = |address: &&Arc<str>| &***address != Service::UNSPECIFIED && family_of(address, view.families);
     let own = service.addresses_in(&view.cluster_id);
     if own.iter().all(|a| &**a == Service::UNSPECIFIED) {
         if own.len() < service.addresses.len() {
@@ -135,16 +133,15 @@ pub fn addresses(service: &Service, view: &SharedView) -> Addresses {
         if !view.dns_capture || service.auto_addresses.is_empty() {
             return Addresses::Own;
         }
-        return Addresses::These(service.auto_addresses.iter().filter(seen).cloned().collect());
+        // As in the reference, the other family's is not among them.
+        return Addresses::These(view.reach.select(&service.auto_addresses).take(1).cloned().collect());
     }
-    if own == service.addresses && own.iter().all(|a| family_of(a, view.families)) {
+    // A ServiceEntry is known by the addresses that it lists, whatever the client's families.
+    if service.registry == Registry::External {
         return Addresses::Own;
     }
-    Addresses::These(own.iter().filter(seen).cloned().collect())
-}
-
-fn family_of(address: &str, families: IpFamilies) -> bool {
-    if address.contains(':') { families.v6() } else { families.v4() }
+    let seen: Vec<_> = view.reach.select(own).filter(|a| &***a != Service::UNSPECIFIED).cloned().collect();
+    if seen == service.addresses { Addresses::Own } else { Addresses::These(seen) }
 }
 
 /// What the client of `view` sees of a service's names.

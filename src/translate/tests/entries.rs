@@ -4,9 +4,11 @@ use std::error::Error;
 
 use model::Proxy;
 use model::endpoint::Locality;
+use model::mesh::Features;
 use serde_json::{Value, json};
+use store::Options;
 use testkit::compare::{Dump, at};
-use testkit::mesh::{dump, mesh};
+use testkit::mesh::{dump, mesh, tables};
 
 type Outcome = Result<(), Box<dyn Error>>;
 
@@ -96,12 +98,18 @@ spec: {clusterIP: 10.96.0.1, clusterIPs: [10.96.0.1, 'fd00::1'], ports: [{name: 
     ]
     .concat();
     let both = json!({"INSTANCE_IPS": "10.1.0.9,fd00::9", "DNS_CAPTURE": "true"});
-    let dump = sent_to("10.1.0.9", &both, &yaml)?;
-    let extra = |name: &str| at(&dump, "lds", name, "/additionalAddresses/0/address/socketAddress/address");
-    assert_eq!(
-        (extra("0.0.0.0_90"), extra("240.240.0.1_91"), extra("10.96.0.1_92")),
-        (json!("::"), json!("2001:2::1"), json!("fd00::1"))
-    );
+    for (dual_stack, allotted, of_service) in
+        [(true, json!("2001:2::1"), json!("fd00::1")), (false, Value::Null, Value::Null)]
+    {
+        let features = Features { dual_stack, ..Features::default() };
+        let mesh = tables(Options { features, ..Options::default() }, &[&yaml])?.next_mesh().mesh;
+        let id = "sidecar~10.1.0.9~a.shop~shop.svc.cluster.local";
+        let dump = dump(&mesh, &Proxy::parse(id, &both, Locality::default())?);
+        let extra =
+            |name: &str| at(&dump, "lds", name, "/additionalAddresses/0/address/socketAddress/address");
+        let found = (extra("0.0.0.0_90"), extra("240.240.0.1_91"), extra("10.96.0.1_92"));
+        assert_eq!(found, (json!("::"), allotted, of_service), "{dual_stack}");
+    }
     let one = sent_to("10.1.0.9", &json!({"DNS_CAPTURE": "true"}), &yaml)?;
     assert!(
         names(&one, "lds", "").iter().all(|name| at(&one, "lds", name, "/additionalAddresses").is_null())

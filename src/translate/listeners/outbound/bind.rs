@@ -114,17 +114,18 @@ impl Placing {
 /// together; the addresses of a ServiceEntry are each a service of its own.
 pub(super) fn addresses(service: &Service, view: &SharedView) -> Vec<Bind> {
     let specified = |a: &&Arc<str>| ***a != *Service::UNSPECIFIED && ***a != *"::";
-    let own: Vec<&Arc<str>> = service.addresses_in(&view.cluster_id).iter().filter(specified).collect();
-    let fits = |a: &&Arc<str>| if a.contains(':') { view.families.v6() } else { view.families.v4() };
-    let Some(first) = own.first().copied() else {
-        let mut allotted = service.auto_addresses.iter().filter(|a| view.dns_capture && fits(a)).cloned();
+    let own: Vec<Arc<str>> =
+        service.addresses_in(&view.cluster_id).iter().filter(specified).cloned().collect();
+    let Some(first) = own.first() else {
+        let allotted = if view.dns_capture { service.auto_addresses.as_slice() } else { &[] };
+        let mut allotted = view.reach.select(allotted).cloned();
         let first = allotted.next();
         return first.map(|address| Bind { address, extra: allotted.collect() }).into_iter().collect();
     };
     if service.registry == Registry::External {
-        return own.into_iter().map(|a| Bind::to(Arc::clone(a))).collect();
+        return own.into_iter().map(Bind::to).collect();
     }
-    let mut fitting = own.iter().copied().filter(fits).cloned();
+    let mut fitting = view.reach.select(&own).cloned();
     let address = fitting.next().unwrap_or_else(|| Arc::clone(first));
     vec![Bind { address, extra: fitting.collect() }]
 }
