@@ -6,6 +6,7 @@ mod change;
 mod controllers;
 mod first_light;
 mod gateway;
+mod gateway_names;
 mod http3;
 mod ingress;
 mod networks;

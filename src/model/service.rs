@@ -2,6 +2,7 @@
 //!
 //! Source: Istio `pilot/pkg/model/service.go`; `shared/spec/kubernetes.md` 2.1, 2.8; `shared/spec/xds.md` 2.3.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use api::ObjectRef;
@@ -105,6 +106,8 @@ pub struct Service {
     pub auto_addresses: Vec<Arc<str>>,
     /// Addresses under which it is reached from outside: load balancer IPs and host names, external IPs.
     pub external_addresses: Vec<Arc<str>>,
+    /// The ports of nodes that lead to its ports, if it is reached from outside at nodes.
+    pub node_ports: BTreeMap<u16, u16>,
     /// ExternalName Services that point here.
     pub aliases: Vec<Alias>,
     /// For an ExternalName: the host that it leads to over all others, which need not be one of the mesh; for one that

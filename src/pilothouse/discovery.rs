@@ -14,8 +14,10 @@ use inject::admission::{Admission, Metrics as AdmissionMetrics};
 use model::Mesh;
 use prometheus::Registry;
 use prometheus::process_collector::ProcessCollector;
+use sources::event::Batch;
 use sources::kube::Health;
 use sources::kube::remote::Remotes;
+use sources::resolve::{self, Wanted};
 use store::{Options, Tables};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -122,6 +124,7 @@ async fn serve(flags: &Discovery) -> Result<()> {
         control.keep_status(connection, flags.status.into(), gatherer.sender(), &shutdown);
     }
     let others = (remote::options(flags), clusters);
+    let wanted = follow_names(&mut tasks, sender.clone());
     inputs.start(&mut tasks, options.config_maps(), connection, others, sender, &shutdown);
 
     let (asked, told, served) = (engine.clone(), Arc::clone(&reports), Arc::clone(&mesh));
@@ -138,6 +141,7 @@ async fn serve(flags: &Discovery) -> Result<()> {
         awaited,
         reports,
         listeners: control.as_mut().map(|control| std::mem::take(&mut control.listeners)).unwrap_or_default(),
+        wanted,
         intake: Intake::register(&registry)?,
         publish: move |next: Arc<Mesh>, changes, age| {
             mesh.store(Arc::clone(&next));
@@ -163,6 +167,16 @@ async fn serve(flags: &Discovery) -> Result<()> {
     let given_back = timeout(GIVE_BACK, async { while controllers.join_next().await.is_some() {} });
     let (_, ()) = tokio::join!(given_back, server.shutdown(flags.shutdown_duration));
     ended
+}
+
+/// Follows the addresses of the host names that come back.
+fn follow_names(tasks: &mut JoinSet<Result<()>>, sender: mpsc::Sender<Batch>) -> watch::Sender<Wanted> {
+    let (wanted, names) = watch::channel(Wanted::new());
+    tasks.spawn(async move {
+        resolve::follow(names, sender).await;
+        Err(anyhow!("host names are no longer resolved"))
+    });
+    wanted
 }
 
 /// What the API server is answered about objects, in view of the mesh that there is, as soon as one was made.

@@ -206,6 +206,7 @@ fn features_from(source: impl Fn(&str) -> Option<String>) -> Features {
             .flag("PILOT_ALLOW_SIDECAR_SERVICE_INBOUND_LISTENER_MERGE", d.merge_sidecar_ingress),
         dual_stack: e.flag("ISTIO_DUAL_STACK", d.dual_stack),
         scope_gateway_to_namespace: e.flag("PILOT_SCOPE_GATEWAY_TO_NAMESPACE", d.scope_gateway_to_namespace),
+        resolve_hostname_gateways: e.flag("RESOLVE_HOSTNAME_GATEWAYS", d.resolve_hostname_gateways),
         quic_listeners: e.flag("PILOT_ENABLE_QUIC_LISTENERS", d.quic_listeners),
         answer_misdirected: e.flag("PILOTHOUSE_ANSWER_MISDIRECTED", d.answer_misdirected),
         filter_gateway_clusters: e.flag("PILOT_FILTER_GATEWAY_CLUSTER_CONFIG", d.filter_gateway_clusters),

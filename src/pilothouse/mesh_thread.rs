@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 use model::{Changes, Mesh};
 use sources::event::Batch;
 use sources::feed::Listener;
+use sources::resolve::{self, Wanted};
 use store::{Limits, Next, Pacing, Pending, Tables};
 use tokio::sync::mpsc::Receiver;
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::intake::Intake;
@@ -28,6 +30,8 @@ pub(crate) struct MeshThread<F> {
     pub(crate) reports: Arc<Reports>,
     /// Those who look at objects of the home cluster beside the mesh.
     pub(crate) listeners: Vec<Arc<dyn Listener>>,
+    /// Takes the host names whose addresses the mesh asks for; they come back in batches.
+    pub(crate) wanted: watch::Sender<Wanted>,
     /// Counts what comes in.
     pub(crate) intake: Intake,
     /// Takes each mesh, what changed, and how long ago the first of it came.
@@ -73,16 +77,31 @@ impl<F: FnMut(Arc<Mesh>, Changes, Duration)> MeshThread<F> {
                 self.intake.take(batch.cluster.as_ref(), &event.key, object.is_some(), pending.is_some());
                 pacing.applied(pending, start.elapsed());
             }
+            for (host, addresses) in &batch.resolved {
+                pacing.applied(self.tables.resolve(host, addresses), start.elapsed());
+            }
             awaited -= usize::from(batch.complete && batch.cluster.is_none()).min(awaited);
             if awaited == 0 && !complete {
                 complete = true;
                 self.listeners.iter().for_each(|listener| listener.complete());
-                let Next { mesh, changes } = self.tables.next_mesh();
+                let Next { mesh, changes } = self.first_mesh().await;
                 self.reports.problems(self.tables.problems(), self.tables.discovered());
                 let age = pacing.taken(Pending::Configuration, start.elapsed());
                 self.hand_on(mesh, changes, age);
             }
         }
+    }
+
+    /// The first mesh, with the host names that it asks for resolved: proxies that come back must not be sent past the
+    /// gateways of networks until an answer comes.
+    async fn first_mesh(&mut self) -> Next {
+        let mut first = self.tables.next_mesh();
+        for (host, addresses) in resolve::look(wanted(&first.mesh)).await {
+            self.tables.resolve(&host, &addresses);
+        }
+        let Next { mesh, changes } = self.tables.next_mesh();
+        first.changes.merge(changes);
+        Next { mesh, changes: first.changes }
     }
 
     fn make(&mut self, what: Pending, age: Duration) {
@@ -99,9 +118,21 @@ impl<F: FnMut(Arc<Mesh>, Changes, Duration)> MeshThread<F> {
     }
 
     fn hand_on(&mut self, mesh: Arc<Mesh>, changes: Changes, age: Duration) {
+        let names = wanted(&mesh);
+        self.wanted.send_if_modified(|known| {
+            let differs = *known != names;
+            *known = names;
+            differs
+        });
         self.intake.pushed(age);
         (self.publish)(mesh, changes, age);
     }
+}
+
+/// The host names whose addresses a mesh asks for.
+fn wanted(mesh: &Mesh) -> Wanted {
+    let resolves = mesh.settings.features.resolve_hostname_gateways;
+    mesh.network_gateways.hosts().filter(|_| resolves).cloned().collect()
 }
 
 #[cfg(test)]
@@ -128,6 +159,7 @@ mod tests {
             awaited: 2,
             reports: Arc::clone(reports),
             listeners: Vec::new(),
+            wanted: watch::channel(Wanted::new()).0,
             intake: Intake::register(&Registry::new()).expect("metrics"),
             publish: move |_, _, _| {
                 counted.fetch_add(1, Ordering::Relaxed);

@@ -1,5 +1,6 @@
 //! What every source says: which objects are there in which form, in batches that belong together.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use api::decode::AnyObject;
@@ -29,6 +30,8 @@ pub struct Batch {
     pub complete: bool,
     /// The changes, in order of the keys, at most one for a key; an object that is as before has none.
     pub events: Vec<Event>,
+    /// Host names whose addresses are others than before; none for a name that nobody asks for any more.
+    pub resolved: Vec<(Arc<str>, Vec<IpAddr>)>,
     /// Problems that are new, in order of their places.
     pub appeared: Vec<Arc<Report>>,
     /// Problems of earlier batches that are no more, in order of their places.
@@ -38,7 +41,11 @@ pub struct Batch {
 impl Batch {
     /// Whether the batch says nothing that its receiver does not know.
     pub fn is_empty(&self) -> bool {
-        !self.complete && self.events.is_empty() && self.appeared.is_empty() && self.cleared.is_empty()
+        !self.complete
+            && self.events.is_empty()
+            && self.resolved.is_empty()
+            && self.appeared.is_empty()
+            && self.cleared.is_empty()
     }
     /// Tells in the log which problems have come and gone; `subject` is what they are problems of.
     pub(crate) fn log(&self, subject: &str) {

@@ -17,6 +17,8 @@ pub(crate) struct Dirty {
     /// Of other clusters, by their names.
     pub(crate) remotes: BTreeMap<Arc<str>, Touched>,
     pub(crate) settings: bool,
+    /// Host names have other addresses.
+    pub(crate) resolved: bool,
     pub(crate) ingresses: BTreeSet<Id>,
     pub(crate) ingress_classes: BTreeSet<Id>,
     pub(crate) service_entries: BTreeSet<Id>,

@@ -11,6 +11,7 @@ mod ingress;
 mod interest;
 mod moved;
 mod namespaces;
+mod networks;
 mod next;
 mod pacing;
 mod problems;

@@ -67,7 +67,11 @@ impl Tables {
             Resettled { all, remotes: self.read_remote_namespaces(dirty, resettled || dirty.settings) };
         let moved = self.update_workloads(&mut mesh, dirty, &resettled);
         changes.workloads = moved.names();
-        changes.configuration |= self.update_services(&mut mesh, dirty, &resettled);
+        let services = self.update_services(&mut mesh, dirty, &resettled);
+        changes.configuration |= services;
+        if services || resettled.all || dirty.resolved {
+            changes.configuration |= self.update_networks(&mut mesh);
+        }
         self.update_endpoints(&mut mesh, dirty, &moved, &resettled, &mut changes);
         let resettled = resettled.all;
         changes.configuration |= self.update_policies(&mut mesh, dirty, resettled);

@@ -134,7 +134,7 @@ impl Tables {
 
 impl Registry {
     /// The network that an address of the cluster lies in: that of its system namespace, else by its name as a registry,
-    /// else by the most specific range.
+    /// else by the widest range: as in the reference, the first that holds the address from the top of a tree.
     pub(crate) fn network_of(&self, settings: &Settings, address: &str) -> String {
         if !self.said.network.is_empty() {
             return self.said.network.clone();
@@ -148,7 +148,7 @@ impl Registry {
         let Ok(ip) = address.parse::<IpAddr>() else { return String::new() };
         let ranges =
             endpoints().filter_map(|(name, e)| Some((name, e.from_cidr.as_deref()?.parse::<IpNet>().ok()?)));
-        let found = ranges.filter(|(_, net)| net.contains(&ip)).max_by_key(|(_, net)| net.prefix_len());
+        let found = ranges.filter(|(_, net)| net.contains(&ip)).min_by_key(|(_, net)| net.prefix_len());
         found.map(|(name, _)| name.clone()).unwrap_or_default()
     }
 }

@@ -1,6 +1,7 @@
 //! Everything that is known, by kind: the one mutable state behind the immutable meshes.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use api::decode::AnyObject;
@@ -53,6 +54,8 @@ pub struct Tables {
     pub(crate) known_ingresses: ingress::Known,
     /// DestinationRules by the hosts that they are for.
     pub(crate) known_destination_rules: destination_rules::Known,
+    /// The addresses that host names have.
+    pub(crate) resolved: BTreeMap<Arc<str>, Vec<IpAddr>>,
     /// What the sections of the last mesh look at.
     pub(crate) interests: Interests,
     /// The last settings, kept while the mesh ConfigMap does not parse.
@@ -84,6 +87,7 @@ impl Tables {
             known_virtual_services: virtual_services::Known::default(),
             known_ingresses: ingress::Known::default(),
             known_destination_rules: destination_rules::Known::default(),
+            resolved: BTreeMap::new(),
             interests: Interests::new(&settings),
             mesh: Arc::new(Mesh { settings: settings.clone(), ..Mesh::default() }),
             settings,

@@ -8,6 +8,7 @@ mod destination_rules;
 mod endpoints;
 mod interest;
 mod lists;
+mod networks;
 mod policies;
 mod services;
 mod settings;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 pub use destination_rules::{Client, DestinationRules, MergedRule, RulesByHost, RulesOfHost};
 pub use endpoints::Endpoints;
 pub use interest::Interest;
+pub use networks::{NetworkGateway, NetworkGateways};
 pub use policies::{Gateways, PeerAuthentications, Sidecars};
 pub use services::Services;
 pub use settings::{Features, Settings};
@@ -39,6 +41,8 @@ pub type ServiceKey = (Arc<str>, Arc<str>);
 pub struct Mesh {
     /// Mesh configuration, networks, flags.
     pub settings: Ref<Settings>,
+    /// Gateways of networks.
+    pub network_gateways: Ref<NetworkGateways>,
     /// Services of all registries.
     pub services: Arc<Services>,
     /// Their endpoints.

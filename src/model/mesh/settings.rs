@@ -71,6 +71,8 @@ pub struct Features {
     pub dual_stack: bool,
     /// `PILOT_SCOPE_GATEWAY_TO_NAMESPACE`.
     pub scope_gateway_to_namespace: bool,
+    /// `RESOLVE_HOSTNAME_GATEWAYS`: gateways of networks that are known by name are resolved.
+    pub resolve_hostname_gateways: bool,
     /// `PILOT_ENABLE_QUIC_LISTENERS`: gateways that end TLS serve HTTP/3 as well.
     pub quic_listeners: bool,
     /// `PILOTHOUSE_ANSWER_MISDIRECTED`: gateways answer 421 to requests that belong on a connection to another of
@@ -126,6 +128,7 @@ impl Default for Features {
             merge_sidecar_ingress: false,
             dual_stack: false,
             scope_gateway_to_namespace: false,
+            resolve_hostname_gateways: true,
             quic_listeners: false,
             answer_misdirected: false,
             filter_gateway_clusters: false,

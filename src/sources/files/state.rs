@@ -83,6 +83,7 @@ impl State {
         Batch {
             cluster: None,
             complete: false,
+            resolved: Vec::new(),
             events,
             appeared: after.difference(&before).cloned().collect(),
             cleared: before.difference(&after).cloned().collect(),

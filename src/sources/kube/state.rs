@@ -150,6 +150,7 @@ impl State {
         let batch = Batch {
             cluster: None,
             complete: first,
+            resolved: Vec::new(),
             events: events.map(|(key, object)| Event { key, object }).collect(),
             appeared: std::mem::take(&mut self.appeared).into_iter().collect(),
             cleared: std::mem::take(&mut self.cleared).into_iter().collect(),

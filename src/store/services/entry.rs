@@ -2,6 +2,7 @@
 //!
 //! Source: Istio `pilot/pkg/serviceregistry/serviceentry/conversion.go`; `shared/spec/kubernetes.md` 2.8.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -53,6 +54,7 @@ pub(super) fn convert(
             addresses: addresses.clone(),
             auto_addresses: auto_addresses(object, host),
             external_addresses: Vec::new(),
+            node_ports: BTreeMap::new(),
             aliases: Vec::new(),
             alias_of: None,
             mesh_external: spec.location == Location::MeshExternal,

@@ -2,9 +2,10 @@
 //!
 //! Source: Istio `pilot/pkg/serviceregistry/kube/conversion.go`; `shared/spec/kubernetes.md` 2.1, 2.2.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use api::kubernetes::{IntOrString, Namespace, Service, ServicePort, ServiceType};
+use api::kubernetes::{IntOrString, Namespace, Node, Service, ServicePort, ServiceType};
 use api::{Kind, Object, ObjectKey, ObjectRef, Problem, Severity};
 use model::hostname;
 use model::mesh::Settings;
@@ -12,20 +13,22 @@ use model::protocol::Protocol;
 use model::service::{Registry, Resolution, Service as MeshService, ServicePort as MeshPort, TargetPort};
 use model::visibility::ExportTo;
 
-use super::distribution;
+use super::{distribution, node_ports};
 
 const EXPORT_TO: &str = "networking.istio.io/exportTo";
 const CANONICAL_ACCOUNTS: &str = "alpha.istio.io/canonical-serviceaccounts";
 const KUBERNETES_ACCOUNTS: &str = "alpha.istio.io/kubernetes-serviceaccounts";
 
-/// Converts a Service; `namespace` is the Namespace object if it is known.
-pub(super) fn convert(
+/// Converts a Service; `namespace` is the Namespace object if it is known, `nodes` those of its cluster.
+pub(super) fn convert<'a>(
     object: &Object<Service>,
     namespace: Option<&Object<Namespace>>,
+    nodes: impl Iterator<Item = &'a Object<Node>>,
     settings: &Settings,
 ) -> MeshService {
     let (meta, spec) = (&object.meta, &object.spec);
     let external_name = spec.r#type == ServiceType::ExternalName;
+    let at_nodes = node_ports::applies(object);
     let resolution = match (external_name, spec.cluster_ip.as_str()) {
         (true, _) => Resolution::Alias,
         (_, "None") => Resolution::Passthrough,
@@ -42,7 +45,12 @@ pub(super) fn convert(
         ports: spec.ports.iter().filter_map(port).collect(),
         addresses: if external_name { Vec::new() } else { cluster_ips(spec) },
         auto_addresses: Vec::new(),
-        external_addresses: external_addresses(spec),
+        external_addresses: if at_nodes {
+            node_ports::addresses(object, nodes)
+        } else {
+            external_addresses(spec)
+        },
+        node_ports: if at_nodes { node_ports::ports(spec) } else { BTreeMap::new() },
         aliases: Vec::new(),
         alias_of: (external_name && !spec.external_name.is_empty())
             .then(|| Arc::from(spec.external_name.as_str())),

@@ -5,6 +5,7 @@ mod distribution;
 mod entry;
 mod kubernetes;
 mod merge;
+mod node_ports;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -32,10 +33,11 @@ impl Registry {
         settings: &Settings,
         all: bool,
     ) -> (BTreeSet<Id>, Found) {
-        let touched: Vec<_> = if all {
+        let at_nodes: Vec<Id> = if touched.nodes { self.at_nodes().cloned().collect() } else { Vec::new() };
+        let touched: BTreeSet<Id> = if all {
             self.services.keys().chain(touched.services.iter()).cloned().collect()
         } else {
-            touched.services.iter().cloned().collect()
+            touched.services.iter().cloned().chain(at_nodes).collect()
         };
         let (mut differing, mut found) = (BTreeSet::new(), Vec::new());
         for id in touched {
@@ -43,7 +45,8 @@ impl Registry {
             let problems = object.map(|object| kubernetes::problems(object)).unwrap_or_default();
             let converted = object.map(|object| {
                 let namespace = self.namespaces.get(&(Arc::from(""), Arc::clone(&id.0)));
-                Ref::new(kubernetes::convert(object, namespace.map(|n| &**n), settings))
+                let nodes = self.nodes.values().map(|node| &**node);
+                Ref::new(kubernetes::convert(object, namespace.map(|n| &**n), nodes, settings))
             });
             found.push((id.clone(), problems));
             if self.converted.get(&id) != converted.as_ref() {
@@ -56,18 +59,22 @@ impl Registry {
         }
         (differing, found)
     }
+
+    /// The Services that are reached at nodes.
+    fn at_nodes(&self) -> impl Iterator<Item = &Id> {
+        self.services.iter().filter(|(_, object)| node_ports::applies(object)).map(|(id, _)| id)
+    }
 }
 
 impl Tables {
-    /// Converts the Kubernetes Services that changed, or all of a cluster's. Those of other clusters that differ come
-    /// back.
+    /// Converts the Kubernetes Services that changed, or all of a cluster's. Those that differ come back.
     fn convert_services(&mut self, dirty: &Dirty, resettled: &Resettled) -> BTreeSet<Id> {
         let all = resettled.all || dirty.home.namespaces;
-        let (_, found) = self.home.convert_services(&dirty.home, &self.settings, all);
+        let (mut differing, found) = self.home.convert_services(&dirty.home, &self.settings, all);
         for (id, problems) in found {
             self.report(&object_key(Kind::Service, &id.0, &id.1), problems);
         }
-        let (nothing, mut differing) = (Touched::default(), BTreeSet::new());
+        let nothing = Touched::default();
         for (cluster, registry) in &mut self.remotes {
             let touched = dirty.remotes.get(cluster).unwrap_or(&nothing);
             let all = resettled.remote(cluster) || touched.namespaces;
@@ -114,9 +121,10 @@ impl Tables {
     /// Services of Kubernetes and of ServiceEntries; true if any differs.
     pub(crate) fn update_services(&mut self, mesh: &mut Mesh, dirty: &Dirty, resettled: &Resettled) -> bool {
         let remote = !resettled.remotes.is_empty()
-            || dirty.remotes.values().any(|t| t.namespaces || !t.services.is_empty());
+            || dirty.remotes.values().any(|t| t.namespaces || t.nodes || !t.services.is_empty());
         let all_services = resettled.all || dirty.home.namespaces;
-        let none = dirty.home.services.is_empty() && dirty.service_entries.is_empty();
+        let moved = dirty.home.nodes && self.home.at_nodes().next().is_some();
+        let none = dirty.home.services.is_empty() && dirty.service_entries.is_empty() && !moved;
         if !all_services && none && !remote {
             return false;
         }
@@ -137,17 +145,17 @@ impl Tables {
         changed
     }
 
-    /// The section with the services of the objects that changed, of those that are others in another cluster (`remote`),
+    /// The section with the services of the objects that changed, of those that came out as others (`differing`),
     /// and of those whose aliases did, or which lead elsewhere as aliases, if that differs.
     fn exchange_services(
         &self,
         services: &Services,
         dirty: &Dirty,
-        remote: &BTreeSet<Id>,
+        differing: &BTreeSet<Id>,
         before: &Aliases,
     ) -> Option<Services> {
         let key = |kind: Kind| move |(namespace, name): &Id| object_key(kind, namespace, name);
-        let changed = dirty.home.services.iter().chain(remote).map(key(Kind::Service));
+        let changed = dirty.home.services.iter().chain(differing).map(key(Kind::Service));
         let changed = changed.chain(dirty.service_entries.iter().map(key(Kind::ServiceEntry)));
         let renamed = self
             .aliases

@@ -24,7 +24,7 @@ use model::{ContentHash, Labels};
 use crate::clusters::policy::Policy;
 
 pub use build::build;
-pub use networks::{Gateway, NetworkView};
+pub use networks::NetworkView;
 pub use own::{concerns_own, plan_own};
 pub use plan::{Planner, plan, plan_service};
 

@@ -73,6 +73,7 @@ fn unaffected(old: &Plan, mesh: &Mesh, view: &OwnView, changes: &Changes) -> boo
     let entries = |mesh: &Mesh| mesh.workloads_in(cluster).and_then(|w| w.entries.get(namespace)).cloned();
     let router = view.shared.kind == ProxyKind::Router;
     mesh.settings == old.mesh.settings
+        && mesh.network_gateways == old.mesh.network_gateways
         && Arc::ptr_eq(&mesh.sidecars, &old.mesh.sidecars)
         && Arc::ptr_eq(&mesh.peer_authentications, &old.mesh.peer_authentications)
         && Arc::ptr_eq(&mesh.destination_rules, &old.mesh.destination_rules)

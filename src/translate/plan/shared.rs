@@ -52,6 +52,7 @@ impl Stale {
         let rules = !Arc::ptr_eq(&mesh.destination_rules, &old.mesh.destination_rules);
         let authn = !Arc::ptr_eq(&mesh.peer_authentications, &old.mesh.peer_authentications);
         let gateways = !Arc::ptr_eq(&mesh.gateways, &old.mesh.gateways);
+        let networks = mesh.network_gateways != old.mesh.network_gateways;
         let seen = |resolution: &dyn Fn(Resolution) -> bool| {
             changes.endpoints.iter().any(|(host, ns)| {
                 let service = mesh.services.of_host(host).iter().find(|s| s.namespace == *ns);
@@ -68,9 +69,10 @@ impl Stale {
                 || rules
                 || authn
                 || gateways
+                || networks
                 || inline
                 || !changes.identities.is_empty(),
-            endpoints: scoped.endpoints || below || rules || authn || gateways,
+            endpoints: scoped.endpoints || below || rules || authn || gateways || networks,
             listeners: scoped.listeners || below || rules || headless,
             names: scoped.names || below || headless,
             routes: scoped.routes || rules || old.holding,

@@ -2,11 +2,13 @@
 
 use super::*;
 
-fn gateway(address: &str, network: &str, cluster: &str) -> Gateway {
-    Gateway { address: address.into(), port: 15443, network: network.into(), cluster: cluster.into() }
+fn gateway(address: &str, network: &str, cluster: &str) -> NetworkGateway {
+    NetworkGateway { address: address.into(), port: 15443, network: network.into(), cluster: cluster.into() }
 }
 
-fn view(gateways: Vec<Gateway>) -> NetworkView {
+fn view(written: Vec<NetworkGateway>) -> NetworkView {
+    let resolved = written.iter().filter(|gateway| gateway.ip().is_some()).cloned().collect();
+    let gateways = Ref::new(NetworkGateways { written, resolved });
     NetworkView { network: "home".into(), requested: Vec::new(), families: IpFamilies::V4, gateways }
 }
 
