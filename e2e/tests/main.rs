@@ -15,6 +15,7 @@ mod pair;
 mod policies;
 mod routing;
 mod services;
+mod sessions;
 mod shop;
 mod trouble;
 mod validate;

@@ -87,6 +87,8 @@ pub struct SharedView {
     pub idle_timeout: String,
     /// Client certificates from files.
     pub tls_client: FileCertificates,
+    /// Credentials that begin with `sds://` come from a server beside the proxy.
+    pub credential_socket: bool,
     /// Ports below 1024 cannot be bound.
     pub unprivileged: bool,
     /// Ports of the proxy itself.
@@ -188,6 +190,7 @@ fn shared_view(mesh: &Mesh, proxy: &Proxy, labels: &Labels) -> SharedView {
         http10: metadata.http10 || mesh.settings.features.http10,
         idle_timeout: metadata.idle_timeout.clone(),
         tls_client: metadata.tls_client.clone(),
+        credential_socket: metadata.credential_socket,
         unprivileged: metadata.unprivileged,
         reserved_ports: metadata.reserved_ports.clone(),
         outbound_exact_balance: metadata.outbound_exact_balance,

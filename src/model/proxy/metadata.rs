@@ -78,6 +78,8 @@ pub struct Metadata {
     pub tls_client: FileCertificates,
     /// `TLS_SERVER_*`.
     pub tls_server: FileCertificates,
+    /// `credential`: a server of secrets stands beside the proxy, for names that begin with `sds://`.
+    pub credential_socket: bool,
     /// `UNPRIVILEGED_POD`.
     pub unprivileged: bool,
     /// Ports of the proxy itself that no wildcard listener may take.
@@ -136,6 +138,7 @@ impl Metadata {
             dns_auto_allocate: reader.flag("DNS_AUTO_ALLOCATE"),
             tls_client: reader.certificates("TLS_CLIENT"),
             tls_server: reader.certificates("TLS_SERVER"),
+            credential_socket: reader.flag("credential"),
             unprivileged: reader.flag("UNPRIVILEGED_POD"),
             reserved_ports: RESERVED_PORT_KEYS.iter().filter_map(|k| reader.port(k)).collect(),
             inbound_exact_balance: reader.flag("INBOUND_LISTENER_EXACT_BALANCE"),

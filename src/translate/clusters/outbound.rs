@@ -28,6 +28,8 @@ pub struct Client {
     pub families: IpFamilies,
     /// Client certificates from files.
     pub tls_client: FileCertificates,
+    /// Credentials that begin with `sds://` come from a server beside it.
+    pub credential_socket: bool,
     /// Keep the case of HTTP/1 headers.
     pub preserve_header_case: bool,
 }
@@ -40,6 +42,7 @@ impl Client {
             kind: view.kind,
             families: view.families,
             tls_client: view.tls_client.clone(),
+            credential_socket: view.credential_socket,
             preserve_header_case: headers.is_some_and(|h| h.preserve_http1_header_case == Some(true)),
         }
     }

@@ -143,7 +143,7 @@ fn file_context(draft: &mut Draft, key: &OutboundKey, names: Vec<String>, sni: S
         ca_certificates: files.root.clone(),
         ..ClientTlsSettings::default()
     };
-    let verify = Verify::Roots { roots: Box::new(roots(&tls)), names, crl: String::new() };
+    let verify = Verify::Roots { roots: Box::new(roots(key, &tls)), names, crl: String::new() };
     let certificate = Some(sds::certificate_files(&tls.client_certificate, &tls.private_key));
     upstream::context(Settings {
         certificate,
@@ -172,7 +172,7 @@ fn user_context(draft: &mut Draft, key: &OutboundKey, tls: &ClientTlsSettings) -
     ByHost::of(tls, is_dynamic(key)).apply(draft);
     let certificate = match (mutual, by_credential) {
         (false, _) => None,
-        (true, true) => Some(sds::credential(&tls.credential_name)),
+        (true, true) => Some(sds::credential(&tls.credential_name, key.client.credential_socket)),
         (true, false) if tls.client_certificate.is_empty() || tls.private_key.is_empty() => {
             note(
                 draft,
@@ -190,7 +190,7 @@ fn user_context(draft: &mut Draft, key: &OutboundKey, tls: &ClientTlsSettings) -
         (true, false) => Verify::Nothing,
         (false, _) => {
             let crl = if by_credential { String::new() } else { tls.ca_crl.clone() };
-            Verify::Roots { roots: Box::new(roots(tls)), names: asked_names(key, tls), crl }
+            Verify::Roots { roots: Box::new(roots(key, tls)), names: asked_names(key, tls), crl }
         }
     };
     Some(upstream::context(Settings {
@@ -202,9 +202,12 @@ fn user_context(draft: &mut Draft, key: &OutboundKey, tls: &ClientTlsSettings) -
     }))
 }
 
-fn roots(tls: &ClientTlsSettings) -> envoy::extensions::transport_sockets::tls::v3::SdsSecretConfig {
+fn roots(
+    key: &OutboundKey,
+    tls: &ClientTlsSettings,
+) -> envoy::extensions::transport_sockets::tls::v3::SdsSecretConfig {
     if !tls.credential_name.is_empty() {
-        return sds::credential_roots(&tls.credential_name);
+        return sds::credential_roots(&tls.credential_name, key.client.credential_socket);
     }
     sds::root_file(if tls.ca_certificates.is_empty() { SYSTEM_ROOTS } else { &tls.ca_certificates })
 }

@@ -95,7 +95,7 @@ fn unusable(server: &Server<'_>) -> Option<Problem> {
 struct Merger<'a> {
     merged: Merged<'a>,
     any: &'a str,
-    /// Where the servers of a port and address are among the listeners.
+    /// Where the servers of a port and address (empty for all addresses) are among the listeners.
     places: BTreeMap<(u16, &'a str), usize>,
     /// Hosts that are taken by servers with TLS settings.
     taken: BTreeMap<(u16, &'a str, ServedHost), Arc<str>>,
@@ -109,9 +109,10 @@ impl<'a> Merger<'a> {
             return false;
         }
         let (port, bind) = (server.listening, server.spec.bind.as_str());
+        let place = self.place(bind);
         if server.tls().is_some() {
             let name = &server.gateway_name;
-            let hosts = server.hosts.iter().map(|h| ((port, bind, h.clone()), Arc::clone(name)));
+            let hosts = server.hosts.iter().map(|h| ((port, place, h.clone()), Arc::clone(name)));
             self.taken.extend(hosts);
         }
         let server = Arc::new(server);
@@ -119,7 +120,7 @@ impl<'a> Merger<'a> {
             self.merged.routes.entry(name).or_default().push(Arc::clone(&server));
         }
         let listeners = &mut self.merged.listeners;
-        let place = *self.places.entry((port, bind)).or_insert_with(|| {
+        let place = *self.places.entry((port, place)).or_insert_with(|| {
             listeners.push(Listening { port, bind, servers: Vec::new() });
             listeners.len().saturating_sub(1)
         });
@@ -135,7 +136,8 @@ impl<'a> Merger<'a> {
     fn clash(&self, server: &Server<'a>) -> Option<Problem> {
         let (port, bind) = (server.listening, server.spec.bind.as_str());
         if server.tls().is_some() {
-            let taken = |h: &ServedHost| Some((h.clone(), self.taken.get(&(port, bind, h.clone()))?));
+            let place = self.place(bind);
+            let taken = |h: &ServedHost| Some((h.clone(), self.taken.get(&(port, place, h.clone()))?));
             if let Some((host, by)) = server.hosts.iter().find_map(taken) {
                 let message = format!(
                     "host {:?} on port {port} belongs to an older server with TLS, of Gateway {by}; the whole server is left out",
@@ -144,12 +146,10 @@ impl<'a> Merger<'a> {
                 return Some(server.problem(".hosts", message, "remove the host from one of the servers"));
             }
         }
-        let other = match bind {
-            "" => self.any,
-            bind if bind == self.any => "",
-            _ => bind,
-        };
-        if let Some(first) = self.servers(port, other).first().filter(|_| other != bind) {
+        // Plain servers of one listener share its only chain and its routes, which the bind names.
+        let plain = |s: &Server<'a>| matches!(s.carries(), Carries::Http | Carries::Tcp);
+        let otherwise = |s: &&Arc<Server<'a>>| s.spec.bind != *bind && plain(s) && plain(server);
+        if let Some(first) = self.servers(port, bind).iter().find(otherwise) {
             let message = format!(
                 "port {port} of all addresses is open already (server {} of {}); the server is left out",
                 first.index, first.gateway_name
@@ -157,8 +157,7 @@ impl<'a> Merger<'a> {
             return Some(server.problem(".bind", message, "write bind as that server does"));
         }
         // What is plain may come after servers with TLS, but nothing else than more plain HTTP after it.
-        let plain = |s: &&Arc<Server<'a>>| matches!(s.carries(), Carries::Http | Carries::Tcp);
-        let there = self.servers(port, bind).iter().find(plain);
+        let there = self.servers(port, bind).iter().find(|s| plain(s));
         let apart =
             there.filter(|first| (first.carries(), server.carries()) != (Carries::Http, Carries::Http));
         if let Some(first) = apart {
@@ -179,8 +178,13 @@ impl<'a> Merger<'a> {
         })
     }
 
+    /// The address in the form in which listeners are told apart.
+    fn place<'s>(&self, bind: &'s str) -> &'s str {
+        if bind == self.any { "" } else { bind }
+    }
+
     fn servers(&self, port: u16, bind: &str) -> &[Arc<Server<'a>>] {
-        let place = self.places.get(&(port, bind)).and_then(|at| self.merged.listeners.get(*at));
+        let place = self.places.get(&(port, self.place(bind))).and_then(|at| self.merged.listeners.get(*at));
         place.map_or(&[], |listener| &listener.servers)
     }
 }

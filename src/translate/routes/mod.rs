@@ -9,6 +9,7 @@ pub mod hash_policy;
 pub mod http;
 pub mod inbound;
 pub mod retry;
+pub mod session;
 pub mod share;
 pub mod sidecar;
 pub mod substitute;

@@ -12,6 +12,7 @@ use super::catch_all::{self, CatchAll};
 use super::default_route::{self, DefaultRoute};
 use super::domains::{self, PortForm, ServiceHost};
 use super::http::{self, RuleSet};
+use super::session::Session;
 use crate::gateways::GatewayHost;
 use crate::output::Built;
 
@@ -37,6 +38,8 @@ pub struct Hosted {
     pub attempt_count: bool,
     /// Whether plain HTTP is redirected to HTTPS.
     pub https_only: bool,
+    /// The sessions of its service.
+    pub session: Option<Session>,
 }
 
 /// What gives a virtual host its name and its domains.
@@ -166,6 +169,7 @@ fn build_hosted(key: &Hosted) -> Built<VirtualHost> {
         routes: routes.message,
         require_tls: require_tls.into(),
         include_request_attempt_count: key.attempt_count,
+        typed_per_filter_config: key.session.iter().map(Session::filter).collect(),
         ..VirtualHost::default()
     };
     Built { message, sources, problems: routes.problems }

@@ -17,6 +17,10 @@ pub const WORKLOAD: &str = "default";
 pub const ROOT: &str = "ROOTCA";
 /// The bootstrap's cluster of the agent's secret service.
 const AGENT_CLUSTER: &str = "sds-grpc";
+/// The bootstrap's cluster of a server of secrets beside the proxy.
+const EXTERNAL_CLUSTER: &str = "sds-external";
+/// Begins names that such a server is asked for; without one, those of Secrets.
+const EXTERNAL: &str = "sds://";
 const KUBERNETES: &str = "kubernetes://";
 const CONFIG_MAP: &str = "configmap://";
 /// Stands for what the mesh itself gives to a workload.
@@ -43,19 +47,29 @@ pub fn root_file(path: &str) -> SdsSecretConfig {
     agent(format!("file-root:{path}"), None)
 }
 
-/// A certificate and its key in a Secret, over ADS; `builtin://` is the workload's own.
-pub fn credential(name: &str) -> SdsSecretConfig {
-    if name == BUILTIN { workload() } else { over_ads(resource_name(name)) }
+/// A certificate and its key in a Secret, over ADS; `builtin://` is the workload's own. With `socket` a name that
+/// begins with `sds://` is asked of a server beside the proxy.
+pub fn credential(name: &str, socket: bool) -> SdsSecretConfig {
+    if name == BUILTIN { workload() } else { named(name.to_owned(), socket) }
 }
 
-/// The roots of trust of a Secret, over ADS: always those beside it, whatever it is called.
-pub fn credential_roots(name: &str) -> SdsSecretConfig {
-    if name == BUILTIN { root() } else { over_ads(resource_name(name) + CA_SUFFIX) }
+/// The roots of trust of a Secret, from where [`credential`] has it: always those beside it, whatever it is called.
+pub fn credential_roots(name: &str, socket: bool) -> SdsSecretConfig {
+    if name == BUILTIN { root() } else { named(format!("{name}{CA_SUFFIX}"), socket) }
 }
 
 /// Whether a credential names a ConfigMap, which holds nothing secret.
 pub fn is_config_map(name: &str) -> bool {
     name.starts_with(CONFIG_MAP)
+}
+
+fn named(name: String, socket: bool) -> SdsSecretConfig {
+    match name.strip_prefix(EXTERNAL) {
+        // The servers that exist are asked by the whole name.
+        Some(_) if socket => served(name, EXTERNAL_CLUSTER, None),
+        Some(rest) => over_ads(resource_name(rest)),
+        None => over_ads(resource_name(&name)),
+    }
 }
 
 fn resource_name(name: &str) -> String {
@@ -67,7 +81,12 @@ fn awaited(name: &str) -> SdsSecretConfig {
 }
 
 fn agent(name: String, initial_fetch_timeout: Option<Duration>) -> SdsSecretConfig {
-    let grpc = EnvoyGrpc { cluster_name: AGENT_CLUSTER.to_owned(), ..EnvoyGrpc::default() };
+    served(name, AGENT_CLUSTER, initial_fetch_timeout)
+}
+
+/// From the secret service behind a cluster of the bootstrap.
+fn served(name: String, cluster: &str, initial_fetch_timeout: Option<Duration>) -> SdsSecretConfig {
+    let grpc = EnvoyGrpc { cluster_name: cluster.to_owned(), ..EnvoyGrpc::default() };
     let service =
         GrpcService { target_specifier: Some(TargetSpecifier::EnvoyGrpc(grpc)), ..GrpcService::default() };
     let api = ApiConfigSource {
@@ -108,19 +127,34 @@ mod tests {
         assert_eq!(limit(workload()), Some(Duration::from_secs(0)));
         assert_eq!(limit(root()), Some(Duration::from_secs(0)));
         assert_eq!(limit(root_file("system")), None);
-        assert_eq!(limit(credential("x")), None);
+        assert_eq!(limit(credential("x", false)), None);
     }
 
     #[test]
     fn credentials_are_named_by_their_kind() {
-        assert_eq!(credential("x").name, "kubernetes://x");
-        assert_eq!(credential_roots("x").name, "kubernetes://x-cacert");
-        assert_eq!(credential_roots("x-cacert").name, "kubernetes://x-cacert-cacert");
-        assert_eq!(
-            (credential("builtin://").name, credential_roots("builtin://").name),
-            ("default".into(), "ROOTCA".into())
-        );
-        assert_eq!(credential_roots("configmap://x").name, "configmap://x-cacert");
+        let credential = |name: &str| credential(name, true).name;
+        let roots = |name: &str| credential_roots(name, true).name;
+        assert_eq!(credential("x"), "kubernetes://x");
+        assert_eq!(roots("x"), "kubernetes://x-cacert");
+        assert_eq!(roots("x-cacert"), "kubernetes://x-cacert-cacert");
+        assert_eq!((credential("builtin://"), roots("builtin://")), ("default".into(), "ROOTCA".into()));
+        assert_eq!(roots("configmap://x"), "configmap://x-cacert");
         assert_eq!(certificate_files("a", "b").name, "file-cert:a~b");
+    }
+
+    #[test]
+    fn names_for_a_server_beside_the_proxy_are_those_of_secrets_where_there_is_none() {
+        let clusters = |secret: &SdsSecretConfig| format!("{:?}", secret.sds_config).contains("sds-external");
+        let beside = [credential("sds://x", true), credential_roots("sds://x", true)];
+        assert_eq!(
+            beside.each_ref().map(|s| (s.name.as_str(), clusters(s))),
+            [("sds://x", true), ("sds://x-cacert", true)]
+        );
+        let without = [credential("sds://x", false), credential_roots("sds://x", false)];
+        assert_eq!(
+            without.each_ref().map(|s| (s.name.as_str(), clusters(s))),
+            [("kubernetes://x", false), ("kubernetes://x-cacert", false)]
+        );
+        assert!(!clusters(&credential("x", true)));
     }
 }

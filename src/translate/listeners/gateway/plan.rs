@@ -181,6 +181,7 @@ impl<'a> Planner<'a> {
             defaults: self.context.settings().mesh.tls_defaults.clone(),
             tcp: server.carries() == Carries::Tls,
             workload: self.view.tls_server.clone(),
+            credential_socket: self.view.shared.credential_socket,
             at: (server.gateway.source.key.clone(), format!("spec.servers[{}]", server.index)),
         }
     }

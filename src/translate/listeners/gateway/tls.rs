@@ -63,6 +63,8 @@ pub struct ServerTls {
     pub tcp: bool,
     /// Files that stand for the workload's certificate.
     pub workload: FileCertificates,
+    /// Credentials that begin with `sds://` come from a server beside the proxy.
+    pub credential_socket: bool,
     /// The Gateway, and the field of the server in it.
     pub at: (ObjectKey, String),
 }
@@ -115,10 +117,10 @@ impl ServerTls {
             return vec![files(chain, key).unwrap_or_else(sds::workload)];
         }
         if !settings.credential_names.is_empty() {
-            return settings.credential_names.iter().map(|name| sds::credential(name)).collect();
+            return settings.credential_names.iter().map(|name| self.credential(name)).collect();
         }
         if !settings.credential_name.is_empty() {
-            return vec![sds::credential(&settings.credential_name)];
+            return vec![self.credential(&settings.credential_name)];
         }
         let listed = &settings.tls_certificates;
         let several = listed.iter().filter_map(|c| files(&c.server_certificate, &c.private_key));
@@ -185,13 +187,17 @@ impl ServerTls {
         }))
     }
 
+    fn credential(&self, name: &str) -> SdsSecretConfig {
+        sds::credential(name, self.credential_socket)
+    }
+
     fn credential_roots(&self) -> SdsSecretConfig {
         let settings = &*self.settings;
         if !settings.ca_cert_credential_name.is_empty() {
-            return sds::credential(&settings.ca_cert_credential_name);
+            return self.credential(&settings.ca_cert_credential_name);
         }
         let first = settings.credential_names.first().unwrap_or(&settings.credential_name);
-        sds::credential_roots(first)
+        sds::credential_roots(first, self.credential_socket)
     }
 
     fn file_roots(&self) -> SdsSecretConfig {
@@ -208,8 +214,7 @@ impl ServerTls {
     fn parameters(&self, problems: &mut Vec<Problem>) -> Option<TlsParameters> {
         let mut parameters = TlsParameters::default();
         if let Some(defaults) = &self.defaults {
-            let curve = |c: &&String| CURVES.contains(&c.as_str());
-            parameters.ecdh_curves = defaults.ecdh_curves.iter().filter(curve).cloned().collect();
+            parameters.ecdh_curves = self.known_curves(&defaults.ecdh_curves, problems);
             parameters.cipher_suites = self.known_suites(&defaults.cipher_suites, problems);
             let minimum = match defaults.min_protocol_version {
                 MeshTlsProtocol::Auto => EnvoyProtocol::TlsAuto,
@@ -244,6 +249,17 @@ impl ServerTls {
             }
         }
         known
+    }
+
+    /// Those that Envoy knows: it refuses the whole listener for another.
+    fn known_curves(&self, asked: &[String], problems: &mut Vec<Problem>) -> Vec<String> {
+        let (known, unknown): (Vec<&String>, Vec<&String>) =
+            asked.iter().partition(|curve| CURVES.contains(&curve.as_str()));
+        if !unknown.is_empty() {
+            let message = format!("curves {unknown:?} are unknown and left out");
+            problems.push(self.problem("ecdhCurves", message, "use names that Envoy knows, such as X25519"));
+        }
+        known.into_iter().cloned().collect()
     }
 
     fn wrong_pins(&self, field: &str, wrong: &[&String], problems: &mut Vec<Problem>) {

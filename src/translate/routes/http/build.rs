@@ -162,6 +162,13 @@ impl Rule<'_> {
         {
             filters.insert("envoy.filters.http.cors".to_owned(), envoy::pack_any(&built));
         }
+        // Of several destinations with sessions the first counts.
+        let destinations = self.targets.iter().take(self.http.route.len());
+        if let Some(session) = destinations.filter_map(|t| t.session.as_ref()).next()
+            && matches!(route.action, Some(Action::Route(_)))
+        {
+            filters.extend([session.filter()]);
+        }
         route.typed_per_filter_config = filters;
     }
 

@@ -27,6 +27,7 @@ use model::Ref;
 use model::mesh::VirtualServiceEntry;
 
 use super::hash_policy::Hashing;
+use super::session::Session;
 
 pub use build::{all, build, is_catch_all};
 pub use plan::{Listener, Services, plan};
@@ -96,6 +97,8 @@ pub struct Target {
     pub alias_of: Option<Arc<str>>,
     /// What its requests are hashed by, if they are.
     pub hashing: Option<Ref<Hashing>>,
+    /// The sessions of its service.
+    pub session: Option<Session>,
     /// What is missing.
     pub missing: Option<Missing>,
 }

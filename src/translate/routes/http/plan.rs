@@ -12,6 +12,7 @@ use model::service::Service;
 use super::{Missing, RuleSet, Target, destinations};
 use crate::context::Context;
 use crate::routes::hash_policy;
+use crate::routes::session::Session;
 
 /// The services that destinations may name.
 pub trait Services {
@@ -119,6 +120,8 @@ impl Listener<'_> {
         };
         let hashing =
             if self.hashing { hash_policy::hashing(rule, named, &destination.subset) } else { None };
-        Target { port, alias_of, hashing, missing }
+        let features = &self.context.settings().features;
+        let session = service.and_then(|s| Session::of(s, features));
+        Target { port, alias_of, hashing, session, missing }
     }
 }

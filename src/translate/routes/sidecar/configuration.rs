@@ -16,6 +16,7 @@ use crate::routes::default_route::DefaultRoute;
 use crate::routes::domains::{self, PortForm};
 use crate::routes::hash_policy;
 use crate::routes::http::{self, RuleSet};
+use crate::routes::session::Session;
 use crate::routes::virtual_host::{Host, Hosted, NamedHost, Routes, VirtualHostKey};
 
 /// A virtual host that is going to be, in the order in which domains are given away.
@@ -164,8 +165,14 @@ fn of_service<'a>(
     let Candidate { service, port, .. } = candidate;
     let mut host = domains::service_host(service, *port, common.context.view, common.absolute);
     host.form = form;
-    let hosted =
-        Hosted { host: Host::Service(host), routes, attempt_count: common.attempt_count, https_only: false };
+    let session = Session::of(service, &common.context.settings().features);
+    let hosted = Hosted {
+        host: Host::Service(host),
+        routes,
+        attempt_count: common.attempt_count,
+        https_only: false,
+        session,
+    };
     Planned { hosted, of: Some(candidate) }
 }
 
@@ -192,8 +199,13 @@ fn named<'a>(
     let host: Arc<str> = Arc::from(host);
     let named = NamedHost { domains: vec![Arc::clone(&host)], host, port, form };
     let routes = Routes::Rules(rules.clone());
-    let hosted =
-        Hosted { host: Host::Named(named), routes, attempt_count: common.attempt_count, https_only: false };
+    let hosted = Hosted {
+        host: Host::Named(named),
+        routes,
+        attempt_count: common.attempt_count,
+        https_only: false,
+        session: None,
+    };
     Planned { hosted, of: None }
 }
 

@@ -416,3 +416,33 @@ fn what_a_server_says_of_certificates_counts_as_in_the_reference() -> Outcome {
     assert_eq!(suites.pointer("/tlsParams/cipherSuites"), Some(&json!(["ALL", "-SHA1", "AES128-SHA"])));
     Ok(())
 }
+
+#[test]
+fn servers_with_tls_share_a_listener_however_they_write_all_addresses() -> Outcome {
+    let server = |name: &str, bind: &str| {
+        format!(
+            "  - {{port: {{number: 443, name: {name}, protocol: HTTPS}}, {bind}hosts: [{name}.example], tls: {{mode: SIMPLE, credentialName: c}}}}\n"
+        )
+    };
+    let servers = [server("a", ""), server("b", "bind: 0.0.0.0, "), server("c", "bind: 10.1.0.1, ")];
+    let g = gateway("g", 1, &servers.concat());
+    let dump = sent(&[&g])?;
+    assert_eq!(server_names(&dump, "0.0.0.0_443"), [json!(["a.example"]), json!(["b.example"])]);
+    assert_eq!(server_names(&dump, "10.1.0.1_443"), [json!(["c.example"])]);
+    assert_eq!(names(&dump, "rds").len(), 3);
+    assert_eq!(told(&[&g])?, []);
+    Ok(())
+}
+
+#[test]
+fn a_credential_is_asked_of_a_server_beside_the_router_where_there_is_one() -> Outcome {
+    let server = "  - {port: {number: 443, name: a, protocol: HTTPS}, hosts: ['*'], tls: {mode: SIMPLE, credentialName: 'sds://c'}}";
+    let g = gateway("g", 1, server);
+    for (metadata, name) in [(json!({}), "kubernetes://c"), (json!({"credential": "true"}), "sds://c")] {
+        let dump = dump(&*mesh(&[ROUTER, &g])?, &router(&metadata)?);
+        let secret =
+            "/filterChains/0/transportSocket/typedConfig/commonTlsContext/tlsCertificateSdsSecretConfigs/0";
+        assert_eq!(part(&get(&dump, "lds", "0.0.0.0_443"), &format!("{secret}/name")), name);
+    }
+    Ok(())
+}
