@@ -49,10 +49,11 @@ refused: tools ## Give what is sent for the conformance cases to a stock Envoy: 
 	$(CARGO) build --profile ci --locked -p pilothouse
 	e2e/conformance/refused
 
-bench: tools ## Measure: microbenchmarks, then a large mesh against the floor; table in target/bench/table.md (needs Go)
-	$(CARGO) bench --locked -p store -p translate -p xds
+bench: tools ## Measure: microbenchmarks, a large mesh against the floor (table in target/bench/table.md), certificates (needs Go)
+	$(CARGO) bench --locked -p store -p translate -p xds -p ca
 	$(CARGO) build --release --locked -p pilothouse
 	e2e/bench/run
+	e2e/bench/certificates
 
 e2e: tools test cluster judge refused ## Everything that test runs, and what needs Go
 

@@ -72,6 +72,7 @@ pub struct Call {
     method: Method,
     url: String,
     host: Option<String>,
+    through: Option<SocketAddr>,
     headers: Vec<(String, String)>,
     body: Bytes,
     http2: bool,
@@ -100,6 +101,7 @@ impl Call {
             method,
             url: url.to_owned(),
             host: None,
+            through: None,
             headers: Vec::new(),
             body: Bytes::new(),
             http2: false,
@@ -118,6 +120,12 @@ impl Call {
     /// Sends this Host (or `:authority`) instead of the URL's.
     pub fn host(mut self, host: &str) -> Self {
         self.host = Some(host.to_owned());
+        self
+    }
+
+    /// Asks the HTTP proxy at this address for it (RFC 9112, 3.2.2), as clients do for which `HTTP_PROXY` is set.
+    pub fn through(mut self, proxy: SocketAddr) -> Self {
+        self.through = Some(proxy);
         self
     }
 
@@ -206,7 +214,7 @@ impl Call {
         match &prepared.tls {
             None => call,
             Some(tls) => call.over(simulator::ClientTls {
-                certificate: self.identity.is_some(),
+                certificate: self.identity.as_ref().map(|_| Vec::new()),
                 alpn: vec![if self.http2 { "h2" } else { "http/1.1" }.to_owned()],
                 ..simulator::ClientTls::of(&tls.name.to_str())
             }),
@@ -232,7 +240,10 @@ impl Call {
             Some("https") => (443, Some(self.tls(authority.host())?)),
             _ => bail!("{}: only http:// and https:// are spoken", self.url),
         };
-        let target = self.caller.resolve(authority.as_str(), default_port)?;
+        let target = match self.through {
+            Some(proxy) => proxy,
+            None => self.caller.resolve(authority.as_str(), default_port)?,
+        };
         let host = self.host.clone().unwrap_or_else(|| authority.to_string());
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         let mut head = http::Request::new(());
@@ -242,7 +253,10 @@ impl Call {
             let scheme = uri.scheme_str().unwrap_or("http");
             *head.uri_mut() = format!("{scheme}://{host}{path}").parse()?;
         } else {
-            *head.uri_mut() = path.parse()?;
+            *head.uri_mut() = match self.through {
+                Some(_) => format!("http://{host}{path}").parse()?,
+                None => path.parse()?,
+            };
             head.headers_mut().insert(header::HOST, host.parse()?);
         }
         for (name, value) in &self.headers {

@@ -1,27 +1,33 @@
 //! The app of a test pod: answers with what it saw, over HTTP/1.1, h2c, gRPC framing or raw TCP.
 
+mod authorizer;
 mod http;
+mod listener;
 mod tcp;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
 use crate::tls::{self, Handshake, Identity};
+pub use listener::Listener;
+use listener::Stream;
 
 /// One port of the app and what it speaks.
 #[derive(Clone, Debug)]
 pub struct Echo {
     port: u16,
     address: IpAddr,
+    socket: Option<PathBuf>,
     speaks: Speaks,
 }
 
@@ -104,6 +110,8 @@ pub struct Control {
     // 0: answer 200.
     status: AtomicU16,
     delay_ms: AtomicU64,
+    held: AtomicU64,
+    gate: Notify,
 }
 
 impl Control {
@@ -129,6 +137,24 @@ impl Control {
         self.delay_ms.store(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
+    /// Requests that wait now because they asked for it (`hold=N`, see [`Echo::http`]).
+    #[must_use]
+    pub fn held(&self) -> u64 {
+        self.held.load(Ordering::Relaxed)
+    }
+
+    /// Answers all requests that wait; later ones wait again.
+    pub fn release(&self) {
+        self.gate.notify_waiters();
+    }
+
+    /// Waits until released; whoever gives up is no longer counted.
+    async fn hold(&self) {
+        let released = self.gate.notified();
+        let _held = Held::count(&self.held);
+        released.await;
+    }
+
     /// Whether answers were asked to wait.
     pub(crate) fn is_slow(&self) -> bool {
         !self.current_delay().is_zero()
@@ -143,8 +169,26 @@ impl Control {
     }
 }
 
+/// One request that is held.
+struct Held<'a>(&'a AtomicU64);
+
+impl<'a> Held<'a> {
+    fn count(held: &'a AtomicU64) -> Self {
+        held.fetch_add(1, Ordering::Relaxed);
+        Self(held)
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Echo {
-    /// HTTP/1.1 and h2c (prior knowledge) on one port; gRPC-shaped requests get trailers.
+    /// HTTP/1.1 and h2c (prior knowledge) on one port; gRPC-shaped requests get trailers. An external authorizer of gRPC, too,
+    /// which refuses while it was told to [answer](Control::answer_with) with anything; one of HTTP it is by its answers. What a query asks for: see
+    /// `echo/http.rs`; `hold=N` lets attempts of a proxy from the Nth on wait for [`Control::release`].
     #[must_use]
     pub fn http(port: u16) -> Self {
         Self::new(port, Speaks::Http)
@@ -179,31 +223,39 @@ impl Echo {
         self
     }
 
-    fn new(port: u16, speaks: Speaks) -> Self {
-        Self { port, address: Ipv4Addr::UNSPECIFIED.into(), speaks }
-    }
-
-    /// The port that the app listens on.
+    /// Listen on a Unix socket instead of the port; it is made here, and nothing may be there yet.
     #[must_use]
-    pub fn port(&self) -> u16 {
-        self.port
+    pub fn at(mut self, socket: &Path) -> Self {
+        self.socket = Some(socket.to_owned());
+        self
     }
 
-    /// Opens the port; connections queue from here on.
-    pub async fn listen(&self) -> Result<TcpListener> {
-        let address = SocketAddr::new(self.address, self.port);
-        TcpListener::bind(address).await.with_context(|| format!("listen on {address}"))
+    fn new(port: u16, speaks: Speaks) -> Self {
+        Self { port, address: Ipv4Addr::UNSPECIFIED.into(), socket: None, speaks }
+    }
+
+    /// The port that the app listens on; none for a socket.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        self.socket.is_none().then_some(self.port)
+    }
+
+    /// Opens the port or the socket; connections queue from here on.
+    pub async fn listen(&self) -> Result<Listener> {
+        match &self.socket {
+            Some(path) => Listener::unix(path),
+            None => Listener::tcp(SocketAddr::new(self.address, self.port)).await,
+        }
     }
 
     /// Serves connections until the task is dropped.
-    pub async fn serve(self, listener: TcpListener, workload: Workload, control: Arc<Control>) {
+    pub async fn serve(self, listener: Listener, workload: Workload, control: Arc<Control>) {
         loop {
             // Failures of accept are the peer's (gone already) or pass (no descriptors left).
-            let Ok((stream, peer)) = listener.accept().await else {
+            let Ok((stream, peer, local)) = listener.accept().await else {
                 tokio::task::yield_now().await;
                 continue;
             };
-            let Ok(local) = stream.local_addr() else { continue };
             control.connections.fetch_add(1, Ordering::Relaxed);
             let connection = Connection { peer, local, tls: None };
             tokio::spawn(self.speaks.clone().talk(
@@ -219,7 +271,7 @@ impl Echo {
 impl Speaks {
     async fn talk(
         self,
-        stream: TcpStream,
+        stream: Box<dyn Stream>,
         mut connection: Connection,
         workload: Workload,
         control: Arc<Control>,

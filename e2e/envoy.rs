@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -12,11 +13,12 @@ use serde_json::Value;
 use crate::client::{Call, Caller};
 use crate::oracle::Snapshot;
 use crate::process::Process;
+use crate::redirect::ProxyUser;
 use crate::wait::wait_while;
 use crate::world::World;
 
 /// Where the admin interface listens inside every pod.
-const ADMIN: &str = "127.0.0.1:15000";
+pub(crate) const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 15000);
 
 /// A running Envoy.
 #[derive(Debug)]
@@ -35,6 +37,7 @@ impl Envoy {
     pub(crate) fn start(
         world: &World,
         caller: Caller,
+        user: ProxyUser,
         pod: &str,
         extension: &str,
         bootstrap: &str,
@@ -42,9 +45,12 @@ impl Envoy {
         let config = world.dir().join(format!("{pod}.bootstrap.{extension}"));
         fs::write(&config, bootstrap).with_context(|| format!("write {}", config.display()))?;
         let program = world.program(&crate::tools::envoy()?)?;
-        let mut command = caller.netns.proxy_command(caller.owner, &program);
+        let mut command = caller.netns.proxy_command(caller.owner, user, &program);
         // Hot restart claims shared memory by a number that all pods of a world would share.
         command.arg("-c").arg(config).args(["--disable-hot-restart", "--concurrency", "1", "-l", "info"]);
+        // As the reference's agent starts it: connections of a replaced filter chain would go on under the old policies for
+        // ten minutes.
+        command.args(["--drain-time-s", "45", "--drain-strategy", "immediate"]);
         let log = world.dir().join(format!("{pod}.envoy.log"));
         let process = Process::start(&format!("Envoy of {pod}"), command, &log)?;
         Ok(Self { caller, process, expected: OnceLock::new(), snapshot: Mutex::default() })

@@ -8,6 +8,7 @@ mod sync;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
@@ -26,11 +27,18 @@ use crate::wait::wait_while;
 use crate::world::World;
 
 use folder::Folder;
+pub(crate) use place::Credentials;
 use place::Place;
 pub(crate) use proxy::{ProxyOptions, start as start_proxy};
 
-/// Where proxies find the control plane unless a test says otherwise: plaintext ADS at the bridge's address.
+/// Where the control plane is found without TLS: at the bridge's address.
 pub(crate) const DISCOVERY: SocketAddr = SocketAddr::new(IpAddr::V4(BRIDGE_ADDRESS), 15010);
+
+/// Where proxies find it unless a test says otherwise, and agents always: with TLS.
+pub(crate) const SECURE_DISCOVERY: SocketAddr = SocketAddr::new(IpAddr::V4(BRIDGE_ADDRESS), 15012);
+
+/// What the control plane's certificate is for.
+pub(crate) const NAME: &str = "istiod.istio-system.svc";
 
 /// The node that pods are on unless a test says otherwise.
 pub(crate) const NODE: &str = "node-1";
@@ -65,7 +73,7 @@ impl<'w> Mesh<'w> {
 
     /// [`Mesh::start`] with options.
     pub fn start_with(world: &'w World, options: MeshOptions) -> Result<Self> {
-        Self::start_at(world, Place::Folder(Folder::create(world.dir())?), options)
+        Self::start_at(world, Place::Folder(Folder::create(world)?), options)
     }
 
     /// [`Mesh::start_with`], with all objects on an API server.
@@ -186,9 +194,25 @@ impl<'w> Mesh<'w> {
         self.wait_ready()
     }
 
+    /// A file of the folder where the control plane of a folder keeps its root.
+    pub fn state(&self, file: &str) -> Result<String> {
+        let path = self.world.state_folder()?.join(file);
+        std::fs::read_to_string(&path).with_context(|| path.display().to_string())
+    }
+
     /// What the control plane has logged.
     pub fn log(&self) -> Result<String> {
         self.process().log()
+    }
+
+    /// By what an agent of this service account is known, and knows the control plane.
+    pub(crate) fn credentials(&self, namespace: &str, account: &str) -> Result<Credentials> {
+        let mut credentials = self.place.credentials(self.world, namespace, account)?;
+        let plugged = self.options.env.iter().find(|(name, _)| name == "ROOT_CA_DIR");
+        if let Some((_, folder)) = plugged {
+            credentials.roots = PathBuf::from(folder).join("root-cert.pem");
+        }
+        Ok(credentials)
     }
 
     /// Writes a pod's object and what follows from it.

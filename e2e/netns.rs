@@ -14,7 +14,7 @@ use tokio::runtime::{self, Handle};
 use tokio::sync::oneshot;
 
 use crate::process::{run, run_with_input};
-use crate::redirect::{Owner, PROXY_ID};
+use crate::redirect::{Owner, PROXY_ID, ProxyUser};
 use crate::tools::system;
 
 /// The bridge in the world's namespace that all pods hang on.
@@ -58,11 +58,12 @@ impl Netns {
     }
 
     /// A command that runs `program` inside; as the proxy's user when `owner` can tell users apart.
-    pub(crate) fn proxy_command(&self, owner: Owner, program: &Path) -> Command {
+    pub(crate) fn proxy_command(&self, owner: Owner, user: ProxyUser, program: &Path) -> Command {
         let mut command = system("nsenter");
         command.arg(netns_argument(&self.name));
         if owner == Owner::Uid {
-            command.arg(format!("--setuid={PROXY_ID}")).arg(format!("--setgid={PROXY_ID}"));
+            let uid = if user == ProxyUser::Root { 0 } else { PROXY_ID };
+            command.arg(format!("--setuid={uid}")).arg(format!("--setgid={PROXY_ID}"));
         }
         command.arg("--").arg(program);
         command
@@ -72,6 +73,13 @@ impl Netns {
     pub(crate) fn restore_rules(&self, rules: &str) -> Result<()> {
         run_with_input(enter(&self.name).args(["iptables-restore", "--noflush"]), rules)
             .with_context(|| format!("rules for {}:\n{rules}", self.name))?;
+        Ok(())
+    }
+
+    /// Adds rules and routes in the form of `ip -batch`.
+    pub(crate) fn add_routes(&self, routes: &str) -> Result<()> {
+        run_with_input(enter(&self.name).args(["ip", "-batch", "-"]), routes)
+            .with_context(|| format!("routes for {}:\n{routes}", self.name))?;
         Ok(())
     }
 

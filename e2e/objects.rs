@@ -98,6 +98,15 @@ pub(crate) fn namespace(name: &str) -> Value {
     })
 }
 
+/// A ServiceAccount.
+pub(crate) fn service_account(namespace: &str, name: &str) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": {"name": name, "namespace": namespace},
+    })
+}
+
 /// The ConfigMap that holds MeshConfig, given as YAML.
 pub(crate) fn mesh_config(yaml: &str) -> Value {
     json!({

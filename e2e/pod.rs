@@ -27,6 +27,7 @@ pub struct Pod(Arc<Inner>);
 
 pub(crate) struct Inner {
     called: String,
+    identity: String,
     workload: Workload,
     ip: Ipv4Addr,
     caller: Caller,
@@ -57,6 +58,11 @@ impl Pod {
         self.0.redirected
     }
 
+    /// Whether its Envoy takes what is sent to ports that it has opened itself, and nothing else.
+    pub(crate) fn bound(&self) -> bool {
+        self.0.envoy.is_some() && !self.0.redirected
+    }
+
     /// Whether what is redirected is not what usually is.
     pub(crate) fn redirects_otherwise(&self) -> bool {
         self.0.redirects_otherwise
@@ -66,6 +72,11 @@ impl Pod {
     pub(crate) fn listens(&self, port: u16) -> bool {
         let open = !self.0.apps.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
         open && !self.is_stopped() && self.0.ports.contains(&port)
+    }
+
+    /// The name of its proxy in the mesh.
+    pub(crate) fn identity(&self) -> String {
+        self.0.identity.clone()
     }
 
     /// The pod's address.

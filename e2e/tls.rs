@@ -1,5 +1,8 @@
 //! Certificates for what is outside the mesh, and TLS for the echo app and its clients.
 
+mod intermediate;
+mod revocation;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -16,6 +19,8 @@ use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig, ServerConnection};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
+
+pub use intermediate::Intermediate;
 
 /// A certificate authority of a test's own, for gateways' and outside servers' certificates.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);

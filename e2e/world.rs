@@ -162,6 +162,11 @@ impl World {
         setup::proxy_folder(pod, self.owner)
     }
 
+    /// The folder of the control plane's root. Like all that is secret it vanishes with the test.
+    pub(crate) fn state_folder(&self) -> Result<PathBuf> {
+        setup::state_folder()
+    }
+
     /// Makes a program readable for every user of the world, wherever it lies on the host.
     pub(crate) fn program(&self, path: &Path) -> Result<PathBuf> {
         setup::expose(path)

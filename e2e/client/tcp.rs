@@ -45,6 +45,14 @@ impl TcpSession {
         })
     }
 
+    /// The same, of which the simulator is not asked: for bytes that it knows nothing of, such as requests that no client
+    /// library writes.
+    #[must_use]
+    pub fn unforetold(self) -> Self {
+        self.begun.store(true, Ordering::Relaxed);
+        self
+    }
+
     /// Sends `line` and a newline.
     pub fn send_line(&self, line: &str) -> Result<()> {
         self.send(format!("{line}\n").into_bytes())

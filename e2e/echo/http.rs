@@ -1,6 +1,7 @@
 //! The app's HTTP side: one JSON report per request, behaviour by query parameters.
 //!
-//! Query parameters: `status=503`, `grpc-status=14`, `delay=MS`, `size=BYTES` (that many bytes instead of the
+//! Query parameters: `status=503`, `grpc-status=14`, `delay=MS`, `hold=N` (from the Nth attempt on, until released),
+//! `size=BYTES` (that many bytes instead of the
 //! report), `header=NAME:VALUE` (an answer header; may be repeated).
 
 use std::collections::BTreeMap;
@@ -19,7 +20,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Connection, Control, Seen, Workload};
+use super::{Connection, Control, Seen, Workload, authorizer};
 
 type Body = BoxBody<Bytes, Infallible>;
 
@@ -52,6 +53,12 @@ async fn answer(
     let body = body.to_bytes();
     let wish = Wish::parse(head.uri.query().unwrap_or_default());
     tokio::time::sleep(control.current_delay().max(wish.delay)).await;
+    if wish.hold.is_some_and(|from| attempt(&head.headers) >= from) {
+        control.hold().await;
+    }
+    if head.uri.path() == authorizer::CHECK {
+        return grpc_answer(authorizer::answer(control.status().is_none()), 0);
+    }
     let grpc = is_grpc(&head.headers);
     let seen = Seen {
         pod: workload.pod,
@@ -96,6 +103,12 @@ fn grpc_answer(message: &[u8], status: u16) -> Response<Body> {
     response
 }
 
+/// How often a proxy has tried, this time included.
+fn attempt(headers: &HeaderMap) -> u32 {
+    let count = headers.get("x-envoy-attempt-count").and_then(|value| value.to_str().ok());
+    count.and_then(|count| count.parse().ok()).unwrap_or(1)
+}
+
 fn is_grpc(headers: &HeaderMap) -> bool {
     headers
         .get(header::CONTENT_TYPE)
@@ -133,6 +146,7 @@ pub(super) struct Wish {
     pub(super) status: Option<u16>,
     pub(super) grpc_status: u16,
     pub(super) delay: Duration,
+    pub(super) hold: Option<u32>,
     pub(super) size: Option<usize>,
     pub(super) headers: HeaderMap,
 }
@@ -146,6 +160,7 @@ impl Wish {
                 "status" => wish.status = value.parse().ok(),
                 "grpc-status" => wish.grpc_status = value.parse().unwrap_or(0),
                 "delay" => wish.delay = Duration::from_millis(value.parse().unwrap_or(0)),
+                "hold" => wish.hold = value.parse().ok(),
                 "size" => wish.size = value.parse().ok(),
                 "header" => wish.header(value),
                 _ => {}

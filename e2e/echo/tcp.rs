@@ -3,14 +3,13 @@
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 
 use super::{Control, Workload};
 
 /// Serves one connection until the client closes it; errors are the client's to notice.
 pub(super) async fn serve(
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite,
     peer: SocketAddr,
     workload: &Workload,
     control: &Control,
@@ -20,13 +19,13 @@ pub(super) async fn serve(
 }
 
 async fn talk(
-    mut stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite,
     peer: SocketAddr,
     workload: &Workload,
     control: &Control,
     banner: bool,
 ) -> std::io::Result<()> {
-    let (reader, mut writer) = stream.split();
+    let (reader, mut writer) = tokio::io::split(stream);
     if banner {
         writer.write_all(format!("220 {} ready\r\n", workload.pod).as_bytes()).await?;
     }

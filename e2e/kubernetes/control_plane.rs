@@ -22,6 +22,9 @@ const HTTP: u16 = 8080;
 /// The port of xDS of the first replica.
 const XDS: u16 = 15010;
 
+/// The port of xDS with TLS of the first replica.
+const TLS: u16 = 15012;
+
 /// The port of `/metrics` of the first replica, and of all that have an address of their own.
 const MONITORING: u16 = 15014;
 
@@ -32,6 +35,7 @@ pub struct ControlPlane {
     caller: Caller,
     port: u16,
     discovery: SocketAddr,
+    secure: SocketAddr,
 }
 
 impl ControlPlane {
@@ -48,7 +52,13 @@ impl ControlPlane {
         // Where the API server finds webhooks: it knows no Services.
         command.env("ISTIOD_CUSTOM_HOST", "127.0.0.1");
         command.arg(format!("--httpAddr=:{}", HTTP + number));
-        for (flag, usual) in [("grpcAddr", XDS), ("monitoringAddr", MONITORING), ("httpsAddr", 15017)] {
+        let ports = [
+            ("grpcAddr", XDS),
+            ("secureGRPCAddr", TLS),
+            ("monitoringAddr", MONITORING),
+            ("httpsAddr", 15017),
+        ];
+        for (flag, usual) in ports {
             let flag = format!("--{flag}=");
             if !flags.iter().any(|given| given.starts_with(&flag)) {
                 command.arg(format!("{flag}:{}", usual + 100 * number));
@@ -58,7 +68,7 @@ impl ControlPlane {
     }
 
     /// The built program, without arguments.
-    pub(super) fn program(world: &World) -> Result<Command> {
+    pub(crate) fn program(world: &World) -> Result<Command> {
         Ok(Command::new(world.program(&built("pilothouse", "pilothouse", "PILOTHOUSE_BIN")?)?))
     }
 
@@ -68,7 +78,8 @@ impl ControlPlane {
         let process = Process::start("the control plane", command, &log)?;
         let caller = Caller::of_the_world(world)?;
         let discovery = SocketAddr::from((BRIDGE_ADDRESS, XDS + 100 * number));
-        let control_plane = Self { process, caller, port: HTTP + number, discovery };
+        let secure = SocketAddr::from((BRIDGE_ADDRESS, TLS + 100 * number));
+        let control_plane = Self { process, caller, port: HTTP + number, discovery, secure };
         let alive = || control_plane.process.alive();
         wait_while(alive, "the control plane to be ready", || {
             let answer = control_plane.get("/ready")?;
@@ -88,6 +99,11 @@ impl ControlPlane {
     /// Where proxies find it.
     pub fn discovery(&self) -> SocketAddr {
         self.discovery
+    }
+
+    /// Where proxies find it that show who they are.
+    pub fn secure_discovery(&self) -> SocketAddr {
+        self.secure
     }
 
     /// Ends it without a word to it.

@@ -55,6 +55,12 @@ impl Cluster<'_> {
         Ok(token.trim().to_owned())
     }
 
+    /// A token of a service account for an audience, as a kubelet mounts it into pods.
+    pub fn token_for(&self, namespace: &str, account: &str, audience: &str) -> Result<String> {
+        let create = ["create", "token", account, "-n", namespace, "--audience", audience];
+        Ok(run(&mut self.kubectl(&create))?.trim().to_owned())
+    }
+
     /// Starts the first container of a Deployment, as the account of its pods: there are no nodes that would. Returns when
     /// it says that it is ready. `variables` of its environment are added to those of the container.
     pub fn start_deployment(

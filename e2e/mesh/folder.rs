@@ -6,17 +6,22 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde_json::Value;
 
+use crate::world::World;
+
 /// The folder that the control plane follows.
 #[derive(Debug)]
 pub(crate) struct Folder {
     path: PathBuf,
     /// Outside the followed folder but on the same file system: files are written here and renamed.
     drafts: PathBuf,
+    /// Where the control plane keeps its root; proxies may read the certificate.
+    state: PathBuf,
 }
 
 impl Folder {
-    pub(crate) fn create(parent: &Path) -> Result<Self> {
-        let folder = Self { path: parent.join("config"), drafts: parent.join("drafts") };
+    pub(crate) fn create(world: &World) -> Result<Self> {
+        let (path, drafts) = (world.dir().join("config"), world.dir().join("drafts"));
+        let folder = Self { path, drafts, state: world.state_folder()? };
         for path in [&folder.path, &folder.drafts] {
             fs::create_dir_all(path).with_context(|| format!("create {}", path.display()))?;
         }
@@ -25,6 +30,10 @@ impl Folder {
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    pub(crate) fn state(&self) -> &Path {
+        &self.state
     }
 
     /// Writes an object; JSON is YAML. An unchanged file is left alone.

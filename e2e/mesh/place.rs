@@ -1,15 +1,20 @@
 //! Where a mesh's objects are: files in a folder, or a real API server.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use super::folder::Folder;
-use crate::kubernetes::Cluster;
+use crate::kubernetes::{Cluster, ControlPlane};
 use crate::objects;
+use crate::process::run;
+use crate::wait::{PATIENCE, within};
+use crate::world::World;
 
 /// Where objects are put, and what reads them.
 #[derive(Debug)]
@@ -18,6 +23,15 @@ pub(super) enum Place<'w> {
     Folder(Folder),
     /// Objects of an API server.
     Cluster(OnCluster<'w>),
+}
+
+/// What an agent is given.
+#[derive(Debug)]
+pub(crate) struct Credentials {
+    /// The token of its service account.
+    pub(crate) token: String,
+    /// The file with the mesh's roots.
+    pub(crate) roots: PathBuf,
 }
 
 /// Objects of an API server.
@@ -36,7 +50,9 @@ impl<'w> Place<'w> {
     /// Makes the control plane read it.
     pub(super) fn named(&self, command: &mut Command) {
         match self {
-            Self::Folder(folder) => command.arg("--configDir").arg(folder.path()),
+            Self::Folder(folder) => {
+                command.arg("--configDir").arg(folder.path()).arg("--state").arg(folder.state())
+            }
             Self::Cluster(on) => command.arg("--kubeconfig").arg(on.cluster.kubeconfig()),
         };
     }
@@ -78,6 +94,19 @@ impl<'w> Place<'w> {
         }
     }
 
+    /// By what an agent of this service account is known, and knows the control plane.
+    pub(super) fn credentials(&self, world: &World, namespace: &str, account: &str) -> Result<Credentials> {
+        match self {
+            Self::Folder(folder) => {
+                let mut command = ControlPlane::program(world)?;
+                command.args(["token", "--namespace", namespace, "--service-account", account, "--state"]);
+                let token = run(command.arg(folder.state()))?;
+                Ok(Credentials { token, roots: folder.state().join("root-cert.pem") })
+            }
+            Self::Cluster(on) => on.credentials(world, namespace, account),
+        }
+    }
+
     /// The folder, for tests of what only files can be.
     pub(super) fn folder(&self) -> Result<&Folder> {
         match self {
@@ -88,6 +117,19 @@ impl<'w> Place<'w> {
 }
 
 impl OnCluster<'_> {
+    fn credentials(&self, world: &World, namespace: &str, account: &str) -> Result<Credentials> {
+        self.write("ServiceAccount", namespace, account, &objects::service_account(namespace, account))?;
+        let token = self.cluster.token_for(namespace, account, "istio-ca")?;
+        // As kubelet would mount it.
+        let map = within(PATIENCE, "the root of the namespace", || {
+            Ok(self.cluster.get("configmap", namespace, "istio-ca-root-cert").ok())
+        })?;
+        let root = map.pointer("/data/root-cert.pem").and_then(Value::as_str).context("no root")?;
+        let roots = world.state_folder()?.join(format!("{namespace}.pem"));
+        fs::write(&roots, root).with_context(|| format!("write {}", roots.display()))?;
+        Ok(Credentials { token, roots })
+    }
+
     fn write(&self, kind: &str, namespace: &str, name: &str, object: &Value) -> Result<()> {
         let id = [kind, namespace, name].map(str::to_owned);
         let mut object = object.clone();

@@ -75,6 +75,8 @@ pub(super) fn disagreement(end: &End, came: &Came) -> Option<String> {
             (app.pod.name() != pod).then(|| format!("expected {}", app.pod.name()))
         }
         (End::App(app), Came::Nothing(_)) if app.pod.app().is_slow() => None,
+        // Too many connections: the proxy of a TCP service closes what comes then.
+        (End::App(app), Came::Nothing(_)) if app.limited && app.request.is_none() => None,
         _ => Some("expected something else".to_owned()),
     }
 }
@@ -107,7 +109,9 @@ fn replied(reply: &Reply, edits: &[HeaderEdit], answer: &Answer) -> Option<Strin
 }
 
 fn at_app(app: &AtApp, answer: &Answer, sent: &[String]) -> Option<String> {
-    if answer.status == 504 && app.timeout.is_some() {
+    let late = answer.status == 504 && app.timeout.is_some();
+    let refused = answer.status == 503 && app.limited && answer.header("x-envoy-overloaded").is_some();
+    if late || refused {
         return None;
     }
     let seen = match answer.seen() {

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use testkit::simulator::{
-    Call, ClientTls, Forwarded, HeaderEdit, Outcome, Reply, Request, Says, Tls, Upstream, simulate,
+    Answer, Authorizer, Call, ClientTls, Forwarded, HeaderEdit, Outcome, Reply, Request, Says, Tls, Upstream,
+    simulate,
 };
 
 use super::{Oracle, Snapshot, address};
@@ -50,6 +51,8 @@ pub(super) struct AtApp {
     pub(super) response: Vec<HeaderEdit>,
     /// The shortest limit for an answer on the way.
     pub(super) timeout: Option<Duration>,
+    /// Whether a proxy on the way may refuse what is one too many.
+    pub(super) limited: bool,
     /// Whether some proxy stands between.
     pub(super) proxied: bool,
 }
@@ -67,6 +70,7 @@ struct Luggage {
     passed: usize,
     response: Vec<HeaderEdit>,
     timeout: Option<Duration>,
+    limited: bool,
     /// A proxy that speaks HTTP stands before: it answers where the way ends.
     answered: bool,
     mutual: Option<bool>,
@@ -76,11 +80,13 @@ struct Luggage {
 pub(super) fn walk(oracle: &Oracle, services: &Services, from: Ipv4Addr, call: &Call) -> Result<Walk> {
     let mut walker = Walker { oracle, services, walk: Walk::default() };
     let call = Call { source: SocketAddr::new(from.into(), call.source.port()), ..call.clone() };
-    match oracle.pod(from.into()).filter(Pod::redirected) {
-        Some(pod) => {
+    match oracle.pod(from.into()) {
+        Some(pod) if pod.redirected() => {
             walker.proxy(&pod, Call { arrives: outbound(call.wanted), ..call }, Luggage::default())?
         }
-        None => walker.connect(call, Luggage::default())?,
+        // A port that the sidecar has opened for its app.
+        Some(pod) if call.wanted.ip().is_loopback() => walker.proxy(&pod, call, Luggage::default())?,
+        _ => walker.connect(call, Luggage::default())?,
     }
     Ok(walker.walk)
 }
@@ -116,7 +122,7 @@ impl Walker<'_> {
             let inbound = Call::inbound(wanted, call.says.clone()).arrives;
             return self.proxy(&pod, Call { arrives: inbound, ..call }, luggage);
         }
-        if pod.envoy().is_ok() {
+        if pod.bound() {
             return self.proxy(&pod, Call { arrives: wanted, ..call }, luggage);
         }
         self.app(pod, &call, luggage);
@@ -136,6 +142,7 @@ impl Walker<'_> {
             tls: call.tls.clone(),
             response: luggage.response,
             timeout: luggage.timeout,
+            limited: luggage.limited,
             proxied: luggage.passed > 0,
         })));
     }
@@ -146,8 +153,25 @@ impl Walker<'_> {
         }
         let snapshot = pod.envoy()?.snapshot()?;
         let place = || format!("at the proxy of {}.{}", pod.name(), pod.namespace());
-        let answer = simulate(&snapshot.resources, &call).with_context(place)?;
+        // What an external authorizer will say is not told by what proxies are sent.
+        let mut answers: Vec<Answer> = Vec::new();
+        for authorizer in [Authorizer::Allows, Authorizer::Denies(403), Authorizer::Away] {
+            let call = Call { authorizer, ..call.clone() };
+            let answer = simulate(&snapshot.resources, &call).with_context(place)?;
+            if !answers.contains(&answer) {
+                answers.push(answer);
+            }
+        }
         self.walk.used.push(snapshot);
+        answers.into_iter().try_for_each(|answer| self.answered(pod, &call, answer, &luggage))
+    }
+
+    fn answered(&mut self, pod: &Pod, call: &Call, answer: Answer, luggage: &Luggage) -> Result<()> {
+        let place = || format!("at the proxy of {}.{}", pod.name(), pod.namespace());
+        if answer.listener.is_empty() && pod.bound() && pod.listens(call.wanted.port()) {
+            self.app(pod.clone(), call, luggage.clone());
+            return Ok(());
+        }
         for chance in answer.chances {
             match chance.outcome {
                 Outcome::Closed(why) => {
@@ -156,9 +180,9 @@ impl Walker<'_> {
                 Outcome::Replied(reply) => self.end(End::Reply(reply, luggage.response.clone())),
                 Outcome::Forwarded(forwarded) => {
                     for upstream in &forwarded.upstreams {
-                        let next = next(&call, answer.tls_ends, &forwarded, upstream);
-                        let luggage = luggage.with(&call, answer.tls_ends, &forwarded);
-                        self.forward(pod, &call, next, upstream, luggage)?;
+                        let next = next(pod, call, answer.tls_ends, &forwarded, upstream);
+                        let luggage = luggage.with(call, answer.tls_ends, &forwarded);
+                        self.forward(pod, call, next, upstream, luggage)?;
                     }
                 }
             }
@@ -178,8 +202,9 @@ impl Walker<'_> {
             return Ok(());
         }
         // What came in goes to the app: it is not redirected again.
-        let inbound = call.arrives.ip() == IpAddr::V4(pod.ip()) && pod.redirected();
-        if inbound && (wanted.ip() == IpAddr::V4(pod.ip()) || wanted.ip().is_loopback()) {
+        let inbound = call.arrives.ip() == IpAddr::V4(pod.ip());
+        let own = wanted.ip() == IpAddr::V4(pod.ip()) && pod.redirected();
+        if inbound && (own || wanted.ip().is_loopback()) {
             self.app(pod.clone(), &next, luggage);
             return Ok(());
         }
@@ -201,13 +226,14 @@ impl Walker<'_> {
 impl Luggage {
     fn with(&self, call: &Call, tls_ends: bool, forwarded: &Forwarded) -> Self {
         let http = forwarded.request.is_some();
-        let shown = call.tls.as_ref().is_some_and(|tls| tls.certificate);
+        let shown = call.tls.as_ref().is_some_and(|tls| tls.certificate.is_some());
         // What stands nearer to the app changes an answer first.
         let response = forwarded.response.iter().chain(&self.response).cloned().collect();
         Self {
             passed: self.passed + 1,
             response,
             timeout: [self.timeout, forwarded.timeout].into_iter().flatten().min(),
+            limited: self.limited || forwarded.limits.refuse(),
             answered: self.answered || http,
             mutual: http.then_some(tls_ends && shown),
         }
@@ -215,14 +241,14 @@ impl Luggage {
 }
 
 /// The call as it leaves a proxy.
-fn next(call: &Call, tls_ends: bool, forwarded: &Forwarded, to: &Upstream) -> Call {
+fn next(pod: &Pod, call: &Call, tls_ends: bool, forwarded: &Forwarded, to: &Upstream) -> Call {
     let tls = match &to.tls {
         // TLS that did not end goes on.
         Tls::Plaintext => call.tls.clone().filter(|_| !tls_ends),
         Tls::Tls { mutual, sni, alpn, .. } => Some(ClientTls {
             sni: Some(sni.clone()).filter(|sni| !sni.is_empty()),
             alpn: alpn.clone(),
-            certificate: *mutual,
+            certificate: mutual.then(|| vec![pod.identity()]),
         }),
     };
     let says = forwarded.request.clone().map_or_else(|| call.says.clone(), Says::Http);

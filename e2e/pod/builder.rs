@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use agent::bootstrap::{NodeKind, Protocol};
+use agent::bootstrap::{InterceptionMode, NodeKind, Protocol};
+use agent::redirect::{Mode, rules};
 use anyhow::{Context, Result};
 use serde_json::Value;
 use tokio::task::JoinHandle;
@@ -18,7 +20,7 @@ use crate::mesh::{Mesh, NODE, ProxyOptions, start_proxy};
 use crate::netns::Netns;
 use crate::objects::PodFacts;
 use crate::oracle;
-use crate::redirect;
+use crate::redirect::{self, ProxyUser};
 use crate::services::CHAIN;
 use crate::world::World;
 
@@ -139,9 +141,15 @@ impl<'w> PodBuilder<'w> {
         self
     }
 
-    /// Lets the proxy ask at this address instead of the control plane's own , such as a relay.
+    /// Lets the proxy ask without TLS at this address instead of the control plane's own, such as a relay.
     pub fn discovery(mut self, address: SocketAddr) -> Self {
-        self.proxy_options.discovery = address;
+        self.proxy_options.plaintext = Some(address);
+        self
+    }
+
+    /// Gives its certificates this lifetime instead of a day.
+    pub fn certificates_for(mut self, lifetime: Duration) -> Self {
+        self.proxy_options.lifetime = Some(lifetime);
         self
     }
 
@@ -150,6 +158,13 @@ impl<'w> PodBuilder<'w> {
         self.redirect = options;
         self.redirects_otherwise = true;
         self
+    }
+
+    /// Brings connections to the sidecar in this way instead of REDIRECT, and tells the control plane.
+    pub fn interception(mut self, mode: InterceptionMode) -> Self {
+        self.redirect.mode = if mode == InterceptionMode::Tproxy { Mode::Tproxy } else { Mode::Redirect };
+        self.proxy_options.interception = mode;
+        self.annotation("sidecar.istio.io/interceptionMode", &mode.to_string())
     }
 
     /// Starts all of it; returns when the sidecar is ready and the mesh knows of it.
@@ -168,9 +183,11 @@ impl<'w> PodBuilder<'w> {
             oracle: Arc::clone(self.world.oracle()),
             ip: Some(ip),
         };
-        let redirected = matches!(self.proxy, Proxy::ByHand(_) | Proxy::Sidecar);
+        let redirected = matches!(self.proxy, Proxy::ByHand(_) | Proxy::Sidecar)
+            && self.proxy_options.interception != InterceptionMode::None;
         if redirected {
             caller.netns.restore_rules(&redirect::rules(caller.owner, &self.redirect))?;
+            caller.netns.add_routes(&rules(&self.redirect).routes)?;
         }
         // After the sidecar's rules: what they leave alone goes to the Services' pods.
         caller.netns.restore_rules(&format!("*nat\n:{CHAIN} - [0:0]\n-A OUTPUT -j {CHAIN}\nCOMMIT\n"))?;
@@ -184,6 +201,7 @@ impl<'w> PodBuilder<'w> {
         let envoy = self.start_proxy(called, &facts, &caller)?;
         let pod = Pod(Arc::new(Inner {
             called: called.to_owned(),
+            identity: format!("spiffe://cluster.local/ns/{}/sa/{}", self.namespace, self.service_account),
             workload,
             ip,
             caller,
@@ -191,7 +209,7 @@ impl<'w> PodBuilder<'w> {
             envoy,
             redirected,
             redirects_otherwise: self.redirects_otherwise,
-            ports: self.apps.iter().map(Echo::port).collect(),
+            ports: self.ports(),
             apps: Mutex::new(apps),
             stopped: AtomicBool::new(false),
         }));
@@ -207,6 +225,11 @@ impl<'w> PodBuilder<'w> {
         Ok(pod)
     }
 
+    /// The ports that the app listens on.
+    fn ports(&self) -> Vec<u16> {
+        self.apps.iter().filter_map(Echo::port).collect()
+    }
+
     fn facts(&self, ip: Ipv4Addr) -> PodFacts {
         PodFacts {
             namespace: self.namespace.clone(),
@@ -216,7 +239,7 @@ impl<'w> PodBuilder<'w> {
             service_account: self.service_account.clone(),
             labels: self.labels.clone(),
             annotations: self.annotations.clone(),
-            ports: self.apps.iter().map(Echo::port).collect(),
+            ports: self.ports(),
             in_mesh: matches!(self.proxy, Proxy::Sidecar | Proxy::Gateway),
         }
     }
@@ -225,13 +248,16 @@ impl<'w> PodBuilder<'w> {
         let kind = match &self.proxy {
             Proxy::None => return Ok(None),
             Proxy::ByHand(bootstrap) => {
-                return Envoy::start(self.world, caller.clone(), called, "yaml", bootstrap).map(Some);
+                let user = ProxyUser::Own;
+                return Envoy::start(self.world, caller.clone(), user, called, "yaml", bootstrap).map(Some);
             }
             Proxy::Sidecar => NodeKind::Sidecar,
             Proxy::Gateway => NodeKind::Router,
         };
+        let mesh = self.mesh.context("a proxy needs a mesh")?;
+        let credentials = mesh.credentials(&facts.namespace, &facts.service_account)?;
         let options = self.proxy_options.clone();
-        start_proxy(self.world, caller.clone(), called, kind, facts, options).map(Some)
+        start_proxy(self.world, caller.clone(), called, kind, facts, &credentials, options).map(Some)
     }
 }
 

@@ -1,13 +1,10 @@
 //! Gateways: hosts, redirects and TLS at the mesh's edge.
 
-use std::fs;
-
 use anyhow::Result;
-use e2e::{Authority, Call, Echo, Mesh, MeshOptions, Pod, World, within, world};
+use e2e::{Authority, Echo, Mesh, MeshOptions, Pod, World, world};
 use http::StatusCode;
 
-const CERTIFICATE: &str = "edge.pem";
-const KEY: &str = "edge.key";
+use crate::edge::{answers, certificate, file, gateway, host_at, https};
 
 /// A gateway `edge`, an outside client, and two services in the mesh.
 struct Edge<'w> {
@@ -33,17 +30,6 @@ impl<'w> Edge<'w> {
             world.host(host, gateway.ip().into())?;
         }
         Ok(Self { mesh, client, gateway })
-    }
-
-    /// Waits until the gateway answers a call with `status`.
-    fn answers(&self, call: &Call, status: u16) -> Result<e2e::Answer> {
-        within(std::time::Duration::from_secs(20), &format!("{status} for {call:?}"), || {
-            let answer = call.send()?;
-            if answer.status != status {
-                anyhow::bail!("{answer:?}");
-            }
-            Ok(Some(answer))
-        })
     }
 }
 
@@ -82,8 +68,8 @@ spec:
 ",
         )?;
         let get = |host: &str, path: &str| edge.client.get(&format!("http://{host}:8080{path}"));
-        edge.answers(&get("catalog.example.com", "/a"), 200)?;
-        edge.answers(&get("cart.example.com", "/a"), 200)?;
+        answers(&get("catalog.example.com", "/a"), 200)?;
+        answers(&get("cart.example.com", "/a"), 200)?;
         let seen = get("catalog.example.com", "/a?b=c").send()?.expect(StatusCode::OK)?.seen()?;
         assert_eq!((seen.pod.as_str(), seen.path.as_str()), ("catalog", "/a?b=c"));
         assert_eq!(seen.header("x-forwarded-for"), Some(edge.client.ip().to_string().as_str()));
@@ -94,7 +80,7 @@ spec:
         get("pay.example.com", "/").send()?.expect(StatusCode::NOT_FOUND)?;
 
         edge.mesh.delete("VirtualService", "shop", "cart")?;
-        edge.answers(&get("cart.example.com", "/a"), 404)?;
+        answers(&get("cart.example.com", "/a"), 404)?;
         get("catalog.example.com", "/a").send()?.expect(StatusCode::OK)?;
         edge.gateway.wait_settled()
     });
@@ -106,42 +92,19 @@ fn tls_ends_at_the_gateway_and_plain_http_is_sent_there() {
         let edge = Edge::start(world)?;
         let authority = Authority::new()?;
         let identity = authority.issue(&["catalog.example.com"])?;
-        let (certificate, key) = (world.dir().join(CERTIFICATE), world.dir().join(KEY));
-        fs::write(&certificate, &identity.certificate)?;
-        fs::write(&key, &identity.key)?;
-        edge.mesh.apply(&format!(
-            "
-apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: {{name: edge, namespace: edge}}
-spec:
-  selector: {{istio: edge}}
-  servers:
-  - port: {{number: 8080, name: http, protocol: HTTP}}
-    hosts: [catalog.example.com]
-    tls: {{httpsRedirect: true}}
-  - port: {{number: 8443, name: https, protocol: HTTPS}}
-    hosts: [catalog.example.com]
-    tls: {{mode: SIMPLE, serverCertificate: {}, privateKey: {}}}
----
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {{name: catalog, namespace: shop}}
-spec:
-  hosts: [catalog.example.com]
-  gateways: [edge/edge]
-  http: [{{route: [{{destination: {{host: catalog}}}}]}}]
-",
-            certificate.display(),
-            key.display()
-        ))?;
+        let tls = format!("mode: SIMPLE, {}", certificate(world, "edge", &identity)?);
+        let plain = "  - port: {number: 8080, name: http, protocol: HTTP}\n    hosts: [catalog.example.com]\n    \
+                     tls: {httpsRedirect: true}\n";
+        let ends = https("https", 8443, "catalog.example.com", &tls);
+        edge.mesh.apply(&gateway("edge", &format!("{plain}{ends}")))?;
+        edge.mesh.apply(&host_at("edge", "catalog"))?;
         let call = edge.client.get("https://catalog.example.com:8443/").trust(&authority.pem());
-        let answer = edge.answers(&call, 200)?;
+        let answer = answers(&call, 200)?;
         let seen = answer.seen()?;
         assert_eq!((seen.pod.as_str(), seen.header("x-forwarded-proto")), ("catalog", Some("https")));
         assert_eq!(call.clone().http2().send()?.seen()?.pod, "catalog");
         call.trust(&Authority::new()?.pem()).send().expect_err("another root");
-        let plain = edge.answers(&edge.client.get("http://catalog.example.com:8080/a"), 301)?;
+        let plain = answers(&edge.client.get("http://catalog.example.com:8080/a"), 301)?;
         let location = plain.header("location").unwrap_or_default();
         assert!(location.starts_with("https://catalog.example.com"), "{plain:?}");
         edge.gateway.wait_settled()
@@ -180,7 +143,7 @@ spec:
 ",
         )?;
         let call = edge.client.get("https://pay.example.com:8443/").trust(&authority.pem());
-        let seen = edge.answers(&call, 200)?.seen()?;
+        let seen = answers(&call, 200)?.seen()?;
         assert_eq!(seen.pod, "pay");
         assert_eq!(seen.tls.and_then(|tls| tls.sni).as_deref(), Some("pay.example.com"));
         let other = edge.client.get("https://cart.example.com:8443/").trust(&authority.pem());
@@ -197,38 +160,17 @@ fn requests_on_a_connection_for_another_host_are_sent_to_one_of_their_own() {
         let authority = Authority::new()?;
         // One certificate for both hosts, as browsers re-use connections by.
         let identity = authority.issue(&["catalog.example.com", "cart.example.com", "pay.example.com"])?;
-        let (certificate, key) = (world.dir().join(CERTIFICATE), world.dir().join(KEY));
-        fs::write(&certificate, &identity.certificate)?;
-        fs::write(&key, &identity.key)?;
+        let tls = format!("mode: SIMPLE, {}", certificate(world, "edge", &identity)?);
         for name in ["catalog", "cart"] {
-            let (certificate, key) = (certificate.display(), key.display());
-            edge.mesh.apply(&format!(
-                "
-apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: {{name: {name}, namespace: edge}}
-spec:
-  selector: {{istio: edge}}
-  servers:
-  - port: {{number: 8443, name: https, protocol: HTTPS}}
-    hosts: [{name}.example.com]
-    tls: {{mode: SIMPLE, serverCertificate: {certificate}, privateKey: {key}}}
----
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {{name: {name}, namespace: shop}}
-spec:
-  hosts: [{name}.example.com]
-  gateways: [edge/{name}]
-  http: [{{route: [{{destination: {{host: {name}}}}}]}}]
-"
-            ))?;
+            let server = https("https", 8443, &format!("{name}.example.com"), &tls);
+            edge.mesh.apply(&gateway(name, &server))?;
+            edge.mesh.apply(&host_at(name, name))?;
         }
         let connection = edge.client.get("https://catalog.example.com:8443/").trust(&authority.pem()).http2();
-        edge.answers(&connection.clone().host("cart.example.com:8443"), 421)?;
-        assert_eq!(edge.answers(&connection, 200)?.seen()?.pod, "catalog");
+        answers(&connection.clone().host("cart.example.com:8443"), 421)?;
+        assert_eq!(answers(&connection, 200)?.seen()?.pod, "catalog");
         let own = edge.client.get("https://cart.example.com:8443/").trust(&authority.pem()).http2();
-        assert_eq!(edge.answers(&own, 200)?.seen()?.pod, "cart");
+        assert_eq!(answers(&own, 200)?.seen()?.pod, "cart");
         connection.host("pay.example.com:8443").send()?.expect(StatusCode::NOT_FOUND)?;
         edge.gateway.wait_settled()
     });
@@ -239,51 +181,36 @@ fn several_servers_of_a_port_are_told_apart_by_name_and_ask_for_certificates() {
     world(|world| {
         let edge = Edge::start(world)?;
         let (servers, clients) = (Authority::new()?, Authority::new()?);
-        let file = |name: &str, text: &str| -> Result<String> {
-            let path = world.dir().join(name);
-            fs::write(&path, text)?;
-            Ok(path.display().to_string())
-        };
-        let roots = file("clients.pem", &clients.pem())?;
+        let roots = file(world, "clients.pem", &clients.pem())?;
         let mut listed = String::new();
         for (name, mode) in [("catalog", "SIMPLE"), ("cart", "MUTUAL"), ("pay", "OPTIONAL_MUTUAL")] {
             let host = format!("{name}.example.com");
             let identity = servers.issue(&[&host])?;
-            let certificate = file(&format!("{name}.pem"), &identity.certificate)?;
-            let key = file(&format!("{name}.key"), &identity.key)?;
+            let certificate = certificate(world, name, &identity)?;
             let ask = if mode == "SIMPLE" { String::new() } else { format!(", caCertificates: {roots}") };
-            listed.push_str(&format!(
-                "  - port: {{number: 8443, name: https-{name}, protocol: HTTPS}}\n    hosts: [{host}]\n    \
-                 tls: {{mode: {mode}, serverCertificate: {certificate}, privateKey: {key}{ask}}}\n"
-            ));
+            let tls = format!("mode: {mode}, {certificate}{ask}");
+            listed.push_str(&https(&format!("https-{name}"), 8443, &host, &tls));
         }
-        edge.mesh.apply(&format!(
+        edge.mesh.apply(&gateway("edge", &listed))?;
+        edge.mesh.apply(
             "
 apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: {{name: edge, namespace: edge}}
-spec:
-  selector: {{istio: edge}}
-  servers:
-{listed}
----
-apiVersion: networking.istio.io/v1
 kind: VirtualService
-metadata: {{name: all, namespace: shop}}
+metadata: {name: all, namespace: shop}
 spec:
   hosts: ['*.example.com']
   gateways: [edge/edge]
   http:
-  - {{match: [{{authority: {{prefix: catalog}}}}], route: [{{destination: {{host: catalog}}}}]}}
-  - {{route: [{{destination: {{host: cart}}}}]}}
-"
-        ))?;
+  - {match: [{authority: {prefix: catalog}}], route: [{destination: {host: catalog}}]}
+  - {route: [{destination: {host: cart}}]}
+",
+        )?;
         let known = clients.issue(&["client.example.com"])?;
         let call =
             |name: &str| edge.client.get(&format!("https://{name}.example.com:8443/")).trust(&servers.pem());
-        assert_eq!(edge.answers(&call("catalog"), 200)?.seen()?.pod, "catalog");
+        assert_eq!(answers(&call("catalog"), 200)?.seen()?.pod, "catalog");
         let shown = call("cart").identity(&known);
-        assert_eq!(edge.answers(&shown, 200)?.seen()?.pod, "cart");
+        assert_eq!(answers(&shown, 200)?.seen()?.pod, "cart");
         call("cart").send().expect_err("no client certificate");
         assert_eq!(call("pay").send()?.seen()?.pod, "cart");
         assert_eq!(call("pay").identity(&known).send()?.seen()?.pod, "cart");

@@ -1,10 +1,11 @@
 //! HTTP/3 at a gateway; the client that speaks it is an Envoy too.
 
-use std::fs;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
-use e2e::{Authority, Echo, Mesh, MeshOptions, Pod, World, within, world};
+use anyhow::Result;
+use e2e::{Authority, Echo, Mesh, MeshOptions, Pod, World, world};
+
+use crate::edge::{answers, certificate, gateway, host_at, https};
 
 /// A gateway's Service, open for TCP and UDP on its ports.
 fn service(port: u16) -> String {
@@ -38,47 +39,20 @@ fn a_gateway_serves_http3_and_tells_of_it() {
         mesh.service("shop", "catalog").port("http", 8080).create()?;
         mesh.pod("shop", "catalog").sidecar(false).app(Echo::http(8080)).start()?;
         mesh.apply(&service(443))?;
-        let gateway = mesh.pod("edge", "edge").labels(&[("istio", "edge")]).gateway().start()?;
-        world.host("catalog.example.com", gateway.ip().into())?;
+        let edge = mesh.pod("edge", "edge").labels(&[("istio", "edge")]).gateway().start()?;
+        world.host("catalog.example.com", edge.ip().into())?;
         let authority = Authority::new()?;
         let identity = authority.issue(&["catalog.example.com"])?;
-        let (certificate, key) = (world.dir().join("edge.pem"), world.dir().join("edge.key"));
-        fs::write(&certificate, &identity.certificate)?;
-        fs::write(&key, &identity.key)?;
-        mesh.apply(&format!(
-            "
-apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: {{name: edge, namespace: edge}}
-spec:
-  selector: {{istio: edge}}
-  servers:
-  - port: {{number: 443, name: https, protocol: HTTPS}}
-    hosts: ['*.example.com']
-    tls: {{mode: SIMPLE, serverCertificate: {}, privateKey: {}}}
----
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {{name: catalog, namespace: shop}}
-spec:
-  hosts: [catalog.example.com]
-  gateways: [edge/edge]
-  http: [{{route: [{{destination: {{host: catalog}}}}]}}]
-",
-            certificate.display(),
-            key.display()
-        ))?;
-        let client = http3_client(world, &gateway, &authority.pem())?;
+        let tls = format!("mode: SIMPLE, {}", certificate(world, "edge", &identity)?);
+        mesh.apply(&gateway("edge", &https("https", 443, "*.example.com", &tls)))?;
+        mesh.apply(&host_at("edge", "catalog"))?;
+        let client = http3_client(world, &edge, &authority.pem())?;
         let call = client.get("http://catalog.example.com:8443/a").timeout(Duration::from_secs(5));
-        let answer = within(Duration::from_secs(20), "an answer over HTTP/3", || {
-            let answer = call.send()?;
-            ensure!(answer.status == 200, "{answer:?}");
-            Ok(Some(answer))
-        })?;
+        let answer = answers(&call, 200)?;
         assert_eq!(answer.seen()?.pod, "catalog");
         assert_eq!(answer.header("alt-svc"), Some("h3=\":443\"; ma=86400"));
         assert!(client.envoy()?.stat("^cluster.gateway.upstream_cx_http3_total$")? > 0);
-        assert!(gateway.envoy()?.stat("downstream_cx_http3_total$")? > 0);
-        gateway.wait_settled()
+        assert!(edge.envoy()?.stat("downstream_cx_http3_total$")? > 0);
+        edge.wait_settled()
     });
 }

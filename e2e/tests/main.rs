@@ -1,21 +1,31 @@
 //! Traffic through real Envoys: one file per story.
 
+mod announced;
 mod api_server;
+mod authorization;
 mod by_hand;
 mod change;
 mod controllers;
+mod edge;
 mod first_light;
 mod gateway;
 mod gateway_names;
+mod gateway_secrets;
 mod http3;
+mod identities;
 mod ingress;
+mod interception;
+mod limits;
+mod localities;
 mod networks;
 mod overlap;
 mod pair;
 mod policies;
 mod routing;
+mod secrecy;
 mod services;
 mod sessions;
 mod shop;
+mod tokens;
 mod trouble;
 mod validate;

@@ -1,25 +1,12 @@
 //! What DestinationRules do to traffic: which endpoint is chosen, which is passed by, how a connection begins.
 
 use std::collections::BTreeSet;
-use std::fs;
 
-use anyhow::{Result, ensure};
-use e2e::{Authority, Echo, Mesh, Pod, wait_until, world};
+use anyhow::ensure;
+use e2e::{Authority, Echo, Mesh, wait_until, world};
 
-use crate::shop::{REVIEWS, Shop, answered, seen};
-
-/// A DestinationRule of the namespace `shop`.
-fn policy(host: &str, policy: &str) -> String {
-    format!(
-        "apiVersion: networking.istio.io/v1\nkind: DestinationRule\n\
-         metadata: {{name: {host}, namespace: shop}}\nspec:\n  host: {host}\n  trafficPolicy: {policy}\n"
-    )
-}
-
-/// Waits until a page of the client's Envoy tells that a rule is in force.
-fn in_force(client: &Pod, page: &str, sign: &str) -> Result<()> {
-    wait_until(&format!("{sign} on {page}"), || Ok(client.envoy()?.admin(page)?.contains(sign)))
-}
+use crate::edge::file;
+use crate::shop::{CLUSTERS, REVIEWS, Shop, answered, in_force, policy, seen};
 
 #[test]
 fn a_hash_keeps_a_user_at_one_endpoint() {
@@ -28,7 +15,7 @@ fn a_hash_keeps_a_user_at_one_endpoint() {
         let client = &shop.client;
         shop.mesh.apply(&policy("reviews", "{loadBalancer: {consistentHash: {httpHeaderName: x-user}}}"))?;
         in_force(client, "/config_dump?resource=dynamic_route_configs", "x-user")?;
-        in_force(client, "/config_dump?resource=dynamic_active_clusters", "RING_HASH")?;
+        in_force(client, CLUSTERS, "RING_HASH")?;
         let mut used = BTreeSet::new();
         for user in 0..12 {
             let call = client.get(REVIEWS).header("x-user", &format!("user-{user}"));
@@ -53,7 +40,7 @@ fn an_endpoint_that_fails_is_passed_by() {
             "reviews",
             "{outlierDetection: {consecutive5xxErrors: 2, interval: 100ms, baseEjectionTime: 60s, maxEjectionPercent: 100}}",
         ))?;
-        in_force(client, "/config_dump?resource=dynamic_active_clusters", "max_ejection_percent")?;
+        in_force(client, CLUSTERS, "max_ejection_percent")?;
         shop.v1.app().answer_with(Some(503));
         wait_until("the failing endpoint to be ejected", || {
             client.get(REVIEWS).send()?;
@@ -63,41 +50,6 @@ fn an_endpoint_that_fails_is_passed_by() {
             ensure!(seen(client, REVIEWS)?.pod == "reviews-v2");
         }
         shop.mesh.wait_synced(&[client])
-    });
-}
-
-#[test]
-fn near_endpoints_come_first_and_far_ones_when_they_are_gone() {
-    world(|world| {
-        let mesh = Mesh::start(world)?;
-        for (node, locality) in [("here", "r1/z1"), ("near", "r1/z2"), ("far", "r2/z1")] {
-            mesh.node(node, locality)?;
-        }
-        mesh.service("shop", "reviews").port("http", 8080).create()?;
-        mesh.apply(&policy(
-            "reviews",
-            "{outlierDetection: {consecutive5xxErrors: 5}, loadBalancer: {localityLbSetting: {enabled: true}}}",
-        ))?;
-        let server = |node: &str| {
-            let pod = mesh.pod("shop", &format!("reviews-{node}")).sidecar(false).on_node(node);
-            pod.labels(&[("app", "reviews")]).app(Echo::http(8080)).start()
-        };
-        let (here, near) = (server("here")?, server("near")?);
-        server("far")?;
-        let client = mesh.pod("shop", "web").on_node("here").start()?;
-        for (goes_to, then) in
-            [("reviews-here", Some(&here)), ("reviews-near", Some(&near)), ("reviews-far", None)]
-        {
-            answered(&client, REVIEWS)?;
-            wait_until(&format!("answers of {goes_to}"), || Ok(seen(&client, REVIEWS)?.pod == goes_to))?;
-            for _ in 0..10 {
-                ensure!(seen(&client, REVIEWS)?.pod == goes_to);
-            }
-            if let Some(pod) = then {
-                mesh.set_ready(pod, false)?;
-            }
-        }
-        mesh.wait_synced(&[&client])
     });
 }
 
@@ -112,13 +64,9 @@ fn a_sidecar_begins_tls_with_what_is_outside() {
         let app = Echo::https_for(8443, &identity, &clients.pem())?;
         let mutual = world.pod("outside", "mutual").app(app).start()?;
         let own = clients.issue(&["web.shop"])?;
-        let file = |name: &str, text: &str| -> Result<String> {
-            let path = world.dir().join(name);
-            fs::write(&path, text)?;
-            Ok(path.display().to_string())
-        };
-        let roots = file("roots.pem", &authority.pem())?;
-        let (certificate, key) = (file("web.pem", &own.certificate)?, file("web.key", &own.key)?);
+        let roots = file(world, "roots.pem", &authority.pem())?;
+        let (certificate, key) =
+            (file(world, "web.pem", &own.certificate)?, file(world, "web.key", &own.key)?);
         let client = mesh.pod("shop", "web").start()?;
         for (name, pod, tls) in [
             ("simple", &simple, format!("{{mode: SIMPLE, caCertificates: {roots}}}")),

@@ -1,8 +1,9 @@
 //! Services of several kinds, what is outside of the mesh, and what a sidecar is told of.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use e2e::{Echo, Mesh, Pod, wait_until, world};
 use http::StatusCode;
 
@@ -177,5 +178,47 @@ spec:
         mesh.delete("Sidecar", "shop", "default")?;
         answered(&client, "http://vault.bank:8080/")?;
         mesh.wait_synced(&[&client, &other])
+    });
+}
+
+#[test]
+fn a_sidecars_listeners_lead_to_places_of_the_app() {
+    world(|world| {
+        let mesh = Mesh::start(world)?;
+        mesh.service("shop", "reviews").port_to("http", 8080, 9080).port_to("tcp", 9000, 9081).create()?;
+        mesh.service("shop", "own").selector(&[("app", "reviews")]).port_to("http", 8080, 9082).create()?;
+        let socket = world.dir().join("app.sock");
+        mesh.apply(&format!(
+            "
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {{name: reviews, namespace: shop}}
+spec:
+  workloadSelector: {{labels: {{app: reviews}}}}
+  ingress:
+  - {{port: {{number: 9080, protocol: HTTP, name: http}}, defaultEndpoint: '127.0.0.1:8081'}}
+  - {{port: {{number: 9081, protocol: TCP, name: tcp}}, defaultEndpoint: 'unix://{}'}}
+  - {{port: {{number: 9082, protocol: HTTP, name: own}}, defaultEndpoint: '0.0.0.0:8082'}}
+",
+            socket.display()
+        ))?;
+        let loopback = Echo::http(8081).on(Ipv4Addr::LOCALHOST.into());
+        let server = mesh.pod("shop", "reviews").app(loopback).app(Echo::tcp(0).at(&socket));
+        let server = server.app(Echo::http(8082)).start()?;
+        let client = mesh.pod("shop", "web").start()?;
+        for (url, local) in [
+            ("http://reviews:8080/", "127.0.0.1:8081".to_owned()),
+            ("http://own:8080/", format!("{}:8082", server.ip())),
+        ] {
+            let seen = answered(&client, url)?;
+            ensure!(seen.local.to_string() == local, "{seen:?}");
+            ensure!(seen.client_certificate("URI").len() == 1, "no mutual TLS: {seen:?}");
+        }
+        wait_until("a line by the socket", || {
+            let session = client.tcp("reviews:9000")?;
+            session.send_line("hello")?;
+            Ok(session.read_line()? == "reviews 0.0.0.0:0 hello")
+        })?;
+        mesh.wait_synced(&[&client, &server])
     });
 }

@@ -85,6 +85,22 @@ pub(crate) fn says(called: &str) -> String {
     format!("headers: {{response: {{set: {{{RULES}: {called}}}}}}}")
 }
 
+/// A DestinationRule of the namespace `shop`, named after its host.
+pub(crate) fn policy(host: &str, policy: &str) -> String {
+    format!(
+        "apiVersion: networking.istio.io/v1\nkind: DestinationRule\n\
+         metadata: {{name: {host}, namespace: shop}}\nspec:\n  host: {host}\n  trafficPolicy: {policy}\n"
+    )
+}
+
+/// The page with an Envoy's clusters.
+pub(crate) const CLUSTERS: &str = "/config_dump?resource=dynamic_active_clusters";
+
+/// Waits until a page of a pod's Envoy tells that a rule is in force.
+pub(crate) fn in_force(pod: &Pod, page: &str, sign: &str) -> Result<()> {
+    wait_until(&format!("{sign} on {page}"), || Ok(pod.envoy()?.admin(page)?.contains(sign)))
+}
+
 /// The app's report of a GET; an error unless the app answered 200.
 pub(crate) fn seen(client: &Pod, url: &str) -> Result<Seen> {
     client.get(url).send()?.expect(StatusCode::OK)?.seen()

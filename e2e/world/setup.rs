@@ -25,6 +25,7 @@ pub(super) const LOG_FOLDER: &str = "PILOTHOUSE_E2E_LOGS";
 pub(super) const LOGS: &str = "/run/e2e/logs";
 const PROGRAMS: &str = "/run/e2e/bin";
 const PODS: &str = "/run/e2e/pods";
+const STATE: &str = "/run/e2e/state";
 const HOSTS: &str = "/run/e2e/hosts";
 
 /// A test that takes longer hangs.
@@ -97,6 +98,12 @@ pub(super) fn proxy_folder(pod: &str, owner: Owner) -> Result<PathBuf> {
             .with_context(|| format!("give {} to the proxy's user", folder.display()))?;
     }
     Ok(folder)
+}
+
+/// A folder that everybody may look into and nobody but the control plane may write to.
+pub(super) fn state_folder() -> Result<PathBuf> {
+    fs::create_dir_all(STATE)?;
+    Ok(STATE.into())
 }
 
 /// Binds a program of the host into a folder that everybody can reach.

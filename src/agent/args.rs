@@ -4,8 +4,9 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use agent::bootstrap::Address;
 use agent::redirect::{Dns, Mode, Options, Ports, Ranges};
-use agent::{Config, parse_duration};
+use agent::{Config, Grace, Issuer, parse_duration};
 use anyhow::{Context as _, bail};
 use ca::SpiffeId;
 use clap::{Parser, Subcommand};
@@ -33,9 +34,9 @@ pub(crate) struct Serve {
     /// Serve certificates over SDS and nothing else: Envoy talks to the control plane itself.
     #[arg(long)]
     sds_only: bool,
-    /// State folder of the development root; made if missing.
-    #[arg(long, value_name = "DIR")]
-    state: Option<PathBuf>,
+    /// Who issues the certificate.
+    #[command(flatten)]
+    issuer: IssuerFlags,
     /// Unix socket for Envoy's cluster sds-grpc.
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
@@ -48,9 +49,58 @@ pub(crate) struct Serve {
     /// Service account of the workload.
     #[arg(long, env = "SERVICE_ACCOUNT", value_name = "SA")]
     service_account: Option<String>,
-    /// Lifetime of a certificate; it is renewed at half of it.
+    /// Lifetime of a certificate that is asked for.
     #[arg(long, env = "SECRET_TTL", default_value = "24h", value_parser = parse_duration)]
     lifetime: Duration,
+    /// The share of a certificate's life that is left when it is renewed, from 0 to 1.
+    #[arg(long, env = "SECRET_GRACE_PERIOD_RATIO", default_value_t = 0.5, value_parser = share)]
+    grace_ratio: f64,
+    /// By how much of its life, up or down, that differs from one certificate to the next.
+    #[arg(long, env = "SECRET_GRACE_PERIOD_RATIO_JITTER", default_value_t = 0.01, value_parser = share)]
+    grace_jitter: f64,
+}
+
+/// Who issues certificates. The names and meanings of variables are those of the reference's agent.
+#[derive(Debug, clap::Args)]
+struct IssuerFlags {
+    /// Port of the control plane with TLS, as HOST:PORT.
+    #[arg(long, env = "CA_ADDR", value_name = "HOST:PORT", default_value = "istiod.istio-system.svc:15012")]
+    ca_address: String,
+    /// Name that the control plane's certificate must be for; the host of its address if not given.
+    #[arg(long, env = "CA_SNI", value_name = "NAME")]
+    ca_server_name: Option<String>,
+    /// Roots that the control plane's certificate is checked against, PEM.
+    #[arg(
+        long,
+        env = "CA_ROOT_CA",
+        value_name = "FILE",
+        default_value = "./var/run/secrets/istio/root-cert.pem"
+    )]
+    ca_roots: PathBuf,
+    /// Token of the workload's service account; it is read for each request.
+    #[arg(long, value_name = "FILE", default_value = "/var/run/secrets/tokens/istio-token")]
+    token: PathBuf,
+    /// Cluster whose service account it is; empty for that of the control plane.
+    #[arg(long, env = "ISTIO_META_CLUSTER_ID", default_value = "")]
+    cluster_id: String,
+}
+
+impl IssuerFlags {
+    fn issuer(self) -> anyhow::Result<Issuer> {
+        let address: Address = self.ca_address.parse().context("--ca-address")?;
+        let host = match &address {
+            Address::Ip(ip, _) => ip.to_string(),
+            Address::Name(name, _) => name.clone(),
+            Address::Unix(_) => bail!("--ca-address: certificates are asked for over TCP; write HOST:PORT"),
+        };
+        let server_name = self.ca_server_name.filter(|name| !name.is_empty()).unwrap_or(host);
+        Ok(Issuer { address, server_name, roots: self.ca_roots, token: self.token, cluster: self.cluster_id })
+    }
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| format!("{text:?} is no share; write a number from 0 to 1"))
 }
 
 impl Serve {
@@ -67,10 +117,11 @@ impl Serve {
         let namespace = self.namespace.context("--namespace is missing: the workload's namespace")?;
         let account = self.service_account.context("--service-account is missing: the workload's account")?;
         Ok(Config {
-            state: self.state.context("--state is missing: the folder of the development root")?,
+            issuer: self.issuer.issuer()?,
             socket: self.socket.context("--socket is missing: the path for Envoy's cluster sds-grpc")?,
             identity: SpiffeId::new(&self.trust_domain, &namespace, &account)?,
             lifetime: self.lifetime,
+            grace: Grace { ratio: self.grace_ratio, jitter: self.grace_jitter },
             file_poll: Duration::from_secs(1),
         })
     }
@@ -82,6 +133,9 @@ pub(crate) struct RedirectRules {
     /// Print the rules for ip6tables-restore.
     #[arg(long)]
     pub(crate) ipv6: bool,
+    /// Print the routing that TPROXY needs, for `ip -batch -` and `ip -6 -batch -`, and not the rules.
+    #[arg(long, requires = "tproxy", conflicts_with = "ipv6")]
+    pub(crate) routes: bool,
     /// Use TPROXY for inbound connections.
     #[arg(long)]
     tproxy: bool,
@@ -204,11 +258,17 @@ mod tests {
 
     #[test]
     fn serving_flags() {
-        let flags = ["--sds-only", "--state", "/s", "--socket", "/s/sds", "--namespace", "shop"];
+        let flags = ["--sds-only", "--socket", "/s/sds", "--namespace", "shop"];
         let all = [&flags[..], &["--service-account", "web", "--lifetime", "1h"]].concat();
         let served = config(&all).unwrap();
         assert_eq!(served.identity.to_string(), "spiffe://cluster.local/ns/shop/sa/web");
         assert_eq!(served.lifetime, Duration::from_secs(3600));
+        assert_eq!(served.issuer.server_name, "istiod.istio-system.svc");
+        let at = |flags: &[&str]| config(&[&all[..], flags].concat()).map(|config| config.issuer.server_name);
+        assert_eq!(at(&["--ca-address", "[::1]:15012"]).unwrap(), "::1");
+        assert_eq!(at(&["--ca-address", "10.0.0.1:15012", "--ca-server-name", "istiod"]).unwrap(), "istiod");
+        assert!(at(&["--ca-address", "unix:/s"]).is_err() && at(&["--ca-address", "istiod"]).is_err());
+        assert!(config(&[&all[..], &["--grace-ratio", "1.5"]].concat()).is_err());
         let missing = config(&flags).unwrap_err().to_string();
         assert!(missing.starts_with("--service-account is missing"), "{missing}");
         let nothing = config(&[]).unwrap_err().to_string();

@@ -11,5 +11,5 @@ mod socket;
 
 pub use clock::{Clock, SystemClock};
 pub use duration::parse_duration;
-pub use sds::{Agent, AgentError, Config};
+pub use sds::{Agent, AgentError, Config, Grace, Issuer};
 pub use socket::SocketError;

@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-use crate::args::{Args, Command};
+use crate::args::{Args, Command, RedirectRules};
 
 fn main() -> ExitCode {
     match run(Args::parse()) {
@@ -28,7 +28,11 @@ fn run(args: Args) -> anyhow::Result<()> {
     match args.command {
         Some(Command::RedirectRules(flags)) => {
             let rules = redirect::rules(&flags.options()?);
-            let text = if flags.ipv6 { rules.v6 } else { rules.v4 };
+            let text = match flags {
+                RedirectRules { routes: true, .. } => rules.routes,
+                RedirectRules { ipv6: true, .. } => rules.v6,
+                RedirectRules { .. } => rules.v4,
+            };
             Ok(std::io::stdout().write_all(text.as_bytes())?)
         }
         None => serve(args.serve.config()?),

@@ -21,12 +21,28 @@ pub struct Rules {
     pub v4: String,
     /// Input of `ip6tables-restore --noflush`; the pod also needs the address `::6/128` on `lo`.
     pub v6: String,
+    /// What TPROXY needs beside: packets that carry its mark are delivered on this machine, whatever address they are
+    /// for. Input of `ip -batch -`, and of `ip -6 -batch -` for the other family; empty for REDIRECT.
+    pub routes: String,
 }
+
+/// The routing table for packets that carry the mark of TPROXY (Istio's).
+const ROUTE_TABLE: u32 = 133;
 
 /// Writes the rules. Same options, same text.
 #[must_use]
 pub fn rules(options: &Options) -> Rules {
-    Rules { v4: Family::V4.render(options), v6: Family::V6.render(options) }
+    Rules { v4: Family::V4.render(options), v6: Family::V6.render(options), routes: routes(options) }
+}
+
+fn routes(options: &Options) -> String {
+    match options.mode {
+        Mode::Redirect => String::new(),
+        Mode::Tproxy => format!(
+            "rule add fwmark {} lookup {ROUTE_TABLE}\nroute add local default dev lo table {ROUTE_TABLE}\n",
+            options.tproxy_mark
+        ),
+    }
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

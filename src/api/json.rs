@@ -22,7 +22,7 @@ use envoy::{Message, Name};
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
 use serde_json::Value;
 
-pub use wkt::{to_struct, to_value};
+pub use wkt::{struct_json, to_struct, to_value};
 
 /// How deep messages may lie in one another: prost's decoder has the same limit.
 const MAX_DEPTH: usize = 100;

@@ -21,4 +21,4 @@ pub use content::ContentHash;
 pub use decode::{AnyObject, Decoded, FieldWarning, decode, items};
 pub use kind::Kind;
 pub use object::{Meta, Object, ObjectKey, ObjectRef, Owner, Problem, Severity};
-pub use scalar::{Base64, Duration, F64, Json, SecretBytes};
+pub use scalar::{Base64, Duration, F64, Json, SecretBytes, SecretText};

@@ -37,6 +37,8 @@ pub struct Meta {
     pub resource_version: String,
     /// The owner that controls the object, if any.
     pub controller: Option<Owner>,
+    /// Whether the API server made the name (`generateName`).
+    pub generated: bool,
     /// What controllers have told about the object; of Istio's kinds only.
     pub conditions: Box<[Condition]>,
 }
@@ -57,7 +59,7 @@ pub struct Owner {
 type Content<'a> = (
     (&'a str, &'a str),
     (&'a BTreeMap<String, String>, &'a BTreeMap<String, String>),
-    (Option<i64>, i64, &'a str, bool),
+    (Option<i64>, i64, &'a str, bool, bool),
     Option<&'a Owner>,
 );
 
@@ -66,7 +68,7 @@ impl Meta {
         (
             (&self.namespace, &self.name),
             (&self.labels, &self.annotations),
-            (self.creation, self.generation, &self.uid, self.deletion),
+            (self.creation, self.generation, &self.uid, self.deletion, self.generated),
             self.controller.as_ref(),
         )
     }

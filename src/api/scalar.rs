@@ -305,6 +305,22 @@ impl<'de> Deserialize<'de> for SecretBytes {
     }
 }
 
+/// [`SecretBytes`] that a document gives as plain text.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+pub struct SecretText(SecretBytes);
+
+impl From<SecretText> for SecretBytes {
+    fn from(text: SecretText) -> Self {
+        text.0
+    }
+}
+
+impl<'de> Deserialize<'de> for SecretText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self(text.into_bytes().into()))
+    }
+}
+
 /// Reads a string and turns it into a value; holds what is expected and how to turn it.
 struct FromText<F>(&'static str, F);
 

@@ -43,12 +43,48 @@ pub enum Error {
         /// What is wrong with the root.
         problem: String,
     },
+    /// A certificate authority that was plugged in cannot be used.
+    #[error("plugged-in certificate authority: {part} {problem}; {hint}")]
+    Plugged {
+        /// The file or the part of it ("ca-cert.pem").
+        part: String,
+        /// What is wrong with it.
+        problem: String,
+        /// What the operator can do.
+        hint: &'static str,
+    },
     /// The cryptography library failed.
     #[error("cryptography: {0}")]
     Crypto(String),
 }
 
+/// Whose fault it is that nothing was signed (spec security.md 2.2).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Fault {
+    /// The request is not one that is signed (`CSR_ERROR`).
+    Request,
+    /// It asks for too long a life (`TTL_ERROR`).
+    Lifetime,
+    /// The signing certificate has ended or is not there (`CA_NOT_READY`).
+    NotReady,
+    /// Signing failed (`CERT_GEN_ERROR`).
+    Signing,
+}
+
 impl Error {
+    /// Whose fault it is that nothing was signed.
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Refused { field: "csr" | "public key", .. } => Fault::Request,
+            Self::Refused { field: "lifetime", .. } => Fault::Lifetime,
+            Self::Root { .. } | Self::Plugged { .. } | Self::State { .. } | Self::Io { .. } => {
+                Fault::NotReady
+            }
+            Self::Refused { .. } | Self::Crypto(_) => Fault::Signing,
+        }
+    }
+
     /// A refusal of the caller's `field`.
     pub(crate) fn refused(field: &'static str, problem: impl Into<String>) -> Self {
         Self::Refused { field, problem: problem.into() }

@@ -1,6 +1,7 @@
 //! A workload's identity: `spiffe://<trust domain>/ns/<namespace>/sa/<service account>`.
 
 use std::fmt;
+use std::str::FromStr;
 
 use crate::Error;
 
@@ -51,6 +52,21 @@ impl SpiffeId {
     }
 }
 
+impl FromStr for SpiffeId {
+    type Err = Error;
+
+    /// Reads `spiffe://<trust domain>/ns/<namespace>/sa/<service account>`, nothing more and nothing less.
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let parts: Vec<&str> = text.strip_prefix("spiffe://").unwrap_or_default().split('/').collect();
+        match parts.as_slice() {
+            [domain, "ns", namespace, "sa", account] if !domain.contains('@') => {
+                Self::new(domain, namespace, account)
+            }
+            _ => Err(Error::refused("identity", "has not the form spiffe://DOMAIN/ns/NAMESPACE/sa/ACCOUNT")),
+        }
+    }
+}
+
 impl fmt::Display for SpiffeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "spiffe://{}/ns/{}/sa/{}", self.trust_domain, self.namespace, self.service_account)
@@ -82,6 +98,28 @@ mod tests {
     fn joins_the_parts() {
         let id = SpiffeId::new("cluster.local", "shop", "web").unwrap();
         assert_eq!(id.to_string(), "spiffe://cluster.local/ns/shop/sa/web");
+    }
+
+    #[test]
+    fn reads_what_it_writes_and_nothing_else() {
+        let text = "spiffe://cluster.local/ns/shop/sa/web";
+        assert_eq!(text.parse::<SpiffeId>().unwrap().to_string(), text);
+        for bad in [
+            "",
+            "spiffe://",
+            "cluster.local/ns/shop/sa/web",
+            "spiffe://cluster.local/ns/shop/sa/web/",
+            "spiffe://cluster.local/ns/shop/sa/web/x",
+            "spiffe://cluster.local/ns/shop/sa/",
+            "spiffe://cluster.local/sa/shop/ns/web",
+            "spiffe://cluster.local/ns/../sa/web",
+            "spiffe://a@b/ns/shop/sa/web",
+            "SPIFFE://cluster.local/ns/shop/sa/web",
+            "spiffe://cluster.local/ns/shop/sa/web?x",
+            "spiffe://cluster.local/ns/sh%6fp/sa/web",
+        ] {
+            assert!(bad.parse::<SpiffeId>().is_err(), "{bad}");
+        }
     }
 
     #[test]

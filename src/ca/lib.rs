@@ -1,20 +1,39 @@
-//! Identity out: the development root kept in a state folder, the certificates that it signs, and proofs of who has it.
+//! Identity out: the authority that signs certificates of workloads, where its key and certificates come from, and proofs
+//! of who has the key.
 //!
-//! Time is always a parameter, nothing here reads a clock. The only I/O is the state folder ([`state`]).
+//! Time is always a parameter, nothing here reads a clock. The only I/O is the state folder ([`state`]) and that of
+//! plugged-in files ([`plugged`]).
 
+mod authority;
+mod bundle;
+mod crl;
+mod csr;
+mod der;
 mod error;
 mod identity;
+mod kept;
 mod key;
+mod leaf;
 mod peer;
 mod pem;
+pub mod plugged;
+mod replacement;
 mod root;
+mod rotation;
 mod sign;
+mod signature;
+mod signer;
 pub mod state;
 
-pub use error::Error;
+pub use authority::{Authority, Issued, Limits, Standing};
+pub use csr::{Csr, MAX_CSR};
+pub use error::{Error, Fault};
 pub use identity::SpiffeId;
+pub use kept::Kept;
 pub use key::{PrivateKey, PublicKey};
 pub use peer::{PROOF_LIFETIME, PeerKey};
 pub use pem::{check_key_pair, check_roots};
-pub use root::Root;
+pub use replacement::{Confirmed, Pace, Replacement, Stage, Waiting};
+pub use root::{Fresh, Root};
+pub use rotation::Renewal;
 pub use sign::{BACKDATE, DEFAULT_LIFETIME, MAX_LIFETIME, Request, ServerRequest, Signed};

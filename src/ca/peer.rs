@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::{hkdf, hmac};
 
-use crate::{Error, Root};
+use crate::{Error, PrivateKey, Root};
 
 /// How far a proof's time may be from now, to both sides: clocks differ, and what was overheard is soon of no use.
 pub const PROOF_LIFETIME: Duration = Duration::from_secs(60);
@@ -28,15 +28,20 @@ impl Root {
     /// # Errors
     /// [`Error::Crypto`] when the library refuses.
     pub fn peer_key(&self) -> Result<PeerKey, Error> {
-        let secret = self.issuer.key().serialized_der();
-        let key = hkdf::Salt::new(hkdf::HKDF_SHA256, &[]).extract(secret);
-        let refused = |_| Error::Crypto("no key for replicas from the root's key".to_owned());
-        let key = key.expand(&[PURPOSE.as_bytes()], hmac::HMAC_SHA256).map_err(refused)?.into();
-        Ok(PeerKey(key))
+        PeerKey::of(self.signer.key())
     }
 }
 
 impl PeerKey {
+    /// The key for replicas that is made of a signing key.
+    pub(crate) fn of(key: &PrivateKey) -> Result<Self, Error> {
+        let secret = key.secret_der();
+        let key = hkdf::Salt::new(hkdf::HKDF_SHA256, &[]).extract(secret);
+        let refused = |_| Error::Crypto("no key for replicas from the root's key".to_owned());
+        let key = key.expand(&[PURPOSE.as_bytes()], hmac::HMAC_SHA256).map_err(refused)?.into();
+        Ok(Self(key))
+    }
+
     /// A proof for a request of `page` at `now`.
     #[must_use]
     pub fn prove(&self, page: &str, now: SystemTime) -> String {
@@ -132,8 +137,8 @@ mod tests {
     #[test]
     fn replicas_that_read_a_stored_root_have_the_same_key() {
         let now = at(1_800_000_000);
-        let (made, key_pem) = Root::generate_to_store("cluster.local", now).expect("a root");
-        let read = Root::from_pem(made.cert_pem(), &key_pem, now).expect("the same root");
+        let made = root();
+        let read = Root::from_pem(made.cert_pem(), &made.expose_key_pem(), now).expect("the same root");
         let proof = made.peer_key().expect("a key").prove(PAGE, now);
         assert!(read.peer_key().expect("a key").proves(&proof, PAGE, now));
     }

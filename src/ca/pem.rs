@@ -1,5 +1,9 @@
 //! PEM files of others: is this a certificate chain with its key, are these trust anchors?
 
+use std::fmt::Write as _;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use x509_parser::pem::Pem;
 
 use crate::{Error, PrivateKey};
@@ -11,9 +15,16 @@ use crate::{Error, PrivateKey};
 /// # Errors
 /// [`Error::Refused`] naming `certificate chain` or `private key`; nothing of the key is in the text.
 pub fn check_key_pair(chain: &[u8], key: &[u8]) -> Result<(), Error> {
-    let certificates = certificates("certificate chain", chain)?;
     let key = std::str::from_utf8(key).map_err(|_| Error::refused("private key", "is not PEM text"))?;
-    let key = PrivateKey::from_pem(key)?;
+    check_key_of(chain, &PrivateKey::from_pem(key)?)
+}
+
+/// Checks that `chain` holds certificates and that `key` is that of the first of them.
+///
+/// # Errors
+/// As [`check_key_pair`].
+pub(crate) fn check_key_of(chain: &[u8], key: &PrivateKey) -> Result<(), Error> {
+    let certificates = certificates("certificate chain", chain)?;
     let Some(leaf) = certificates.first() else {
         return Err(Error::refused("certificate chain", "has no CERTIFICATE block"));
     };
@@ -36,7 +47,7 @@ pub fn check_roots(roots: &[u8]) -> Result<(), Error> {
     Ok(())
 }
 
-fn certificates(field: &'static str, text: &[u8]) -> Result<Vec<Pem>, Error> {
+pub(crate) fn certificates(field: &'static str, text: &[u8]) -> Result<Vec<Pem>, Error> {
     let mut out = Vec::new();
     for block in Pem::iter_from_buffer(text) {
         let block = block.map_err(|e| Error::refused(field, format!("cannot be read as PEM: {e}")))?;
@@ -50,19 +61,23 @@ fn certificates(field: &'static str, text: &[u8]) -> Result<Vec<Pem>, Error> {
     Ok(out)
 }
 
-#[cfg(test)]
+/// Writes a block of PEM (RFC 7468): lines of 64 characters, each ended by one `\n`.
 pub(crate) fn encode(label: &str, der: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut body = String::new();
-    for chunk in der.chunks(3) {
-        let n = chunk.iter().enumerate().fold(0_usize, |n, (i, &b)| n | usize::from(b) << (16 - 8 * i));
-        for i in 0..4 {
-            body.push(if i <= chunk.len() { char::from(LETTERS[n >> (18 - 6 * i) & 63]) } else { '=' });
-        }
+    let body = STANDARD.encode(der);
+    let mut out = String::with_capacity(body.len() + body.len() / 64 + 2 * label.len() + 36);
+    let _ = writeln!(out, "-----BEGIN {label}-----");
+    let mut rest = body.as_str();
+    while let Some((line, more)) = rest.split_at_checked(64) {
+        out.push_str(line);
+        out.push('\n');
+        rest = more;
     }
-    let lines: Vec<String> =
-        body.as_bytes().chunks(64).map(|l| String::from_utf8_lossy(l).into_owned()).collect();
-    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
+    if !rest.is_empty() {
+        out.push_str(rest);
+        out.push('\n');
+    }
+    let _ = writeln!(out, "-----END {label}-----");
+    out
 }
 
 #[cfg(test)]

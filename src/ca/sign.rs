@@ -3,11 +3,8 @@
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
-use rcgen::{
-    CertificateParams, DistinguishedName, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose, SanType,
-    SerialNumber,
-};
-
+use crate::leaf::{Leaf, Name};
+use crate::signer::Signer;
 use crate::{Error, PublicKey, Root, SpiffeId};
 
 /// How far before the moment of signing a certificate begins, for peers whose clocks are behind.
@@ -59,9 +56,10 @@ impl Root {
     /// [`Error::Refused`] for a lifetime of zero or above [`MAX_LIFETIME`], [`Error::Root`] when the root has
     /// expired at `now`, [`Error::Crypto`] when the library fails.
     pub fn sign(&self, request: &Request, now: SystemTime) -> Result<Signed, Error> {
-        let uri = request.identity.to_string().try_into()?;
-        let usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
-        self.sign_leaf(&request.public_key, vec![SanType::URI(uri)], usages, request.lifetime, now)
+        check_lifetime(request.lifetime, MAX_LIFETIME)?;
+        let names = [Name::Uri(request.identity.to_string())];
+        let wanted = Wanted { key: &request.public_key, names: &names, common_name: None, is_client: true };
+        sign(&self.signer, &wanted, request.lifetime, now)
     }
 
     /// Signs a certificate of a server at `now`. Clients that check only its names, as API servers do, take it.
@@ -69,55 +67,64 @@ impl Root {
     /// # Errors
     /// As [`Root::sign`], and [`Error::Refused`] for no name at all and for a name that is neither DNS's nor an address.
     pub fn sign_server(&self, request: &ServerRequest, now: SystemTime) -> Result<Signed, Error> {
-        let names: Vec<SanType> =
-            request.names.iter().map(|name| server_name(name)).collect::<Result<_, _>>()?;
-        if names.is_empty() {
-            return Err(Error::refused("names", "are missing; a server needs one at least"));
-        }
-        let usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        self.sign_leaf(&request.public_key, names, usages, request.lifetime, now)
-    }
-
-    fn sign_leaf(
-        &self,
-        key: &PublicKey,
-        names: Vec<SanType>,
-        usages: Vec<ExtendedKeyUsagePurpose>,
-        lifetime: Duration,
-        now: SystemTime,
-    ) -> Result<Signed, Error> {
-        if lifetime.is_zero() || lifetime > MAX_LIFETIME {
-            let problem = format!(
-                "{} s is not allowed; ask for 1 s to {} s",
-                lifetime.as_secs(),
-                MAX_LIFETIME.as_secs()
-            );
-            return Err(Error::refused("lifetime", problem));
-        }
-        if self.not_after() <= now {
-            return Err(Error::Root { problem: "has expired".to_owned() });
-        }
-        let not_before = whole_seconds(now - BACKDATE);
-        let not_after = whole_seconds((now + lifetime).min(self.not_after()));
-        let mut params = CertificateParams::default();
-        params.serial_number = Some(random_serial()?);
-        params.not_before = not_before.into();
-        params.not_after = not_after.into();
-        // An empty subject also makes the alternative name critical (RFC 5280 4.1.2.6).
-        params.distinguished_name = DistinguishedName::new();
-        params.subject_alt_names = names;
-        params.is_ca = IsCa::ExplicitNoCa;
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
-        params.extended_key_usages = usages;
-        params.use_authority_key_identifier_extension = true;
-        let certificate = params.signed_by(key.info(), &self.issuer)?;
-        Ok(Signed { chain_pem: certificate.pem(), not_before, not_after })
+        sign_server(&self.signer, request, now)
     }
 }
 
-fn server_name(name: &str) -> Result<SanType, Error> {
+/// Whom to certify, and as what.
+pub(crate) struct Wanted<'a> {
+    pub(crate) key: &'a PublicKey,
+    pub(crate) names: &'a [Name],
+    pub(crate) common_name: Option<&'a str>,
+    pub(crate) is_client: bool,
+}
+
+/// Refuses a lifetime that nobody may have.
+pub(crate) fn check_lifetime(lifetime: Duration, longest: Duration) -> Result<(), Error> {
+    if lifetime.is_zero() || lifetime > longest {
+        let (asked, longest) = (lifetime.as_secs(), longest.as_secs());
+        let problem = format!("{asked} s is not allowed; ask for 1 s to {longest} s");
+        return Err(Error::refused("lifetime", problem));
+    }
+    Ok(())
+}
+
+/// Signs a certificate that begins [`BACKDATE`] before `now` and ends with its signer at the latest.
+pub(crate) fn sign(
+    signer: &Signer,
+    wanted: &Wanted<'_>,
+    lifetime: Duration,
+    now: SystemTime,
+) -> Result<Signed, Error> {
+    if signer.not_after() <= now {
+        return Err(Error::Root { problem: "has expired".to_owned() });
+    }
+    let not_before = whole_seconds(now - BACKDATE);
+    let end = now.checked_add(lifetime).unwrap_or_else(|| signer.not_after());
+    let not_after = whole_seconds(end.min(signer.not_after()));
+    let Wanted { key, names, common_name, is_client } = *wanted;
+    let der = signer.sign(&Leaf { key, names, common_name, is_client, not_before, not_after })?;
+    Ok(Signed { chain_pem: crate::pem::encode("CERTIFICATE", &der), not_before, not_after })
+}
+
+/// Signs a certificate of a server, for as long as it asks.
+pub(crate) fn sign_server(
+    signer: &Signer,
+    request: &ServerRequest,
+    now: SystemTime,
+) -> Result<Signed, Error> {
+    check_lifetime(request.lifetime, Duration::MAX)?;
+    let names: Vec<Name> = request.names.iter().map(|name| server_name(name)).collect::<Result<_, _>>()?;
+    if names.is_empty() {
+        return Err(Error::refused("names", "are missing; a server needs one at least"));
+    }
+    let wanted = Wanted { key: &request.public_key, names: &names, common_name: None, is_client: false };
+    sign(signer, &wanted, request.lifetime, now)
+}
+
+fn server_name(name: &str) -> Result<Name, Error> {
     if let Ok(address) = name.parse::<IpAddr>() {
-        return Ok(SanType::IpAddress(address));
+        return Ok(Name::Address(address.to_canonical()));
     }
     let label = |label: &str| {
         !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
@@ -125,16 +132,7 @@ fn server_name(name: &str) -> Result<SanType, Error> {
     if !name.strip_prefix("*.").unwrap_or(name).split('.').all(label) {
         return Err(Error::refused("names", format!("{name:?} is neither a DNS name nor an IP address")));
     }
-    Ok(SanType::DnsName(name.to_owned().try_into()?))
-}
-
-/// 127 random bits: positive as an ASN.1 integer without a leading zero byte.
-pub(crate) fn random_serial() -> Result<SerialNumber, Error> {
-    let mut bytes = [0_u8; 16];
-    aws_lc_rs::rand::fill(&mut bytes)
-        .map_err(|_| Error::Crypto("no randomness for a serial number".to_owned()))?;
-    bytes[0] = bytes[0] & 0x7f | 0x40;
-    Ok(SerialNumber::from_slice(&bytes))
+    Ok(Name::Dns(name.to_owned()))
 }
 
 /// Certificates count whole seconds.

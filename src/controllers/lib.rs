@@ -10,6 +10,8 @@
 pub mod ca_secret;
 pub mod discovered;
 pub mod election;
+mod event;
+pub mod expiring;
 pub mod ingress_status;
 pub mod ip_allocate;
 mod queue;

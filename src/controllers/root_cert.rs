@@ -1,4 +1,5 @@
-//! The ConfigMap by which every namespace learns the mesh's root: workloads mount it, istioctl reads it.
+//! ConfigMaps by which every namespace learns the mesh's root and its revocation lists: workloads mount them, istioctl reads
+//! them.
 //!
 //! Source: `shared/spec/kubernetes.md` 1.4, trap 15; Istio
 //! `pilot/pkg/serviceregistry/kube/controller/namespacecontroller.go`, `security/pkg/k8s/configutil.go`.
@@ -30,7 +31,10 @@ use crate::write::{Write, WriteError, Writer};
 use plan::{Plan, Todo};
 
 /// The key of the ConfigMap that holds the root, PEM.
-const KEY: &str = "root-cert.pem";
+pub const ROOT: &str = "root-cert.pem";
+
+/// The key of the ConfigMap that holds revocation lists, PEM.
+pub const REVOKED: &str = "ca-crl.pem";
 
 /// The label that the ConfigMap is made with.
 const LABEL: (&str, &str) = ("istio.io/config", "true");
@@ -50,22 +54,24 @@ pub struct RootCertificates {
     pub connection: Connection,
     /// How it writes.
     pub writer: Writer,
-    /// The ConfigMap's name (`PILOT_CA_CERT_CONFIGMAP`).
+    /// The ConfigMap's name (`PILOT_CA_CERT_CONFIGMAP`, `PILOT_CRL_CONFIGMAP`).
     pub name: Arc<str>,
+    /// What of it is written: [`ROOT`] or [`REVOKED`].
+    pub key: &'static str,
     /// The namespaces, from [`crate::discovered::namespaces`].
     pub namespaces: Feed<Namespace>,
     /// The mesh configuration, whose `discoverySelectors` say which namespaces count; none while it is not known.
     pub settings: watch::Receiver<Option<Ref<MeshConfig>>>,
-    /// The root, PEM; none while it is not known: then nothing is written.
+    /// What is to stand there, PEM; none while it is not known: then nothing is written.
     pub root: watch::Receiver<Option<Arc<str>>>,
 }
 
-/// Of a ConfigMap: its namespace, and the digest of the root that it holds, if it holds one.
+/// Of a ConfigMap: its namespace, and the digest of what it holds, if it holds anything.
 type Held = (Arc<str>, Option<u128>);
 
-fn held(object: &ConfigMap) -> Held {
+fn held(object: &ConfigMap, key: &str) -> Held {
     let namespace = object.metadata.namespace.as_deref().unwrap_or_default().into();
-    let root = object.data.as_ref().and_then(|data| data.get(KEY));
+    let root = object.data.as_ref().and_then(|data| data.get(key));
     (namespace, root.map(|root| xxh3_128(root.as_bytes())))
 }
 
@@ -81,8 +87,8 @@ impl RootCertificates {
     async fn work(&self) {
         let all = Api::<ConfigMap>::all(self.connection.client().clone());
         let what = format!("configmaps {}", self.name);
-        let mut maps =
-            self.connection.follow(&what, all, &Selection::named(&self.name), |object| held(&object));
+        let (key, named) = (self.key, Selection::named(&self.name));
+        let mut maps = self.connection.follow(&what, all, &named, move |object| held(&object, key));
         let mut namespaces = self.namespaces.read();
         let (mut settings, mut root) = (self.settings.clone(), self.root.clone());
         let mut plan = Plan::new();
@@ -128,9 +134,9 @@ impl RootCertificates {
             None
         };
         let done = match there {
-            Some(object) if held(&object).1 == Some(digest) => return Ok(digest),
+            Some(object) if held(&object, self.key).1 == Some(digest) => return Ok(digest),
             Some(mut object) => {
-                object.data.get_or_insert_default().insert(KEY.to_owned(), todo.root.to_string());
+                object.data.get_or_insert_default().insert(self.key.to_owned(), todo.root.to_string());
                 let what = about("update");
                 self.writer.write(&what, || api.replace(&self.name, &post, &object)).await
             }
@@ -153,7 +159,7 @@ impl RootCertificates {
                 labels: Some([(LABEL.0.to_owned(), LABEL.1.to_owned())].into()),
                 ..ObjectMeta::default()
             },
-            data: Some([(KEY.to_owned(), root.to_owned())].into()),
+            data: Some([(self.key.to_owned(), root.to_owned())].into()),
             ..ConfigMap::default()
         }
     }

@@ -40,7 +40,7 @@ fn time(at: SystemTime) -> String {
 
 /// A text of the node's metadata.
 fn metadata(client: &Client, key: &str) -> String {
-    let value = client.node().metadata.as_ref().map(api::json::to_json).unwrap_or_default();
+    let value = client.node().metadata.as_ref().map(api::json::struct_json).unwrap_or_default();
     value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
@@ -109,7 +109,7 @@ async fn adsz(State(clients): State<Clients>, query: Query) -> Response {
     let list = clients.list();
     let shown = list.iter().filter(|c| c.connection_id().contains(&wanted)).map(|c| {
         let node = c.node();
-        let metadata = node.metadata.as_ref().map(api::json::to_json).unwrap_or_default();
+        let metadata = node.metadata.as_ref().map(api::json::struct_json).unwrap_or_default();
         let watches: Map<String, Value> = ResourceType::ALL
             .into_iter()
             .map(|kind| (kind, c.watched_names(kind)))

@@ -13,6 +13,7 @@ use xds::server::{Client, Clients};
 use crate::Surface;
 use crate::answer::{self, Query};
 use crate::clients::find;
+use crate::redact;
 
 pub(crate) fn router(surface: &Surface) -> Router {
     Router::new()
@@ -54,6 +55,7 @@ async fn config_dump(State(clients): State<Clients>, query: Query) -> Response {
         "dynamicRouteConfigs",
         "routeConfig",
     ));
+    configs.push(secrets(&client));
     answer::json(&json!({"configs": configs}), &query)
 }
 
@@ -94,7 +96,11 @@ fn resources(client: &Client, kind: ResourceType) -> Vec<(String, String, Value)
     let full_name = kind.type_url().trim_start_matches("type.googleapis.com/");
     set.iter()
         .map(|entry| {
-            let json = api::json::to_json_bytes(full_name, &entry.body(set.slots()));
+            let mut body = entry.body(set.slots());
+            if kind == ResourceType::Secret {
+                body = redact::secret(&body);
+            }
+            let json = api::json::to_json_bytes(full_name, &body);
             let mut json = json.unwrap_or_else(|error| json!({"error": error.to_string()}));
             if let Some(object) = json.as_object_mut() {
                 object.insert("@type".to_owned(), Value::from(kind.type_url()));
@@ -110,6 +116,14 @@ fn section(client: &Client, kind: ResourceType, message: &str, list: &str, field
         .map(|(_, version, resource)| json!({"versionInfo": version, field: resource}))
         .collect();
     json!({"@type": format!("type.googleapis.com/envoy.admin.v3.{message}"), list: entries})
+}
+
+fn secrets(client: &Client) -> Value {
+    let entries: Vec<Value> = resources(client, ResourceType::Secret)
+        .into_iter()
+        .map(|(name, version, secret)| json!({"name": name, "versionInfo": version, "secret": secret}))
+        .collect();
+    json!({"@type": "type.googleapis.com/envoy.admin.v3.SecretsConfigDump", "dynamicActiveSecrets": entries})
 }
 
 fn listeners(client: &Client) -> Value {

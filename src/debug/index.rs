@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::answer::{self, Query};
 
 /// The pages and what they show.
-const PAGES: [(&str, &str); 17] = [
+const PAGES: [(&str, &str); 19] = [
     ("adsz", "connected proxies: what each watches, was sent, acknowledged and refused"),
     ("clusterz", "the clusters that are followed, and how far each is"),
     ("config_dump", "what a proxy is to have (proxyID=, types=, include_eds)"),
@@ -17,6 +17,7 @@ const PAGES: [(&str, &str); 17] = [
     ("edsz", "the endpoints that a proxy is to have (proxyID=)"),
     ("endpointShardz", "the endpoints of each service"),
     ("endpointz", "the same"),
+    ("jwks", "the keys of those who issue tokens: how old they are, and what the last try to fetch them met"),
     ("leaders", "which replica does the work of which controller"),
     ("list", "the names of these pages"),
     ("mesh", "the mesh configuration that is in force"),
@@ -24,6 +25,10 @@ const PAGES: [(&str, &str); 17] = [
     ("problems", "what is wrong with the configuration now"),
     ("registryz", "the services of the mesh"),
     ("sources", "the objects that a proxy's resources come from (proxyID=, resource=)"),
+    (
+        "rootz",
+        "what the mesh trusts, how far a replacement of its root is, and who was given the roots by this replica",
+    ),
     ("spreadz", "how many proxies of this replica need, have and refuse what was made of each object"),
     ("syncz", "which proxies have what they were sent"),
 ];

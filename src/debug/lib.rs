@@ -5,7 +5,9 @@
 //! clients    the connected proxies: syncz, adsz, connections
 //! dump       what a proxy is to have: config_dump, edsz, ndsz, sources
 //! objects    what the mesh is made of: configz, registryz, endpointz, mesh, problems, leaders
+//! jwks       the keys of those who issue tokens: jwks
 //! clusters   the clusters that are followed: clusterz
+//! rootz      what the mesh trusts, and how far a replacement of its root is
 //! spreadz    how far objects have come with the proxies of this replica
 //! index      the list of pages, for people and for programs
 //! metrics    /metrics
@@ -17,8 +19,11 @@ mod clients;
 mod clusters;
 mod dump;
 mod index;
+mod jwks;
 mod metrics;
 mod objects;
+mod redact;
+mod rootz;
 mod spreadz;
 
 use std::sync::Arc;
@@ -33,6 +38,8 @@ use prometheus::Registry;
 use xds::server::Clients;
 
 pub use clusters::{Cluster, Clusters};
+pub use jwks::{FetchedKeys, Jwks};
+pub use rootz::{ROOTZ, ReplacedRoot, RootPage, Rootz, TrustedRoot};
 pub use spreadz::{Counting, SPREADZ, Spreads, Spreadz, read as read_spreadz};
 
 /// Whether the control plane serves. Clones are the same.
@@ -75,8 +82,12 @@ pub struct Surface {
     pub mesh: Arc<dyn Fn() -> Arc<Mesh> + Send + Sync>,
     /// The clusters that are followed, the home cluster first; none if no cluster is.
     pub clusters: Option<Clusters>,
+    /// The keys of those who issue tokens.
+    pub jwks: Jwks,
     /// How far objects have come with the proxies of this replica.
     pub spreadz: Spreadz,
+    /// What the mesh trusts.
+    pub rootz: Rootz,
     /// What the sources of objects still wait for and what they cannot reach, a line each.
     pub sources: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
 }
@@ -109,8 +120,10 @@ impl Surface {
             .merge(dump::router(self))
             .merge(objects::router(self))
             .merge(clusters::router(self))
+            .merge(jwks::router(self))
             .layer(middleware::from_fn(access::loopback_only))
             .merge(spreadz::router(self))
+            .merge(rootz::router(self))
     }
 
     fn finish(&self, router: Router) -> Router {

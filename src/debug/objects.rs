@@ -43,6 +43,8 @@ async fn configz(State(surface): State<Surface>, query: Query) -> Response {
     all.extend(mesh.gateways.iter().map(|o| object(Kind::Gateway, o)));
     all.extend(mesh.sidecars.iter().map(|o| object(Kind::Sidecar, o)));
     all.extend(mesh.peer_authentications.iter().map(|o| object(Kind::PeerAuthentication, o)));
+    all.extend(mesh.request_authentications.iter().map(|o| object(Kind::RequestAuthentication, o)));
+    all.extend(mesh.authorization_policies.iter().map(|o| object(Kind::AuthorizationPolicy, o)));
     let entries = mesh.workloads.entries.values().flat_map(|list| list.iter());
     all.extend(entries.map(|o| object(Kind::WorkloadEntry, o)));
     answer::json(&Value::Array(all), &query)

@@ -7,6 +7,7 @@ pub mod canonical;
 pub mod cel;
 pub mod config;
 pub mod content;
+pub mod credential;
 pub mod endpoint;
 pub mod hostname;
 pub mod ingress;

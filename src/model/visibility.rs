@@ -17,24 +17,29 @@ pub enum ExportTo {
 }
 
 impl ExportTo {
-    /// What an `exportTo` list says for an object of `namespace`; an empty list says what `default` says.
+    /// What an `exportTo` list says for a Service, ServiceEntry or VirtualService of `namespace`; an empty list says
+    /// what `default` says.
     ///
-    /// `*` beats everything else in the list; `~` counts only if nothing else is named.
+    /// `*` beats everything else in the list, and `~` all that is left.
     pub fn parse<S: AsRef<str>>(list: &[S], namespace: &Arc<str>, default: &[String]) -> Self {
-        let words: Vec<&str> = if list.is_empty() {
-            default.iter().map(String::as_str).collect()
-        } else {
-            list.iter().map(AsRef::as_ref).collect()
-        };
-        if words.is_empty() || words.contains(&"*") {
+        let own: Vec<&str> = list.iter().map(AsRef::as_ref).collect();
+        let default: Vec<&str> = default.iter().map(String::as_str).collect();
+        let words = if own.is_empty() { default } else { own };
+        let hidden = words.contains(&"~") && !words.contains(&"*");
+        if hidden { Self::Nobody } else { Self::named(&words, namespace) }
+    }
+
+    /// What an `exportTo` list says where `~` beside other words counts for nothing: for delegates.
+    ///
+    /// An empty list means everybody.
+    pub fn named<S: AsRef<str>>(words: &[S], namespace: &Arc<str>) -> Self {
+        if words.is_empty() || words.iter().any(|word| word.as_ref() == "*") {
             return Self::All;
         }
-        let named: BTreeSet<Arc<str>> = words
-            .iter()
-            .filter(|w| **w != "~")
-            .map(|w| if *w == "." { Arc::clone(namespace) } else { Arc::from(*w) })
-            .collect();
-        if named.is_empty() { Self::Nobody } else { Self::Namespaces(named) }
+        let names = words.iter().map(AsRef::as_ref).filter(|word| *word != "~");
+        let names = names.map(|word| if word == "." { Arc::clone(namespace) } else { Arc::from(word) });
+        let names: BTreeSet<Arc<str>> = names.collect();
+        if names.is_empty() { Self::Nobody } else { Self::Namespaces(names) }
     }
 
     /// Whether a client of `namespace` sees the object.
@@ -69,5 +74,25 @@ mod tests {
         assert_eq!(parse(&[".", "*"], &[]), ExportTo::All);
         assert!(parse(&[".", "west"], &[]).visible_to("west"));
         assert!(!parse(&["west"], &[]).visible_to("shop"), "the own namespace sees it only if named");
+    }
+
+    #[test]
+    fn defaults_of_several_words_count_as_lists_do() {
+        assert_eq!(parse(&[], &[".", "*"]), ExportTo::All);
+        assert_eq!(parse(&[], &["~", "*"]), ExportTo::All);
+        assert_eq!(
+            parse(&[], &[".", "~"]),
+            ExportTo::Nobody,
+            "what is for nobody is for no one who is named"
+        );
+        assert_eq!(parse(&[], &[".", "west"]), parse(&["shop", "west"], &[]));
+    }
+
+    #[test]
+    fn beside_names_nobody_may_count_for_nothing() {
+        let named = |words: &[&str]| ExportTo::named(words, &Arc::from("shop"));
+        assert!(named(&[".", "~"]).is_private("shop"));
+        assert_eq!(named(&["~"]), ExportTo::Nobody);
+        assert_eq!(named(&[]), ExportTo::All);
     }
 }

@@ -32,4 +32,8 @@ fn is_same(a: &Mesh, b: &Mesh) -> bool {
         && Arc::ptr_eq(&a.gateways, &b.gateways)
         && Arc::ptr_eq(&a.sidecars, &b.sidecars)
         && Arc::ptr_eq(&a.peer_authentications, &b.peer_authentications)
+        && Arc::ptr_eq(&a.request_authentications, &b.request_authentications)
+        && Arc::ptr_eq(&a.authorization_policies, &b.authorization_policies)
+        && a.credentials.holds_the_same(&b.credentials)
+        && (Arc::ptr_eq(&a.workloads, &b.workloads) || analyze::places(a) == analyze::places(b))
 }

@@ -1,6 +1,6 @@
 //! The command `bootstrap`: prints what a stock Envoy beside a pod of the folder is started with.
 
-use agent::bootstrap::{Address, Admin, render};
+use agent::bootstrap::{Address, Admin, Tls, render};
 use anyhow::{Context, Result};
 
 use crate::flags::Bootstrap;
@@ -18,6 +18,8 @@ pub fn run(flags: &Bootstrap) -> Result<()> {
     let mut options =
         pod::options(object, pod::kind(&flags.kind)?, at, &flags.sds_socket, &flags.cluster_id)?;
     options.node.dns_domain = Some(format!("{}.svc.{}", object.meta.namespace, flags.domain));
+    options.control_plane.tls =
+        flags.discovery_server_name.as_ref().map(|name| Tls { server_name: name.clone() });
     let admin: std::net::SocketAddr = flags.admin_address.parse().context("--adminAddress")?;
     options.admin = match admin.port() {
         0 => Admin::Ephemeral { address: admin.ip() },

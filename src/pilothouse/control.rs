@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::{Result, ensure};
 use controllers::discovered::{self, Namespace};
 use controllers::election::{Candidate, Election, Lock, Timing};
+use controllers::expiring::{Expiring, Warnings};
 use controllers::ingress_status::{self, IngressStatus};
 use controllers::ip_allocate::{self, IpAllocator};
 use controllers::registration::{self, Entries, Registrar, Terms};
@@ -20,10 +21,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::features;
 use crate::flags::Discovery;
-use crate::root::{Settings, Trusted};
+use crate::root::{Mover, Root, Settings, Trusted};
 
 /// Everything that writes to one cluster.
 pub(crate) struct Control {
+    /// The namespace of the control plane.
+    namespace: String,
     /// How writes are made.
     pub(crate) writers: Writers,
     /// Who makes them.
@@ -51,7 +54,8 @@ impl Control {
             timing: Timing::default(),
         };
         let election = Election::new(connection, candidate, &writers, registry)?;
-        Ok(Self { writers, election, listeners: Vec::new(), tasks: JoinSet::new() })
+        let namespace = flags.namespace.clone();
+        Ok(Self { namespace, writers, election, listeners: Vec::new(), tasks: JoinSet::new() })
     }
 
     /// Starts the controllers of the cluster of this connection; `own` if ServiceEntries are read from there.
@@ -60,24 +64,20 @@ impl Control {
         connection: &Connection,
         own: bool,
         settings: &Settings,
-        trusted: Trusted,
+        (root, mover, warnings): (&Root, Arc<Mover>, watch::Receiver<Warnings>),
         shutdown: &CancellationToken,
     ) {
         let namespaces = discovered::namespaces();
         self.listeners.push(Arc::new(namespaces.clone()));
-        let roots = RootCertificates {
+        let expiring = Expiring {
             connection: connection.clone(),
-            writer: self.writers.of("root certificates"),
-            name: features::root_certificate_config_map().into(),
-            namespaces: namespaces.clone(),
-            settings: settings.clone(),
-            root: trusted,
+            writer: self.writers.of("ends of certificates"),
+            namespace: self.namespace.clone(),
+            instance: features::identity(),
+            warnings,
+            secret: Arc::clone(&root.secret),
         };
-        let roots = Arc::new(roots);
-        self.lead(root_cert::lock(), shutdown, move |leading| {
-            let roots = Arc::clone(&roots);
-            async move { roots.run(leading).await }
-        });
+        self.distribute(connection, &namespaces, settings, (root, mover, expiring), shutdown);
         self.keep_ingresses(connection, namespaces.clone(), settings, shutdown);
         if let Some((v4, v6)) = features::ip_allocation().filter(|_| own) {
             let entries = ip_allocate::feed();
@@ -96,6 +96,46 @@ impl Control {
                 async move { allocator.run(leading).await }
             });
         }
+    }
+
+    /// Tells namespaces what is trusted and what is revoked, and takes a replacement of the root along, on the replica that
+    /// leads.
+    fn distribute(
+        &mut self,
+        connection: &Connection,
+        namespaces: &Feed<Namespace>,
+        settings: &Settings,
+        (root, mover, expiring): (&Root, Arc<Mover>, Expiring),
+        shutdown: &CancellationToken,
+    ) {
+        let expiring = Arc::new(expiring);
+        let maps = |controller, name: String, key, what: &Trusted| RootCertificates {
+            connection: connection.clone(),
+            writer: self.writers.of(controller),
+            name: name.into(),
+            key,
+            namespaces: namespaces.clone(),
+            settings: settings.clone(),
+            root: what.clone(),
+        };
+        let name = features::root_certificate_config_map();
+        let roots = Arc::new(maps("root certificates", name, root_cert::ROOT, &root.trusted));
+        let revoked = features::revocation_config_map()
+            .map(|name| Arc::new(maps("revocation lists", name, root_cert::REVOKED, &root.revoked)));
+        self.lead(root_cert::lock(), shutdown, move |leading| {
+            let (roots, revoked, mover) = (Arc::clone(&roots), revoked.clone(), Arc::clone(&mover));
+            let expiring = Arc::clone(&expiring);
+            async move {
+                let lists = async {
+                    if let Some(revoked) = revoked {
+                        revoked.run(leading.clone()).await;
+                    }
+                };
+                // Whoever distributes roots knows best when they may sign.
+                let told = expiring.run(leading.clone());
+                tokio::join!(roots.run(leading.clone()), lists, mover.run(leading.clone()), told);
+            }
+        });
     }
 
     /// Registers workloads outside of Kubernetes that connect to this replica, whether it leads or not; `own` if

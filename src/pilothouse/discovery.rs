@@ -7,16 +7,21 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 use api::{AnyObject, Problem};
 use arc_swap::ArcSwap;
+use auth::Presence;
+use controllers::ca_secret::CaSecret;
 use controllers::election::Leaders;
 use controllers::write::Writers;
-use debug::{Counting, Ready, Spreadz, Surface};
+use debug::{Counting, ROOTZ, Ready, Rootz, SPREADZ, Spreadz, Surface};
 use inject::admission::{Admission, Metrics as AdmissionMetrics};
 use model::Mesh;
+use model::mesh::WantedKeys;
 use prometheus::Registry;
 use prometheus::process_collector::ProcessCollector;
 use sources::event::Batch;
-use sources::kube::Health;
+use sources::feed::Listener;
+use sources::jwks::Keyring;
 use sources::kube::remote::Remotes;
+use sources::kube::{ConfigMaps, Connection, Health, Reviewer};
 use sources::resolve::{self, Wanted};
 use store::{Options, Tables};
 use tokio::signal::unix::{SignalKind, signal};
@@ -39,10 +44,13 @@ use crate::outcomes::Gatherer;
 use crate::peers::{self, Peers, Proofs, Replica};
 use crate::registration::Desk;
 use crate::reports::Reports;
-use crate::root::{self, Keeping};
+use crate::root::{self, Expiry, Keeping, Others, Progress, Remote, Terms};
+use crate::secret_access::{Accounts, Asked};
+use crate::secure::{Known, Secure};
+use crate::tls::Identity;
 use crate::translator::Translator;
 use crate::webhooks::{Asking, Webhooks};
-use crate::{cluster, features, ports, remote, version};
+use crate::{cluster, features, jwks, ports, remote, secret_expiry, version};
 
 /// Batches that may wait for the mesh thread before the source waits.
 const BATCHES: usize = 64;
@@ -71,6 +79,7 @@ async fn serve(flags: &Discovery) -> Result<()> {
     let health = Health::new(&flags.cluster_id);
     let clusters = Remotes::new(health.clone());
     cluster::register(&registry, clusters.clone())?;
+    let keyring = jwks::keyring(&registry)?;
     let inputs = Inputs::of(flags, features::kubeconfig())?;
     let connection = inputs.connect(&health).await?;
     let mut control = match &connection {
@@ -86,8 +95,12 @@ async fn serve(flags: &Discovery) -> Result<()> {
         }
         _ => None,
     };
-    let hooks = Hooks { registrar: Some(Arc::new(Desk::new(registrar, terms.rules))), ..Hooks::default() };
-    let (server, engine) = Server::start(Arc::new(Translator::default()), config(flags), metrics, hooks)?;
+    let security = features::security::security();
+    let (accounts, asked) = Accounts::register(&registry)?;
+    let translator = Translator::new(accounts.clone(), security.check_identity);
+    let desk = Desk::new(registrar, terms.rules, security.check_identity);
+    let hooks = Hooks { registrar: Some(Arc::new(desk)), ..Hooks::default() };
+    let (server, engine) = Server::start(Arc::new(translator), config(flags), metrics, hooks)?;
     let mut tasks: JoinSet<Result<()>> = JoinSet::new();
     let (sender, batches) = mpsc::channel(BATCHES);
     let options = options(flags);
@@ -95,21 +108,40 @@ async fn serve(flags: &Discovery) -> Result<()> {
     tracing::info!(?inputs, version = version::VERSION, "pilothouse starts");
     let keeping = match (&flags.state, &connection, &control) {
         (Some(folder), ..) => Keeping::Folder(folder.clone()),
-        (None, Some(connection), Some(control)) => {
-            Keeping::Secret(connection.clone(), control.writers.of("ca"), flags.namespace.clone())
-        }
+        (None, Some(connection), Some(control)) => Keeping::Secret(ca_secret(flags, connection, control)),
         _ => Keeping::Memory,
     };
     let (configured, settings) = watch::channel(None);
-    let plugged = features::root_ca_dir();
-    let (roots, trusted) = root::start(&mut tasks, keeping, &plugged, settings.clone(), &shutdown);
+    let (mut plugging, terms) = (features::plugging(), root_terms());
+    if let (true, Some(connection), Some(control)) = (features::remote_cacerts(), &connection, &control) {
+        plugging.remote = Some(Remote(ca_secret(flags, connection, control)));
+    }
+    let root = root::start(&mut tasks, keeping, plugging, terms, settings.clone(), &shutdown);
+    let (roots, trusted) = (root.roots.clone(), root.trusted.clone());
+    let warnings = Expiry::start(&mut tasks, roots.clone(), &registry)?;
+    secret_expiry::start(&mut tasks, Arc::clone(&mesh), &registry)?;
     let proofs = Proofs::new(roots.clone());
+    let progress = root.progress(&mut tasks, server.clients().clone(), &registry)?;
+    let others = Others {
+        own: replica(flags),
+        mesh: Arc::clone(&mesh),
+        proofs: proofs.clone(),
+        in_pod: features::in_pod(),
+    };
+    let mover = Arc::new(root.mover(progress.clone(), others));
     let counts = Counts::new(engine.clone(), server.clients().clone());
-    let shown = spreadz(&counts, &proofs);
+    let shown = (spreadz(&counts, &proofs), rootz(progress, &proofs));
     let mut surface = surface(&registry, &server, &reports, &mesh, &clusters, control.as_ref(), shown);
+    surface.jwks = jwks::page(keyring.clone());
     surface.clusters = inputs.has_cluster().then(|| remote::clusterz(clusters.clone()));
     if let (Some(control), Some(connection)) = (&mut control, &connection) {
-        control.start(connection, inputs.istio_in_cluster(), &settings, trusted, &shutdown);
+        control.start(connection, inputs.istio_in_cluster(), &settings, (&root, mover, warnings), &shutdown);
+    } else {
+        let stop = shutdown.clone();
+        tasks.spawn(async move {
+            mover.run(stop).await;
+            Ok(())
+        });
     }
     let asking = match (&connection, &control) {
         (Some(connection), Some(control)) => {
@@ -118,14 +150,25 @@ async fn serve(flags: &Discovery) -> Result<()> {
         _ => None,
     };
     let (first, made) = watch::channel(false);
-    let webhooks = Webhooks::new(flags, admission(&mesh, &made, &registry)?, roots, asking)?;
+    let kept = connection.is_some() || flags.state.is_some();
+    let identity = Identity::of(flags, roots.clone(), kept)?;
+    let webhooks = Webhooks::new(flags, admission(&mesh, &made, &registry)?, identity.clone(), asking);
+    let presence = Arc::new(Presence::default());
+    let holders = root.holders.clone();
+    let known = Known { roots, trusted, holders, settings, presence: Arc::clone(&presence) };
+    let known_clusters = (connection.as_ref(), clusters.clone());
+    let secure = Secure::new(&mut tasks, flags, security, known_clusters, known, &registry)?;
     let gatherer = Gatherer::new(counts, Peers::new(replica(flags), Arc::clone(&mesh), proofs, &registry)?);
     if let (Some(control), Some(connection)) = (&mut control, &connection) {
         control.keep_status(connection, flags.status.into(), gatherer.sender(), &shutdown);
     }
+    let reviewer = connection.clone().map(|home| Reviewer { home, remotes: clusters.clone() });
+    follow_accounts(&mut tasks, accounts, asked, reviewer, sender.clone());
     let others = (remote::options(flags), clusters);
     let wanted = follow_names(&mut tasks, sender.clone());
-    inputs.start(&mut tasks, options.config_maps(), connection, others, sender, &shutdown);
+    let wanted_keys = follow_keys(&mut tasks, &keyring, sender.clone());
+    let (wanted_config_maps, named) = watch::channel(ConfigMaps::new());
+    inputs.start(&mut tasks, (options.config_maps(), named), connection, others, sender, &shutdown);
 
     let (asked, told, served) = (engine.clone(), Arc::clone(&reports), Arc::clone(&mesh));
     tasks.spawn(async move {
@@ -140,8 +183,11 @@ async fn serve(flags: &Discovery) -> Result<()> {
         batches,
         awaited,
         reports,
-        listeners: control.as_mut().map(|control| std::mem::take(&mut control.listeners)).unwrap_or_default(),
+        listeners: listeners(control.as_mut(), presence),
         wanted,
+        keyring,
+        wanted_keys,
+        wanted_config_maps,
         intake: Intake::register(&registry)?,
         publish: move |next: Arc<Mesh>, changes, age| {
             mesh.store(Arc::clone(&next));
@@ -152,7 +198,9 @@ async fn serve(flags: &Discovery) -> Result<()> {
     };
     spawn_owner(owner)?;
 
-    ports::listen(&mut tasks, flags, &server, surface.http().merge(webhooks.on_http()), &surface).await?;
+    let open = (&server, secure.plaintext_gate());
+    ports::listen(&mut tasks, flags, open, surface.http().merge(webhooks.on_http()), &surface).await?;
+    secure.listen(&mut tasks, flags, &server, identity, (made.clone(), Arc::clone(&current))).await?;
     tasks.spawn(webhooks.run(made, current, surface.ready.clone()));
     tracing::info!("pilothouse is up");
     let mut controllers = control.map(|control| control.tasks).unwrap_or_default();
@@ -169,6 +217,13 @@ async fn serve(flags: &Discovery) -> Result<()> {
     ended
 }
 
+/// Those who look at objects of the home cluster beside the mesh.
+fn listeners(control: Option<&mut Control>, presence: Arc<Presence>) -> Vec<Arc<dyn Listener>> {
+    let mut all = control.map(|control| std::mem::take(&mut control.listeners)).unwrap_or_default();
+    all.push(presence);
+    all
+}
+
 /// Follows the addresses of the host names that come back.
 fn follow_names(tasks: &mut JoinSet<Result<()>>, sender: mpsc::Sender<Batch>) -> watch::Sender<Wanted> {
     let (wanted, names) = watch::channel(Wanted::new());
@@ -177,6 +232,35 @@ fn follow_names(tasks: &mut JoinSet<Result<()>>, sender: mpsc::Sender<Batch>) ->
         Err(anyhow!("host names are no longer resolved"))
     });
     wanted
+}
+
+/// Follows the keys of those who issue tokens; they come back.
+fn follow_keys(
+    tasks: &mut JoinSet<Result<()>>,
+    keyring: &Keyring,
+    sender: mpsc::Sender<Batch>,
+) -> watch::Sender<WantedKeys> {
+    let (wanted, keys) = watch::channel(WantedKeys::new());
+    let keyring = keyring.clone();
+    tasks.spawn(async move {
+        keyring.follow(keys, sender).await;
+        Err(anyhow!("keys of those who issue tokens are no longer fetched"))
+    });
+    wanted
+}
+
+/// Follows what the service accounts that ask for secrets may have.
+fn follow_accounts(
+    tasks: &mut JoinSet<Result<()>>,
+    accounts: Accounts,
+    asked: Asked,
+    reviewer: Option<Reviewer>,
+    sender: mpsc::Sender<Batch>,
+) {
+    tasks.spawn(async move {
+        accounts.run(asked, reviewer, sender).await;
+        Err(anyhow!("service accounts are no longer judged"))
+    });
 }
 
 /// What the API server is answered about objects, in view of the mesh that there is, as soon as one was made.
@@ -241,7 +325,7 @@ fn surface(
     mesh: &Arc<ArcSwap<Mesh>>,
     clusters: &Remotes,
     control: Option<&Control>,
-    spreadz: Spreadz,
+    (spreadz, rootz): (Spreadz, Rootz),
 ) -> Surface {
     let (reports, mesh, clusters) = (Arc::clone(reports), Arc::clone(mesh), clusters.clone());
     let (writers, leaders) =
@@ -258,7 +342,9 @@ fn surface(
         leaders: Arc::new(move || leaders.as_ref().map(Leaders::lines).unwrap_or_default()),
         mesh: Arc::new(move || mesh.load_full()),
         clusters: None,
+        jwks: Arc::new(Vec::new),
         spreadz,
+        rootz,
         sources: Arc::new(move || clusters.lines()),
     }
 }
@@ -270,7 +356,35 @@ fn spreadz(counts: &Counts, proofs: &Proofs) -> Spreadz {
         let counts = counts.clone();
         Box::pin(async move { Some(counts.now().await?.spreads) })
     };
-    Spreadz { counts: Arc::new(now), admits: Arc::new(move |proof| proofs.admits(proof)) }
+    Spreadz { counts: Arc::new(now), admits: Arc::new(move |proof| proofs.admits(proof, SPREADZ)) }
+}
+
+/// What the mesh trusts, for operators and for other replicas.
+fn rootz(progress: Progress, proofs: &Proofs) -> Rootz {
+    let proofs = proofs.clone();
+    Rootz {
+        page: Arc::new(move || progress.page()),
+        admits: Arc::new(move |proof| proofs.admits(proof, ROOTZ)),
+    }
+}
+
+/// Where a root is kept in a cluster.
+fn ca_secret(flags: &Discovery, connection: &Connection, control: &Control) -> CaSecret {
+    CaSecret {
+        connection: connection.clone(),
+        writer: control.writers.of("ca"),
+        namespace: flags.namespace.clone(),
+        in_cacerts: features::self_signed_in_cacerts(),
+    }
+}
+
+/// How the authority is treated.
+fn root_terms() -> Terms {
+    Terms {
+        limits: features::certificate_lifetimes(),
+        renewal: features::renewal(),
+        pace: features::replacement_pace(),
+    }
 }
 
 /// Who this process is among replicas.
@@ -300,6 +414,8 @@ fn config(flags: &Discovery) -> Config {
         streams_per_second: features::streams_per_second(),
         keepalive_interval: flags.keepalive_interval,
         keepalive_timeout: flags.keepalive_timeout,
+        max_connections: features::max_connections(default.max_connections)
+            .min(tokio::sync::Semaphore::MAX_PERMITS),
         max_connection_age: flags.max_connection_age,
         max_connection_age_grace: Duration::max(default.max_connection_age_grace, flags.shutdown_duration),
         control_plane: format!("pilothouse {}", version::VERSION),

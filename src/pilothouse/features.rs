@@ -1,5 +1,7 @@
 //! Flags that come as environment variables, under the reference's names.
 
+pub(crate) mod security;
+
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
@@ -7,14 +9,23 @@ use std::time::Duration;
 
 use controllers::registration::{Rules, Terms};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use model::mesh::Features;
+use model::mesh::{Compliance, Features, JwksMode};
+use sources::jwks::{self, Internal, Proxies};
 use store::Limits;
+
+use crate::root::Plugging;
 
 /// 240.240.0.0/16, reserved addresses that nobody routes.
 const DEFAULT_V4: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(240, 240, 0, 0), 16);
 
 /// 2001:2::/48, set aside for benchmarks.
 const DEFAULT_V6: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::new(0x2001, 2, 0, 0, 0, 0, 0, 0), 48);
+
+/// Root certificates for fetching keys, where the reference mounts them.
+const EXTRA_ROOTS: &str = "/cacerts/extra.pem";
+
+/// Keys are not fetched more often.
+const LEAST_REFRESH: Duration = Duration::from_secs(1);
 
 /// Reads a variable; the default if it is not set. A value that cannot be read is told and ignored.
 struct Environment<F>(F);
@@ -76,12 +87,65 @@ pub(crate) fn identity() -> String {
     })
 }
 
-/// The folder in which operators plug in a certificate authority of their own.
-pub(crate) fn root_ca_dir() -> PathBuf {
-    process("ROOT_CA_DIR")
-        .filter(|path| !path.is_empty())
-        .unwrap_or_else(|| "./etc/cacerts".to_owned())
-        .into()
+/// Which certificate authority operators plug in, and how it is treated.
+pub(crate) fn plugging() -> Plugging {
+    let environment = Environment(process);
+    let folder = process("ROOT_CA_DIR").filter(|path| !path.is_empty());
+    Plugging {
+        folder: folder.unwrap_or_else(|| "./etc/cacerts".to_owned()).into(),
+        with_crl: environment.flag("PILOT_ENABLE_CA_CRL", true),
+        multiroot: environment.flag("ISTIO_MULTIROOT_MESH", false),
+        self_signed: self_signed_in_cacerts(),
+        remote: None,
+    }
+}
+
+/// When the self-signed root is renewed.
+pub(crate) fn renewal() -> ca::Renewal {
+    let (e, default) = (Environment(process), ca::Renewal::default());
+    ca::Renewal {
+        interval: e.duration("CITADEL_SELF_SIGNED_ROOT_CERT_CHECK_INTERVAL", default.interval),
+        grace_percent: e
+            .number("CITADEL_SELF_SIGNED_ROOT_CERT_GRACE_PERIOD_PERCENTILE", default.grace_percent),
+        jitter: e.flag("CITADEL_ENABLE_JITTER_FOR_ROOT_CERT_ROTATOR", default.jitter),
+        fresh: ca::Fresh {
+            lifetime: e.duration("CITADEL_SELF_SIGNED_CA_CERT_TTL", default.fresh.lifetime),
+            rsa_bits: e.read("CITADEL_SELF_SIGNED_CA_RSA_KEY_SIZE", None, |bits| bits.parse().ok().map(Some)),
+        },
+    }
+}
+
+/// How long the stages of a root's replacement last.
+pub(crate) fn replacement_pace() -> ca::Pace {
+    let environment = Environment(process);
+    ca::Pace {
+        distribute: environment.duration("PILOTHOUSE_ROOT_DISTRIBUTION", Duration::from_secs(300)),
+        longest_life: environment.duration("PILOTHOUSE_ROOT_KEEPING", certificate_lifetimes().max_ttl),
+    }
+}
+
+/// Whether a self-signed root that is made goes into `cacerts`.
+pub(crate) fn self_signed_in_cacerts() -> bool {
+    Environment(process).flag("USE_CACERTS_FOR_SELF_SIGNED_CA", false)
+}
+
+/// Whether the files of a plugged-in authority are read from the cluster where they are not mounted.
+pub(crate) fn remote_cacerts() -> bool {
+    Environment(process).flag("USE_REMOTE_CERTS", false)
+}
+
+/// Whether this process runs in a pod that it knows the name of.
+pub(crate) fn in_pod() -> bool {
+    process("POD_NAME").is_some_and(|name| !name.is_empty())
+}
+
+/// How long certificates of workloads live.
+pub(crate) fn certificate_lifetimes() -> ca::Limits {
+    let (environment, default) = (Environment(process), ca::Limits::default());
+    ca::Limits {
+        default_ttl: environment.duration("DEFAULT_WORKLOAD_CERT_TTL", default.default_ttl),
+        max_ttl: environment.duration("MAX_WORKLOAD_CERT_TTL", default.max_ttl),
+    }
 }
 
 /// The name of the ConfigMap by which namespaces learn the root.
@@ -89,6 +153,14 @@ pub(crate) fn root_certificate_config_map() -> String {
     process("PILOT_CA_CERT_CONFIGMAP")
         .filter(|name| !name.is_empty())
         .unwrap_or_else(|| "istio-ca-root-cert".to_owned())
+}
+
+/// The name of the ConfigMap by which namespaces learn revocation lists; none if they do not.
+pub(crate) fn revocation_config_map() -> Option<String> {
+    let name = process("PILOT_CRL_CONFIGMAP").filter(|name| !name.is_empty());
+    Environment(process)
+        .flag("PILOT_ENABLE_CA_CRL", true)
+        .then(|| name.unwrap_or_else(|| "istio-ca-crl".to_owned()))
 }
 
 /// The prefixes from which hosts of ServiceEntries get addresses, of IPv4 and of IPv6; none if they get none.
@@ -148,6 +220,11 @@ pub(crate) fn validation() -> bool {
     process("VALIDATION_WEBHOOK_CONFIG_NAME").is_none_or(|name| !name.is_empty())
 }
 
+/// Whether Secrets of other clusters are read.
+pub fn remote_credentials() -> bool {
+    Environment(process).flag("PILOT_ENABLE_REMOTE_CREDENTIALS_CONTROLLER", true)
+}
+
 /// The flags that shape what is sent.
 pub fn features() -> Features {
     features_from(process)
@@ -182,6 +259,16 @@ pub fn stream_limits(max_streams: u32, max_request: usize) -> (u32, usize) {
     )
 }
 
+/// Connections of proxies and agents at once: what is said, else nine tenths of the files that this process may open, so that
+/// there is always one for the API server.
+pub fn max_connections(default: usize) -> usize {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let files = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
+    let files: Option<usize> = files.and_then(|line| line.split_whitespace().next()?.parse().ok());
+    let usual = files.map_or(default, |files| files / 10 * 9);
+    Environment(process).number("PILOTHOUSE_MAX_CONNECTIONS", usual)
+}
+
 fn features_from(source: impl Fn(&str) -> Option<String>) -> Features {
     let e = Environment(source);
     let d = Features::default();
@@ -195,6 +282,8 @@ fn features_from(source: impl Fn(&str) -> Option<String>) -> Features {
         redis_filter: e.flag("PILOT_ENABLE_REDIS_FILTER", d.redis_filter),
         http10: e.flag("PILOT_HTTP10", d.http10),
         eds_for_headless: e.flag("PILOT_ENABLE_EDS_FOR_HEADLESS_SERVICES", d.eds_for_headless),
+        headless_filter_chains: e
+            .flag("PILOT_ENABLE_HEADLESS_FILTER_CHAIN_LISTENER", d.headless_filter_chains),
         multicluster_headless: e.flag("ENABLE_MULTICLUSTER_HEADLESS", d.multicluster_headless),
         send_unhealthy: e.flag("PILOT_SEND_UNHEALTHY_ENDPOINTS", d.send_unhealthy),
         auto_send_unhealthy: e.flag("PILOT_AUTO_SEND_UNHEALTHY_ENDPOINTS", d.auto_send_unhealthy),
@@ -209,6 +298,7 @@ fn features_from(source: impl Fn(&str) -> Option<String>) -> Features {
         resolve_hostname_gateways: e.flag("RESOLVE_HOSTNAME_GATEWAYS", d.resolve_hostname_gateways),
         quic_listeners: e.flag("PILOT_ENABLE_QUIC_LISTENERS", d.quic_listeners),
         answer_misdirected: e.flag("PILOTHOUSE_ANSWER_MISDIRECTED", d.answer_misdirected),
+        announce_http: e.flag("PILOTHOUSE_ANNOUNCE_HTTP", d.announce_http),
         filter_gateway_clusters: e.flag("PILOT_FILTER_GATEWAY_CLUSTER_CONFIG", d.filter_gateway_clusters),
         sidecar_use_remote_address: e.flag("PILOT_SIDECAR_USE_REMOTE_ADDRESS", d.sidecar_use_remote_address),
         xds_identity_check: e.flag("PILOT_ENABLE_XDS_IDENTITY_CHECK", d.xds_identity_check),
@@ -228,6 +318,68 @@ fn features_from(source: impl Fn(&str) -> Option<String>) -> Features {
         disable_track_remaining: e.flag("DISABLE_TRACK_REMAINING_CB_METRICS", d.disable_track_remaining),
         route_collapse: e.flag("PILOT_ENABLE_ROUTE_COLLAPSE_OPTIMIZATION", d.route_collapse),
         internal_networks: e.flag("ENABLE_HCM_INTERNAL_NETWORKS", d.internal_networks),
+        jwks_mode: e.read("PILOT_JWT_ENABLE_REMOTE_JWKS", d.jwks_mode, jwks_mode),
+        compliance: e.read("COMPLIANCE_POLICY", d.compliance, compliance),
+        selector_gateway_policy: e
+            .flag("ENABLE_SELECTOR_BASED_K8S_GATEWAY_POLICY", d.selector_gateway_policy),
+        several_authorizers: e.flag("PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS", d.several_authorizers),
+    }
+}
+
+/// How keys of those who issue tokens are fetched, and how often.
+pub(crate) fn jwks() -> (jwks::Options, Duration) {
+    jwks_from(process)
+}
+
+fn jwks_from(source: impl Fn(&str) -> Option<String>) -> (jwks::Options, Duration) {
+    let e = Environment(source);
+    let refresh = e.duration("PILOT_JWT_PUB_KEY_REFRESH_INTERVAL", Duration::from_secs(20 * 60));
+    let options = jwks::Options {
+        internal: e.read("PILOTHOUSE_JWKS_INTERNAL_ADDRESSES", Internal::default(), |text| match text {
+            "never" => Some(Internal::Never),
+            "named" => Some(Internal::Named),
+            "any" => Some(Internal::Any),
+            _ => None,
+        }),
+        blocked: e.read("BLOCKED_CIDRS_IN_JWKS_URIS", Vec::new(), |text| {
+            text.split(',').map(|range| range.trim().parse().ok()).collect()
+        }),
+        extra_roots: PathBuf::from(
+            e.read("PILOTHOUSE_JWKS_EXTRA_ROOTS", EXTRA_ROOTS.to_owned(), |t| Some(t.to_owned())),
+        ),
+        insecure: e.flag("JWKS_RESOLVER_INSECURE_SKIP_VERIFY", false),
+        proxies: proxies(&e),
+    };
+    (options, refresh.max(LEAST_REFRESH))
+}
+
+/// The proxies to the outside, by names in capital letters or, which comes first, in small ones. As in curl and Go nobody is asked
+/// by `HTTP_PROXY` in a process that answers by CGI, which this one never does.
+fn proxies<F: Fn(&str) -> Option<String>>(e: &Environment<F>) -> Proxies {
+    let of = |name: &str| {
+        let said = |name: &str| (e.0)(name).filter(|value| !value.is_empty());
+        said(&name.to_ascii_lowercase()).or_else(|| said(name)).unwrap_or_default()
+    };
+    Proxies { http: of("HTTP_PROXY"), https: of("HTTPS_PROXY"), without: of("NO_PROXY") }
+}
+
+/// Who fetches keys, by the names that the reference has for it.
+fn jwks_mode(text: &str) -> Option<JwksMode> {
+    match text.to_ascii_lowercase().as_str() {
+        "false" | "istiod" => Some(JwksMode::ControlPlane),
+        "true" | "hybrid" => Some(JwksMode::Hybrid),
+        "envoy" => Some(JwksMode::Proxy),
+        _ => None,
+    }
+}
+
+/// The standard that TLS is held to.
+fn compliance(text: &str) -> Option<Compliance> {
+    match text {
+        "fips-140-2" => Some(Compliance::Fips1402),
+        "fips-140-3" => Some(Compliance::Fips1403),
+        "pqc" => Some(Compliance::Pqc),
+        _ => None,
     }
 }
 

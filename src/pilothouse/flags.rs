@@ -30,6 +30,10 @@ pub enum Command {
     Bootstrap(Box<Bootstrap>),
     /// Say what is wrong with objects in files, as far as that can be told without a cluster.
     Validate(Validate),
+    /// Print a token by which a workload of a mesh without a cluster says who it is.
+    Token(Token),
+    /// Look at the mesh's self-signed root, or replace it by one of a new key.
+    Root(Root),
     /// Print the version.
     Version,
 }
@@ -47,7 +51,7 @@ pub struct Discovery {
     /// Address of xDS without TLS.
     #[arg(long = "grpcAddr", default_value = ":15010")]
     pub grpc_addr: String,
-    /// Address of xDS with TLS. Not served yet: a warning says so.
+    /// Address of xDS with TLS and of the certificate service; empty for none.
     #[arg(long = "secureGRPCAddr", default_value = ":15012")]
     pub secure_grpc_addr: String,
     /// Address of /ready and /debug.
@@ -83,11 +87,14 @@ pub struct Discovery {
     /// Name of this cluster.
     #[arg(long = "clusterID", env = "CLUSTER_ID", default_value = "Kubernetes")]
     pub cluster_id: String,
+    /// Further names of clusters, as ALIAS:CLUSTER, by which clients may say whose tokens they show.
+    #[arg(long = "clusterAliases", value_delimiter = ',', value_parser = alias)]
+    pub(crate) cluster_aliases: Vec<(String, String)>,
     /// Namespace of the Secrets that give access to other clusters; that of the control plane if not given.
     #[arg(long = "clusterRegistriesNamespace")]
     pub cluster_registries_namespace: Option<String>,
-    /// Revision of this control plane.
-    #[arg(long, env = "REVISION", default_value = "default", hide = true)]
+    /// Revision of this control plane. One that has none reads the objects of all revisions.
+    #[arg(long, env = "REVISION", default_value = "", hide = true)]
     pub revision: String,
     /// How long connections may take to drain after SIGTERM.
     #[arg(long = "shutdownDuration", default_value = "10s", value_parser = duration)]
@@ -118,6 +125,14 @@ pub struct Discovery {
     /// How to log.
     #[command(flatten)]
     pub log: Log,
+}
+
+fn alias(text: &str) -> Result<(String, String), String> {
+    let parts =
+        text.split_once([':', '=']).filter(|(alias, cluster)| !alias.is_empty() && !cluster.is_empty());
+    parts
+        .map(|(alias, cluster)| (alias.to_owned(), cluster.to_owned()))
+        .ok_or_else(|| "write ALIAS:CLUSTER".to_owned())
 }
 
 /// How much is written into the status of Istio's objects.
@@ -181,6 +196,57 @@ pub struct Validate {
     pub paths: Vec<PathBuf>,
 }
 
+/// Flags of `token`.
+#[derive(Debug, Args)]
+pub struct Token {
+    /// Folder of the mesh's root, as the control plane was given it; the key of tokens is made there if it is missing.
+    #[arg(long, value_name = "DIR")]
+    pub state: PathBuf,
+    /// Namespace of the workload.
+    #[arg(long, short = 'n')]
+    pub namespace: String,
+    /// Service account of the workload.
+    #[arg(long = "service-account", value_name = "NAME")]
+    pub service_account: String,
+    /// For whom the token is: one of the control plane's TOKEN_AUDIENCES.
+    #[arg(long, default_value = "istio-ca")]
+    pub audience: String,
+    /// How long it is good.
+    #[arg(long, default_value = "12h", value_parser = duration)]
+    pub lifetime: std::time::Duration,
+}
+
+/// Flags of `root`.
+#[derive(Debug, Args)]
+pub struct Root {
+    /// What to do.
+    #[arg(value_enum)]
+    pub step: RootStep,
+    /// Folder of the mesh's root, as the control plane was given it. Without it the root is in the cluster.
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    /// Credentials of the cluster. Without this: the file that KUBECONFIG names if it is there, else the service account of the
+    /// pod.
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<OsString>,
+    /// Namespace of the control plane.
+    #[arg(long, short = 'n', env = "POD_NAMESPACE", default_value = "istio-system")]
+    pub namespace: String,
+}
+
+/// What is done with the mesh's root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum RootStep {
+    /// Say which root signs, and how far its replacement is.
+    Show,
+    /// Begin to replace it: both roots are trusted; the new one signs when every proxy has confirmed that.
+    Replace,
+    /// Go to the next stage now, whoever has not confirmed: the new root signs, or the old one is no longer trusted.
+    Advance,
+    /// Forget the new root, as long as it does not sign.
+    Abandon,
+}
+
 /// Flags of `bootstrap`.
 #[derive(Debug, Args)]
 pub struct Bootstrap {
@@ -196,6 +262,10 @@ pub struct Bootstrap {
     /// Address of this control plane's xDS, as HOST:PORT.
     #[arg(long = "discoveryAddress", default_value = "127.0.0.1:15010")]
     pub discovery_address: String,
+    /// Name that the control plane's certificate is for. With it xDS is asked for with TLS and the workload's certificate,
+    /// as on port 15012; without it in plain text.
+    #[arg(long = "discoveryServerName", value_name = "NAME")]
+    pub discovery_server_name: Option<String>,
     /// Socket of the agent that serves the workload's certificate.
     #[arg(long = "sdsSocket", default_value = "/var/run/secrets/workload-spiffe-uds/socket")]
     pub sds_socket: PathBuf,

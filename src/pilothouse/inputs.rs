@@ -9,9 +9,10 @@ use anyhow::{Result, anyhow, ensure};
 use api::{Kind, ObjectKey};
 use sources::event::Batch;
 use sources::kube::remote::{self, Remotes};
-use sources::kube::{Connection, Credentials, Health, Options, connect, defined};
+use sources::kube::{ConfigMaps, Connection, Credentials, Health, Options, connect, defined};
 use store::Tables;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -87,7 +88,7 @@ impl Inputs {
     pub(crate) fn start(
         self,
         tasks: &mut JoinSet<Result<()>>,
-        config_maps: Vec<(Arc<str>, Arc<str>)>,
+        (config_maps, wanted): (Vec<(Arc<str>, Arc<str>)>, watch::Receiver<ConfigMaps>),
         connection: Option<Connection>,
         others: (remote::Options, Remotes),
         sender: Sender<Batch>,
@@ -103,7 +104,7 @@ impl Inputs {
         }
         if let Some(connection) = connection {
             let kinds = read().filter(|kind| !both || defined(*kind).is_none()).collect();
-            let options = Options { kinds, config_maps };
+            let options = Options { kinds, config_maps, wanted };
             let (others, status) = others;
             let remote = remote::watch(connection.clone(), others, status, sender.clone(), shutdown.clone());
             tasks.spawn(async move {

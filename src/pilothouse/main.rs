@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use pilothouse::flags::{self, Cli, Command};
-use pilothouse::{bootstrap, discovery, logging, preview, validate, version};
+use pilothouse::{bootstrap, discovery, logging, preview, root_command, token, validate, version};
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -23,6 +23,8 @@ fn main() -> ExitCode {
         Command::Translate(flags) => preview::run(&flags),
         Command::Validate(flags) => validate::run(&flags),
         Command::Bootstrap(flags) => bootstrap::run(&flags),
+        Command::Token(flags) => token::run(&flags),
+        Command::Root(flags) => root_command::run(&flags),
         Command::Version => version::print(),
     };
     match result {

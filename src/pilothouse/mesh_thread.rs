@@ -3,9 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use model::mesh::{WantedKeys, jwks};
 use model::{Changes, Mesh};
 use sources::event::Batch;
 use sources::feed::Listener;
+use sources::jwks::Keyring;
+use sources::kube::ConfigMaps;
 use sources::resolve::{self, Wanted};
 use store::{Limits, Next, Pacing, Pending, Tables};
 use tokio::sync::mpsc::Receiver;
@@ -32,6 +35,12 @@ pub(crate) struct MeshThread<F> {
     pub(crate) listeners: Vec<Arc<dyn Listener>>,
     /// Takes the host names whose addresses the mesh asks for; they come back in batches.
     pub(crate) wanted: watch::Sender<Wanted>,
+    /// Fetches keys for the first mesh; those of later meshes come in batches.
+    pub(crate) keyring: Keyring,
+    /// Takes the keys that the mesh asks for.
+    pub(crate) wanted_keys: watch::Sender<WantedKeys>,
+    /// Takes the names of the ConfigMaps that the mesh asks for.
+    pub(crate) wanted_config_maps: watch::Sender<ConfigMaps>,
     /// Counts what comes in.
     pub(crate) intake: Intake,
     /// Takes each mesh, what changed, and how long ago the first of it came.
@@ -80,6 +89,12 @@ impl<F: FnMut(Arc<Mesh>, Changes, Duration)> MeshThread<F> {
             for (host, addresses) in &batch.resolved {
                 pacing.applied(self.tables.resolve(host, addresses), start.elapsed());
             }
+            for (source, keys) in &batch.keys {
+                pacing.applied(self.tables.take_keys(source, keys.as_ref()), start.elapsed());
+            }
+            for (account, access) in &batch.accounts {
+                pacing.applied(self.tables.admit(account, *access), start.elapsed());
+            }
             awaited -= usize::from(batch.complete && batch.cluster.is_none()).min(awaited);
             if awaited == 0 && !complete {
                 complete = true;
@@ -92,11 +107,16 @@ impl<F: FnMut(Arc<Mesh>, Changes, Duration)> MeshThread<F> {
         }
     }
 
-    /// The first mesh, with the host names that it asks for resolved: proxies that come back must not be sent past the
-    /// gateways of networks until an answer comes.
+    /// The first mesh, with the host names that it asks for resolved and the keys fetched: proxies that come back must not
+    /// be sent past the gateways of networks, or refuse tokens, until an answer comes.
     async fn first_mesh(&mut self) -> Next {
         let mut first = self.tables.next_mesh();
-        for (host, addresses) in resolve::look(wanted(&first.mesh)).await {
+        let (names, keys) = (wanted(&first.mesh), jwks::wanted(&first.mesh));
+        let (addresses, keys) = tokio::join!(resolve::look(names), self.keyring.look(&keys));
+        for (source, keys) in keys {
+            self.tables.take_keys(&source, keys.as_ref());
+        }
+        for (host, addresses) in addresses {
             self.tables.resolve(&host, &addresses);
         }
         let Next { mesh, changes } = self.tables.next_mesh();
@@ -118,15 +138,23 @@ impl<F: FnMut(Arc<Mesh>, Changes, Duration)> MeshThread<F> {
     }
 
     fn hand_on(&mut self, mesh: Arc<Mesh>, changes: Changes, age: Duration) {
-        let names = wanted(&mesh);
-        self.wanted.send_if_modified(|known| {
-            let differs = *known != names;
-            *known = names;
-            differs
-        });
+        tell(&self.wanted, wanted(&mesh));
+        tell(&self.wanted_keys, jwks::wanted(&mesh));
+        if changes.configuration {
+            tell(&self.wanted_config_maps, model::analyze::config_maps(&mesh));
+        }
         self.intake.pushed(age);
         (self.publish)(mesh, changes, age);
     }
+}
+
+/// Tells what is wanted now, if it is something else than before.
+fn tell<T: PartialEq>(wanted: &watch::Sender<T>, now: T) {
+    wanted.send_if_modified(|known| {
+        let differs = *known != now;
+        *known = now;
+        differs
+    });
 }
 
 /// The host names whose addresses a mesh asks for.
@@ -142,6 +170,7 @@ mod tests {
     use prometheus::Registry;
     use serde_json::json;
     use sources::event::Event;
+    use sources::jwks::{self, Fetcher};
     use store::Options;
     use tokio::sync::mpsc::channel;
 
@@ -160,6 +189,9 @@ mod tests {
             reports: Arc::clone(reports),
             listeners: Vec::new(),
             wanted: watch::channel(Wanted::new()).0,
+            keyring: Keyring::new(Fetcher::new(jwks::Options::default()).expect("TLS"), Duration::MAX),
+            wanted_keys: watch::channel(WantedKeys::new()).0,
+            wanted_config_maps: watch::channel(ConfigMaps::new()).0,
             intake: Intake::register(&Registry::new()).expect("metrics"),
             publish: move |_, _, _| {
                 counted.fetch_add(1, Ordering::Relaxed);

@@ -18,16 +18,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use debug::Spreads;
+use debug::{SPREADZ, Spreads};
 use model::Mesh;
 use prometheus::{IntCounter, IntGaugeVec, Opts, Registry};
 use tokio::task::JoinSet;
 
 use ask::Answer;
+pub(crate) use ask::page;
 use ledger::Ledger;
 pub(crate) use proofs::Proofs;
-use who::{Known, Peer};
-pub(crate) use who::{Replica, port};
+use who::Peer;
+pub(crate) use who::{Known, Replica, others, port};
 
 /// How long the last answer of a replica counts that cannot be asked; after this it is left out.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -156,7 +157,7 @@ impl Peers {
     }
 
     fn others(&mut self) -> Known {
-        let found = who::others(&self.mesh.load(), &self.own);
+        let found = others(&self.mesh.load(), &self.own);
         if found.is_none() && !self.unknown {
             self.unknown = true;
             tracing::info!(
@@ -177,7 +178,7 @@ impl Peers {
             self.keyless = None;
             return;
         }
-        let Some(proof) = self.proofs.make() else {
+        let Some(proof) = self.proofs.make(SPREADZ) else {
             let since = *self.keyless.get_or_insert(now);
             if now.duration_since(since) >= PATIENCE {
                 self.proofs.tell_missing();

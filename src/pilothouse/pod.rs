@@ -33,7 +33,7 @@ pub(crate) fn find<'a>(batch: &'a Batch, name: &str) -> Result<&'a Object<Pod>> 
         bail!("--proxy {name:?}: write NAMESPACE/POD");
     };
     let pods = batch.events.iter().filter_map(|e| match e.object.as_deref() {
-        Some(AnyObject::Pod(object)) => Some(object),
+        Some(AnyObject::Pod(object)) => Some(&**object),
         _ => None,
     });
     let mut pods = pods.filter(|p| *p.meta.namespace == *namespace);

@@ -1,31 +1,25 @@
 //! The addresses that the control plane listens on, and what answers there.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
 use axum::Router;
 use debug::Surface;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinSet;
-use xds::server::Server;
+use xds::server::{Gate, Server};
 
 use crate::flags::Discovery;
 
-/// Opens all ports before the first of them answers.
+/// Opens the ports without TLS before the first of them answers; streams of xDS pass `gate`, if there is one.
 pub(crate) async fn listen(
     tasks: &mut JoinSet<Result<()>>,
     flags: &Discovery,
-    server: &Server,
+    (server, gate): (&Server, Option<Arc<dyn Gate>>),
     http_pages: Router,
     surface: &Surface,
 ) -> Result<()> {
-    if !flags.secure_grpc_addr.is_empty() {
-        let address = &flags.secure_grpc_addr;
-        tracing::warn!(
-            address,
-            "--secureGRPCAddr: xDS over TLS is not served by this version, nothing listens there"
-        );
-    }
     let http = bind("--httpAddr", &flags.http_addr).await?;
     let monitoring_pages = surface.monitoring();
     if flags.monitoring_addr.is_empty() {
@@ -41,7 +35,7 @@ pub(crate) async fn listen(
     let grpc = bind("--grpcAddr", &flags.grpc_addr).await?;
     let server = server.clone();
     tasks.spawn(async move {
-        server.listen(grpc, Router::new()).await;
+        server.listen(grpc, gate, Router::new()).await;
         Err(anyhow!("xDS is no longer listened for"))
     });
     Ok(())
@@ -54,14 +48,36 @@ fn serve_pages(tasks: &mut JoinSet<Result<()>>, listener: TcpListener, pages: Ro
     });
 }
 
+/// Connections that wait in the system's queue, as far as it allows: a mesh that lost its control plane comes back at once.
+const QUEUE: u32 = 4096;
+
 /// Binds `host:port`; without a host, all addresses of both families where the system has IPv6.
 pub(crate) async fn bind(flag: &str, address: &str) -> Result<TcpListener> {
     let wanted = |a: &str| format!("{flag} {a}: cannot be listened on; is another process there?");
     match address.strip_prefix(':') {
-        None => TcpListener::bind(address).await.with_context(|| wanted(address)),
-        Some(port) => match TcpListener::bind(format!("[::]:{port}")).await {
+        None => open(address).await.with_context(|| wanted(address)),
+        Some(port) => match open(&format!("[::]:{port}")).await {
             Ok(listener) => Ok(listener),
-            Err(_) => TcpListener::bind(format!("0.0.0.0:{port}")).await.with_context(|| wanted(address)),
+            Err(_) => open(&format!("0.0.0.0:{port}")).await.with_context(|| wanted(address)),
         },
     }
+}
+
+/// The first of the addresses of `host:port` that can be bound.
+async fn open(address: &str) -> std::io::Result<TcpListener> {
+    let mut last = std::io::ErrorKind::AddrNotAvailable.into();
+    for address in tokio::net::lookup_host(address).await? {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+        let opened = socket.and_then(|socket| {
+            // A port is free again at once after a restart.
+            socket.set_reuseaddr(true)?;
+            socket.bind(address)?;
+            socket.listen(QUEUE)
+        });
+        match opened {
+            Ok(listener) => return Ok(listener),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }

@@ -16,19 +16,24 @@ pub(crate) struct Desk {
     /// None where there is nothing to write to.
     registrar: Option<Registrar>,
     rules: Rules,
+    /// Whether a proxy must be who it says.
+    checked: bool,
 }
 
 impl Desk {
-    /// One that registers by these rules.
-    pub(crate) fn new(registrar: Option<Registrar>, rules: Rules) -> Self {
-        Self { registrar, rules }
+    /// One that registers by these rules; proxies must be who they say if `checked`.
+    pub(crate) fn new(registrar: Option<Registrar>, rules: Rules, checked: bool) -> Self {
+        Self { registrar, rules, checked }
     }
 }
 
 impl xds::server::Registrar for Desk {
     fn register(&self, node: &NodeInfo, peer: &Peer) -> Option<Registering> {
-        // A node that is malformed is refused by who serves it.
+        // A node that is malformed, or of somebody else, is refused by who serves it.
         let proxy = translator::proxy(node).ok()?;
+        if self.checked {
+            translator::check_identity(&proxy, &peer.identities).ok()?;
+        }
         let workload = Workload::of(&proxy, &peer.identities, self.rules)?;
         match &self.registrar {
             Some(registrar) => {
@@ -94,7 +99,7 @@ mod tests {
     #[tokio::test]
     async fn without_a_cluster_who_wants_to_be_registered_is_told_what_to_do() {
         let rules = Rules { auto: true, health: true, verify: true };
-        let desk = Arc::new(Desk::new(None, rules));
+        let desk = Arc::new(Desk::new(None, rules, true));
         let ask = |metadata: &[(&str, &str)]| desk.register(&node(metadata), &Peer::default());
         assert!(ask(&[]).is_none());
         assert!(ask(&[("WORKLOAD_ENTRY", "written-down")]).is_none());
@@ -102,7 +107,7 @@ mod tests {
         let refusal = refused.err().expect("a refusal");
         assert_eq!(refusal.code, Code::FailedPrecondition);
         assert!(refusal.message.contains("has no API server"), "{refusal}");
-        let off = Desk::new(None, Rules { auto: false, ..rules });
+        let off = Desk::new(None, Rules { auto: false, ..rules }, true);
         assert!(off.register(&node(&[("AUTO_REGISTER_GROUP", "vms")]), &Peer::default()).is_none());
     }
 }

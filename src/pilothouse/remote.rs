@@ -17,8 +17,13 @@ use crate::flags::Discovery;
 /// What is read from other clusters, and by which Secrets.
 pub(crate) fn options(flags: &Discovery) -> Options {
     let entries = features::cross_cluster_workload_entries();
-    let read =
-        |kind: &Kind| Tables::reads_in_each_cluster(*kind) && (entries || *kind != Kind::WorkloadEntry);
+    let secrets = features::remote_credentials();
+    let wanted = |kind: Kind| match kind {
+        Kind::WorkloadEntry => entries,
+        Kind::Secret => secrets,
+        _ => true,
+    };
+    let read = |kind: &Kind| Tables::reads_in_each_cluster(*kind) && wanted(*kind);
     let namespace = flags.cluster_registries_namespace.clone().filter(|name| !name.is_empty());
     Options {
         namespace: namespace.unwrap_or_else(|| flags.namespace.clone()),

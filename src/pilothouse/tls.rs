@@ -3,14 +3,17 @@
 //! ```text
 //! a root ──signs──> certificate ──> shown ──> policy (versions, ciphers) ──> listen
 //! or files ───────> files ────────^
+//! clients: which certificates of clients are taken
 //! ```
 //!
 //! Source: `shared/spec/kubernetes.md` 1.7 point 6, 1.9.
 
 mod certificate;
+mod clients;
 mod files;
 mod listen;
 mod names;
+mod origin;
 mod policy;
 mod shown;
 #[cfg(test)]
@@ -19,5 +22,5 @@ mod tests;
 pub(crate) use certificate::Certificate;
 pub(crate) use files::Files;
 pub(crate) use listen::TlsListener;
-pub(crate) use names::names;
+pub(crate) use origin::Identity;
 pub(crate) use policy::{Policy, Version, cipher};

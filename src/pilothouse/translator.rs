@@ -2,26 +2,36 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use api::{ObjectRef, Problem};
+use api::{ObjectRef, Problem, Severity};
 use bytes::{BufMut, Bytes, BytesMut};
 use envoy::config::endpoint::v3::ClusterLoadAssignment;
 use model::endpoint::Locality;
-use model::proxy::NodeError;
+use model::mesh::Account;
+use model::proxy::{NodeError, identity};
 use model::{Changes, Mesh, Proxy};
 use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint};
 use translate::routes::RouteKey;
-use translate::{Class, Key, Part, Plan, class, clusters, endpoints, listeners, names, plan, routes, slots};
+use translate::secrets::{Content, SecretKey};
+use translate::{
+    Class, Key, Part, Plan, class, clusters, endpoints, listeners, names, plan, routes, secrets, slots,
+};
 use xds::generate::{Built, BuiltPart, Code, Fragment, Generate, LayerPlan, NodeInfo, Peer, Refusal};
 use xds::kind::ResourceType;
 use xds::slot::Slots;
 
+use crate::secret_access::Accounts;
+
 /// Answers the engine from the rooms that know the mesh.
 #[derive(Debug, Default)]
 pub struct Translator {
+    /// Who asks for secrets; none where nobody is served.
+    accounts: Option<Accounts>,
     /// The plan with routes that was made last: the next one that is planned upon none keeps nothing twice that this one
     /// has.
     latest: Mutex<Weak<Plan>>,
+    /// Whether proxies whose identity was verified must be who they say.
+    checked: bool,
 }
 
 /// The field number of `RouteConfiguration.virtual_hosts`: a virtual host is encoded once, as this field of whatever
@@ -29,6 +39,23 @@ pub struct Translator {
 const VIRTUAL_HOSTS: u32 = 2;
 
 impl Translator {
+    /// One that serves secrets to those that may have them, and refuses proxies which are not who they say, if `checked`.
+    pub(crate) fn new(accounts: Accounts, checked: bool) -> Self {
+        Self { accounts: Some(accounts), checked, ..Self::default() }
+    }
+
+    /// The service account that the peer was proved to run as, if it fits what the node says.
+    fn account(&self, proxy: &Proxy, peer: &Peer) -> Option<Arc<Account>> {
+        let name = &proxy.metadata.service_account;
+        let name = identity::service_account(&peer.identities, &proxy.namespace, name)?;
+        let account = Account {
+            cluster: Arc::clone(&proxy.metadata.cluster_id),
+            namespace: Arc::clone(&proxy.namespace),
+            name: name.into(),
+        };
+        Some(self.accounts.as_ref()?.of(account))
+    }
+
     fn latest(&self) -> MutexGuard<'_, Weak<Plan>> {
         self.latest.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -43,8 +70,12 @@ impl Generate for Translator {
     type Key = Key;
     type Part = Part;
 
-    fn proxy(&self, node: &NodeInfo, _peer: &Peer) -> Result<Proxy, Refusal> {
-        proxy(node)
+    fn proxy(&self, node: &NodeInfo, peer: &Peer) -> Result<Proxy, Refusal> {
+        let proxy = proxy(node)?;
+        if self.checked {
+            check_identity(&proxy, &peer.identities)?;
+        }
+        Ok(Proxy { account: self.account(&proxy, peer), ..proxy })
     }
 
     fn slots(&self, mesh: &Mesh, proxy: &Proxy) -> Slots {
@@ -57,7 +88,9 @@ impl Generate for Translator {
 
     fn reclassify(&self, changes: &Changes, proxy: &Proxy) -> bool {
         let named = |name: &Arc<str>| (Arc::clone(&proxy.namespace), Arc::clone(name));
+        let admitted = |account: &Arc<Account>| changes.accounts.contains(&**account);
         changes.classes
+            || proxy.account.as_ref().is_some_and(admitted)
             || changes.workloads.contains(&named(&proxy.pod))
             || changes.workloads.contains(&named(&Arc::from("")))
     }
@@ -97,7 +130,8 @@ impl Generate for Translator {
             ResourceType::Listener => LayerPlan { entries: &plan.listeners, hidden: &plan.hidden_listeners },
             ResourceType::Route => LayerPlan { entries: &plan.routes, hidden: &[] },
             ResourceType::NameTable => LayerPlan { entries: &plan.names, hidden: &[] },
-            ResourceType::Secret | ResourceType::ExtensionConfig => LayerPlan::default(),
+            ResourceType::Secret => LayerPlan { entries: &plan.secrets, hidden: &[] },
+            ResourceType::ExtensionConfig => LayerPlan::default(),
         }
     }
 
@@ -112,6 +146,7 @@ impl Generate for Translator {
                 built.fragments.extend(parts.map(Fragment::Part));
                 built
             }
+            Key::Secret(key) => secret(key),
             Key::Names(key) => {
                 let parts = key.parts.iter().cloned().map(Part::Names);
                 Built { fragments: parts.map(Fragment::Part).collect(), ..Built::whole(Bytes::new()) }
@@ -155,8 +190,14 @@ impl Generate for Translator {
         }
     }
 
-    fn absent(&self, _proxy: &Proxy, kind: ResourceType, name: &str) -> Option<Bytes> {
+    fn absent(&self, proxy: &Proxy, kind: ResourceType, name: &str) -> Option<Bytes> {
         match kind {
+            ResourceType::Secret => {
+                if let (Some(accounts), Some(account)) = (&self.accounts, &proxy.account) {
+                    accounts.ask(account, name);
+                }
+                None
+            }
             ResourceType::Endpoints => {
                 let empty = ClusterLoadAssignment { cluster_name: name.to_owned(), ..Default::default() };
                 Some(empty.encode_to_vec().into())
@@ -187,19 +228,58 @@ impl Generate for Translator {
 /// # Errors
 /// The node says something malformed, or is of a kind that is not served.
 pub(crate) fn proxy(node: &NodeInfo) -> Result<Proxy, Refusal> {
-    let metadata = node.metadata.as_ref().map(api::json::to_json).unwrap_or_default();
+    let metadata = node.metadata.as_ref().map(api::json::struct_json).unwrap_or_default();
     let locality = node.locality.as_ref().map(|l| Locality {
         region: l.region.clone(),
         zone: l.zone.clone(),
         subzone: l.sub_zone.clone(),
     });
-    Proxy::parse(&node.id, &metadata, locality.unwrap_or_default()).map_err(|error| {
+    let proxy = Proxy::parse(&node.id, &metadata, locality.unwrap_or_default()).map_err(|error| {
         let code = match error {
             NodeError::NotServed(_) => Code::Unimplemented,
             _ => Code::InvalidArgument,
         };
         Refusal { code, message: error.to_string() }
-    })
+    })?;
+    Ok(Proxy { says_extensions: !node.extensions.is_empty(), ..proxy })
+}
+
+/// A Secret, with what is wrong with it as far as that can be told from its content. It is sent all the same: what Envoy
+/// makes of it decides, and it keeps the last one that it could use.
+fn secret(key: &SecretKey) -> Built<Part> {
+    let checked = match &key.content {
+        Content::Pair(pair, _) => ca::check_key_pair(&pair.chain, pair.key.expose()),
+        Content::Roots(roots) => ca::check_roots(&roots.certificates),
+    };
+    let mut built = whole(secrets::build(key));
+    built.problems.extend(checked.err().map(|error| Problem {
+        severity: Severity::Error,
+        object: key.source().key.clone(),
+        field: "data".to_owned(),
+        message: format!("proxies cannot use it: {error}"),
+        hint: "write a certificate chain with the key of its first certificate, both in PEM".to_owned(),
+    }));
+    built
+}
+
+/// Holds what a proxy says of itself against the identities that were verified; where none was asked for, all is well. The
+/// trust domain does not count, as in the reference: it was looked at when the identity was.
+///
+/// # Errors
+/// None of them has its namespace and, if it names one, its service account (spec security.md 3).
+pub(crate) fn check_identity(proxy: &Proxy, identities: &[String]) -> Result<(), Refusal> {
+    let account = &proxy.metadata.service_account;
+    let fits = identity::service_account(identities, &proxy.namespace, account).is_some();
+    if identities.is_empty() || fits {
+        return Ok(());
+    }
+    let message = format!(
+        "the proxy says that it is of namespace {:?} and service account {account:?}; its credentials are of {}",
+        proxy.namespace,
+        identities.join(", ")
+    );
+    tracing::warn!(proxy = %proxy.node_id, "refused: {message}");
+    Err(Refusal { code: Code::PermissionDenied, message })
 }
 
 /// A resource of one piece.
@@ -233,7 +313,12 @@ mod tests {
     #[test]
     fn a_virtual_host_that_cannot_be_built_answers_with_its_name() {
         let unknown = routes::catch_all::Unknown::Pass;
-        let catch_all = routes::catch_all::CatchAll { unknown, attempt_count: false, sidecar: None };
+        let catch_all = routes::catch_all::CatchAll {
+            unknown,
+            attempt_count: false,
+            forwarded_host: false,
+            sidecar: None,
+        };
         let host = Part::VirtualHost(Ref::new(VirtualHostKey::CatchAll(catch_all)));
         let bytes = Translator::default().part_substitute(&host);
         let head = routes::build_head(&RouteKey { name: "80".into(), virtual_hosts: Vec::new() });
@@ -245,6 +330,30 @@ mod tests {
         let answer =
             serde_json::json!({"status": 500, "body": {"inlineString": "virtual host * cannot be built"}});
         assert_eq!(json["directResponse"], answer);
+    }
+
+    #[test]
+    fn a_proxy_is_of_the_namespace_and_account_of_its_credentials() {
+        let proxy = |metadata: serde_json::Value| {
+            let id = "sidecar~10.0.0.7~web-1.shop~shop.svc.cluster.local";
+            Proxy::parse(id, &metadata, Locality::default()).expect("a proxy")
+        };
+        let web = ["spiffe://cluster.local/ns/shop/sa/web".to_owned()];
+        let check = |metadata, identities: &[String]| check_identity(&proxy(metadata), identities);
+        for metadata in
+            [serde_json::json!({}), serde_json::json!({"NAMESPACE": "shop", "SERVICE_ACCOUNT": "web"})]
+        {
+            assert_eq!(check(metadata.clone(), &web), Ok(()));
+            assert_eq!(check(metadata, &[]), Ok(()), "without TLS nobody is known");
+        }
+        for metadata in [
+            serde_json::json!({"NAMESPACE": "bank"}),
+            serde_json::json!({"NAMESPACE": "shop", "SERVICE_ACCOUNT": "admin"}),
+        ] {
+            let refused = check(metadata, &web).expect_err("a refusal");
+            assert_eq!(refused.code, Code::PermissionDenied);
+        }
+        assert!(check(serde_json::json!({}), &["not an identity".to_owned()]).is_err());
     }
 
     #[test]

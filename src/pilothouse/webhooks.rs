@@ -20,22 +20,12 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_rustls::TlsAcceptor;
 
-use crate::flags::{Discovery, path};
-use crate::root::Roots;
-use crate::tls::{Certificate, Files, Policy, TlsListener, names};
+use crate::flags::Discovery;
+use crate::tls::{Identity, TlsListener};
 use crate::{features, ports};
 
 /// How long the port may keep the control plane from being ready: proxies are served without it.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Where the certificate of the port comes from.
-#[derive(Clone, Debug)]
-enum Origin {
-    /// Files of somebody else's.
-    Files(Files),
-    /// The mesh's root.
-    Root(Roots),
-}
 
 /// The cluster whose API server asks.
 #[derive(Clone, Debug)]
@@ -61,8 +51,7 @@ pub(crate) struct Webhooks {
     admission: Admission,
     address: String,
     /// None if there is no port of its own.
-    origin: Option<Origin>,
-    policy: Policy,
+    identity: Option<Identity>,
     namespace: String,
     revision: String,
     asking: Option<Asking>,
@@ -72,38 +61,28 @@ pub(crate) struct Webhooks {
 type Serving = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 
 impl Webhooks {
-    /// As flags say; nothing is opened yet. In a cluster, or with a state folder, `roots` sign the certificate; a root that
-    /// is only in memory is of no use to anybody.
-    ///
-    /// # Errors
-    /// The flags of the certificate do not fit together.
+    /// As flags say; nothing is opened yet. The port shows who `identity` is; without that there is none.
     pub(crate) fn new(
         flags: &Discovery,
         admission: Admission,
-        roots: Roots,
+        identity: Option<Identity>,
         asking: Option<Asking>,
-    ) -> Result<Self> {
-        let [certificate, key, trusted] =
-            [&flags.tls_cert_file, &flags.tls_key_file, &flags.ca_cert_file].map(|flag| path(flag.as_ref()));
-        let files = Files::of(certificate, key, trusted)?.map(Origin::Files);
-        let kept = asking.is_some() || flags.state.is_some();
-        let origin = files.or_else(|| kept.then_some(Origin::Root(roots)));
+    ) -> Self {
         let wanted = !flags.https_addr.is_empty();
-        if wanted && origin.is_none() {
+        if wanted && identity.is_none() {
             tracing::info!(
                 address = flags.https_addr,
                 "no certificate for webhooks, nothing listens there: give --state, or --tlsCertFile and --tlsKeyFile"
             );
         }
-        Ok(Self {
+        Self {
             admission,
             address: flags.https_addr.clone(),
-            origin: origin.filter(|_| wanted),
-            policy: Policy { least: flags.tls_min_version, ciphers: flags.tls_cipher_suites.clone() },
+            identity: identity.filter(|_| wanted),
             namespace: flags.namespace.clone(),
             revision: flags.revision.clone(),
             asking: asking.filter(|_| features::validation()),
-        })
+        }
     }
 
     /// What the HTTP port has of them: all of it if `--httpsAddr` is empty.
@@ -138,17 +117,9 @@ impl Webhooks {
     }
 
     async fn open(self, mesh: Arc<Mesh>) -> Result<Serving> {
-        let Some(origin) = self.origin else { return Ok(Box::pin(std::future::pending())) };
-        let certificate = match origin {
-            Origin::Files(files) => Certificate::from_files(files)?,
-            Origin::Root(roots) => {
-                let discovery = &mesh.settings.default_proxy_config.discovery_address;
-                let names = names(&features::custom_hosts(), discovery, &self.namespace, &self.revision);
-                tracing::info!(?names, "names of the control plane's certificate");
-                Certificate::signed(roots, names).await?
-            }
-        };
-        let config = self.policy.config(certificate.shown())?;
+        let Some(identity) = self.identity else { return Ok(Box::pin(std::future::pending())) };
+        let certificate = identity.certificate(&mesh).await?;
+        let config = identity.policy.config(certificate.shown())?;
         let socket = ports::bind("--httpsAddr", &self.address).await?;
         let listener = TlsListener::new(socket, TlsAcceptor::from(Arc::new(config)))?;
         tracing::info!(address = self.address, "webhooks are served");

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use api::decode::AnyObject;
 use api::{ObjectKey, Severity};
+use model::mesh::{Access, Account, JwksSource};
 
 use crate::report::Report;
 
@@ -32,6 +33,11 @@ pub struct Batch {
     pub events: Vec<Event>,
     /// Host names whose addresses are others than before; none for a name that nobody asks for any more.
     pub resolved: Vec<(Arc<str>, Vec<IpAddr>)>,
+    /// Keys of those who issue tokens that are others than before; none if nobody asks for them any more, or if they are too
+    /// old to be trusted.
+    pub keys: Vec<(JwksSource, Option<Arc<str>>)>,
+    /// What service accounts may have of secrets; none for those of which no proxy is left.
+    pub accounts: Vec<(Account, Option<Access>)>,
     /// Problems that are new, in order of their places.
     pub appeared: Vec<Arc<Report>>,
     /// Problems of earlier batches that are no more, in order of their places.
@@ -44,6 +50,8 @@ impl Batch {
         !self.complete
             && self.events.is_empty()
             && self.resolved.is_empty()
+            && self.keys.is_empty()
+            && self.accounts.is_empty()
             && self.appeared.is_empty()
             && self.cleared.is_empty()
     }

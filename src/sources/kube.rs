@@ -16,6 +16,7 @@
 //! - Other clusters than the home cluster are sources of their own: `remote`.
 //! - While the server is away what is known stays. One probe waits for it, and all watches go on when it answers.
 
+mod access;
 mod client;
 mod connection;
 mod definitions;
@@ -29,10 +30,11 @@ mod scope;
 mod source;
 mod state;
 
+pub use access::{ReviewError, Reviewer};
 pub use client::{ClientError, Credentials, connect};
 pub use connection::{Connection, Following, Selection};
 pub use follow::Change;
 pub use health::{Health, KindHealth};
 pub use reach::{chain, jittered};
 pub use scope::{defined, resource};
-pub use source::{Options, SourceError, watch};
+pub use source::{ConfigMaps, Options, SourceError, watch};

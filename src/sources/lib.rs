@@ -1,8 +1,10 @@
-//! The outside world as events: a folder of YAML, a Kubernetes API server, the addresses of host names.
+//! The outside world as events: a folder of YAML, a Kubernetes API server, the addresses of host names, the keys of
+//! those who issue tokens.
 
 pub mod event;
 pub mod feed;
 pub mod files;
+pub mod jwks;
 pub mod kube;
 pub mod report;
 pub mod resolve;

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use api::Object;
-use api::kubernetes::{ConfigMap, EndpointSlice};
+use api::kubernetes::EndpointSlice;
+use model::mesh::Account;
 
 use crate::registry::Registry;
-use crate::tables::{Id, Tables};
+use crate::tables::Id;
 
 /// Marks, by what has to be derived again.
 #[derive(Debug, Default)]
@@ -17,6 +18,10 @@ pub(crate) struct Dirty {
     /// Of other clusters, by their names.
     pub(crate) remotes: BTreeMap<Arc<str>, Touched>,
     pub(crate) settings: bool,
+    /// Roots of trust in ConfigMaps.
+    pub(crate) roots: bool,
+    /// Service accounts that may have other secrets.
+    pub(crate) accounts: BTreeSet<Account>,
     /// Host names have other addresses.
     pub(crate) resolved: bool,
     pub(crate) ingresses: BTreeSet<Id>,
@@ -27,6 +32,10 @@ pub(crate) struct Dirty {
     pub(crate) gateways: bool,
     pub(crate) sidecars: bool,
     pub(crate) peer_authentications: bool,
+    pub(crate) request_authentications: bool,
+    /// Keys were fetched.
+    pub(crate) jwks: bool,
+    pub(crate) authorization_policies: bool,
 }
 
 /// What the objects of one cluster touch.
@@ -40,14 +49,22 @@ pub(crate) struct Touched {
     pub(crate) pods: BTreeSet<Id>,
     /// Kubernetes Services whose slices changed.
     pub(crate) slices_of: BTreeSet<Id>,
+    /// Namespaces whose Secrets changed.
+    pub(crate) secrets: BTreeSet<Arc<str>>,
 }
 
 impl Dirty {
-    /// What touches endpoints alone; the rest stays.
+    /// What touches endpoints and secrets alone; the rest stays.
     pub(crate) fn take_endpoints(&mut self) -> Self {
         let remotes =
             self.remotes.iter_mut().map(|(name, touched)| (Arc::clone(name), touched.take_endpoints()));
-        Self { home: self.home.take_endpoints(), remotes: remotes.collect(), ..Self::default() }
+        Self {
+            home: self.home.take_endpoints(),
+            remotes: remotes.collect(),
+            roots: std::mem::take(&mut self.roots),
+            accounts: std::mem::take(&mut self.accounts),
+            ..Self::default()
+        }
     }
 }
 
@@ -57,6 +74,7 @@ impl Touched {
             pods: std::mem::take(&mut self.pods),
             slices_of: std::mem::take(&mut self.slices_of),
             workload_entries: std::mem::take(&mut self.workload_entries),
+            secrets: std::mem::take(&mut self.secrets),
             ..Self::default()
         }
     }
@@ -132,19 +150,6 @@ impl Registry {
                     self.services_of_pod.remove(&pod);
                 }
             }
-        }
-    }
-}
-
-impl Tables {
-    pub(crate) fn config_map_changed(
-        &mut self,
-        id: &Id,
-        _: Option<&Object<ConfigMap>>,
-        _: Option<&Object<ConfigMap>>,
-    ) {
-        if self.options.is_mesh_config_map(&id.0, &id.1) {
-            self.dirty.settings = true;
         }
     }
 }

@@ -4,16 +4,19 @@
 //! and marks what it touches; `Tables::next` rebuilds only the touched sections of the mesh. Applying objects one
 //! by one ends in the same mesh as applying them all at once.
 
+mod credentials;
 mod destination_rules;
 mod dirty;
 mod endpoints;
 mod ingress;
 mod interest;
+mod jwks;
 mod moved;
 mod namespaces;
 mod networks;
 mod next;
 mod pacing;
+mod pod_names;
 mod problems;
 mod registry;
 mod services;

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use api::Kind;
-use model::mesh::{Changes, DestinationRules, Gateways, PeerAuthentications, Sidecars, VirtualServices};
+use model::mesh::{
+    AuthorizationPolicies, Changes, DestinationRules, Gateways, PeerAuthentications, RequestAuthentications,
+    Sidecars, VirtualServices,
+};
 use model::{Mesh, Ref};
 
 use crate::dirty::Dirty;
@@ -44,7 +47,7 @@ impl Tables {
         self.make(&dirty)
     }
 
-    /// The mesh with the endpoints that were applied; configuration keeps waiting.
+    /// The mesh with the endpoints and secrets that were applied; configuration keeps waiting.
     pub fn next_endpoints(&mut self) -> Next {
         let dirty = self.dirty.take_endpoints();
         self.make(&dirty)
@@ -73,6 +76,7 @@ impl Tables {
             changes.configuration |= self.update_networks(&mut mesh);
         }
         self.update_endpoints(&mut mesh, dirty, &moved, &resettled, &mut changes);
+        self.update_credentials(&mut mesh, dirty, &resettled, &mut changes);
         let resettled = resettled.all;
         changes.configuration |= self.update_policies(&mut mesh, dirty, resettled);
         changes.classes |= resettled || dirty.sidecars;
@@ -100,6 +104,20 @@ impl Tables {
         if all || dirty.peer_authentications {
             let objects = self.counted(&self.peer_authentications).cloned().collect();
             mesh.peer_authentications = Arc::new(PeerAuthentications::new(objects));
+            changed = true;
+        }
+        if all || dirty.request_authentications {
+            let objects = self.counted(&self.request_authentications).cloned().collect();
+            mesh.request_authentications = Arc::new(RequestAuthentications::new(objects));
+            changed = true;
+        }
+        if dirty.jwks {
+            mesh.jwks = Arc::new(self.jwks.clone());
+            changed = true;
+        }
+        if all || dirty.authorization_policies {
+            let objects = self.counted(&self.authorization_policies).cloned().collect();
+            mesh.authorization_policies = Arc::new(AuthorizationPolicies::new(objects));
             changed = true;
         }
         changed
@@ -185,7 +203,7 @@ impl Pending {
     /// What a change of an object of this kind touches.
     pub(crate) fn of(kind: Kind) -> Self {
         match kind {
-            Kind::Pod | Kind::EndpointSlice | Kind::WorkloadEntry => Self::Endpoints,
+            Kind::Pod | Kind::EndpointSlice | Kind::WorkloadEntry | Kind::Secret => Self::Endpoints,
             _ => Self::Configuration,
         }
     }
@@ -194,7 +212,7 @@ impl Pending {
 /// What waits to be put into the next mesh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Pending {
-    /// Only endpoints: they go at once.
+    /// Only endpoints and secrets: they go at once.
     Endpoints,
     /// Configuration: a burst is collected first.
     Configuration,

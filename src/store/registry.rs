@@ -8,9 +8,11 @@ use api::istio::WorkloadEntry;
 use api::kubernetes::{EndpointSlice, Namespace, Node, Pod, Service};
 use api::{Kind, Object, ObjectKey};
 use model::config::Config;
+use model::credential::Credential;
 use model::service::Service as MeshService;
 use model::{Labels, Ref};
 
+use crate::credentials;
 use crate::dirty::Touched;
 use crate::namespaces::Said;
 use crate::tables::{Id, Table, config};
@@ -26,6 +28,8 @@ pub(crate) struct Registry {
     pub(crate) slices: Table<EndpointSlice>,
     pub(crate) pods: Table<Pod>,
     pub(crate) workload_entries: BTreeMap<Id, Ref<Config<WorkloadEntry>>>,
+    /// Secrets as far as proxies use them.
+    pub(crate) secrets: BTreeMap<Id, Ref<Credential>>,
     /// Slices of each Kubernetes Service, by its namespace and name.
     pub(crate) slices_of: BTreeMap<Id, BTreeSet<Arc<str>>>,
     /// Services whose slices name a pod, by the pod's namespace and name.
@@ -47,6 +51,7 @@ impl Registry {
             slices: Table::new(),
             pods: Table::new(),
             workload_entries: BTreeMap::new(),
+            secrets: BTreeMap::new(),
             slices_of: BTreeMap::new(),
             services_of_pod: BTreeMap::new(),
             converted: BTreeMap::new(),
@@ -64,6 +69,7 @@ impl Registry {
                 | Kind::EndpointSlice
                 | Kind::Pod
                 | Kind::WorkloadEntry
+                | Kind::Secret
         )
     }
 
@@ -85,26 +91,26 @@ impl Registry {
             }};
         }
         match key.kind {
-            Kind::Namespace => match put!(namespaces, Namespace, shared) {
+            Kind::Namespace => match put!(namespaces, Namespace, Arc::clone) {
                 Some(_) => touched.namespaces = true,
                 None => return false,
             },
-            Kind::Node => match put!(nodes, Node, shared) {
+            Kind::Node => match put!(nodes, Node, Arc::clone) {
                 Some(_) => touched.nodes = true,
                 None => return false,
             },
-            Kind::Service => match put!(services, Service, shared) {
+            Kind::Service => match put!(services, Service, Arc::clone) {
                 Some(_) => {
                     touched.services.insert(id.clone());
                     touched.slices_of.insert(id);
                 }
                 None => return false,
             },
-            Kind::EndpointSlice => match put!(slices, EndpointSlice, shared) {
+            Kind::EndpointSlice => match put!(slices, EndpointSlice, Arc::clone) {
                 Some((old, new)) => self.slice_changed(touched, &id, old.as_deref(), new.as_deref()),
                 None => return false,
             },
-            Kind::Pod => match put!(pods, Pod, shared) {
+            Kind::Pod => match put!(pods, Pod, Arc::clone) {
                 Some(_) => drop(touched.pods.insert(id)),
                 None => return false,
             },
@@ -112,6 +118,16 @@ impl Registry {
                 Some(_) => drop(touched.workload_entries.insert(id.0)),
                 None => return false,
             },
+            Kind::Secret => {
+                let new = match object {
+                    Some(AnyObject::Secret(o)) => credentials::read(o),
+                    _ => None,
+                };
+                match exchange(&mut self.secrets, &id, new) {
+                    Some(_) => drop(touched.secrets.insert(id.0)),
+                    None => return false,
+                }
+            }
             _ => return false,
         }
         true
@@ -125,6 +141,7 @@ impl Registry {
             && self.slices.is_empty()
             && self.pods.is_empty()
             && self.workload_entries.is_empty()
+            && self.secrets.is_empty()
     }
 
     /// The objects that are known.
@@ -136,6 +153,7 @@ impl Registry {
             (Kind::EndpointSlice, ids(&self.slices)),
             (Kind::Pod, ids(&self.pods)),
             (Kind::WorkloadEntry, ids(&self.workload_entries)),
+            (Kind::Secret, ids(&self.secrets)),
         ];
         tables.into_iter().flat_map(|(kind, ids)| {
             ids.into_iter().map(move |(namespace, name)| ObjectKey { kind, namespace, name })
@@ -155,10 +173,6 @@ impl Registry {
 
 fn ids<S>(table: &BTreeMap<Id, S>) -> Vec<Id> {
     table.keys().cloned().collect()
-}
-
-fn shared<S: Clone>(object: &Object<S>) -> Arc<Object<S>> {
-    Arc::new(object.clone())
 }
 
 /// Puts a new form, or none, in the place of the old one; both come back if they differ.

@@ -22,7 +22,7 @@ use crate::tables::Tables;
 /// The label by which an object names its revision.
 const REVISION: &str = "istio.io/rev";
 
-/// The revision of a control plane that names none.
+/// The revision that the charts install where no other is named.
 const DEFAULT_REVISION: &str = "default";
 
 /// What is fixed when the process starts.
@@ -36,7 +36,7 @@ pub struct Options {
     pub system_namespace: Arc<str>,
     /// Namespace of the gateways that serve Ingresses.
     pub ingress_namespace: Arc<str>,
-    /// Revision: the ConfigMap is `istio` or `istio-<revision>`.
+    /// Revision: the ConfigMap is `istio` or `istio-<revision>`. Without one the objects of all revisions count.
     pub revision: Arc<str>,
     /// Name of a ConfigMap whose configuration lies beneath that of the revision (`SHARED_MESH_CONFIG`); empty for none.
     pub shared_mesh_config: Arc<str>,
@@ -94,8 +94,7 @@ impl Options {
     pub(crate) fn counts(&self, object: &AnyObject) -> bool {
         let named =
             object.meta().labels.get(REVISION).filter(|_| object.kind().group().ends_with(".istio.io"));
-        let own = if self.revision.is_empty() { DEFAULT_REVISION } else { &*self.revision };
-        named.is_none_or(|named| named == own)
+        self.revision.is_empty() || named.is_none_or(|named| *named == *self.revision)
     }
 
     pub(crate) fn is_mesh_config_map(&self, namespace: &str, name: &str) -> bool {

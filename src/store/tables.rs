@@ -5,11 +5,15 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use api::decode::AnyObject;
-use api::istio::{DestinationRule, Gateway, PeerAuthentication, ServiceEntry, Sidecar, VirtualService};
+use api::istio::{
+    AuthorizationPolicy, DestinationRule, Gateway, PeerAuthentication, RequestAuthentication, ServiceEntry,
+    Sidecar, VirtualService,
+};
 use api::kubernetes::{ConfigMap, Ingress, IngressClass};
 use api::{Object, ObjectKey, ObjectRef, Problem};
 use model::config::Config;
-use model::mesh::Settings;
+use model::credential::{Roots, roots_of_config_map};
+use model::mesh::{Access, Account, Jwks, Settings};
 use model::service::Service as MeshService;
 use model::{Mesh, Ref};
 
@@ -35,7 +39,12 @@ pub struct Tables {
     pub(crate) home: Registry,
     /// The same of the other clusters, by their names.
     pub(crate) remotes: BTreeMap<Arc<str>, Registry>,
+    /// Those of the mesh's configuration.
     pub(crate) config_maps: Table<ConfigMap>,
+    /// Roots of trust in ConfigMaps.
+    pub(crate) roots: BTreeMap<Id, Ref<Roots>>,
+    /// Service accounts whose proxies ask for secrets, and whether they may have private keys.
+    pub(crate) accounts: BTreeMap<Account, Access>,
     pub(crate) ingresses: Table<Ingress>,
     pub(crate) ingress_classes: Table<IngressClass>,
     pub(crate) service_entries: BTreeMap<Id, Ref<Config<ServiceEntry>>>,
@@ -44,6 +53,8 @@ pub struct Tables {
     pub(crate) gateways: BTreeMap<Id, Ref<Config<Gateway>>>,
     pub(crate) sidecars: BTreeMap<Id, Ref<Config<Sidecar>>>,
     pub(crate) peer_authentications: BTreeMap<Id, Ref<Config<PeerAuthentication>>>,
+    pub(crate) request_authentications: BTreeMap<Id, Ref<Config<RequestAuthentication>>>,
+    pub(crate) authorization_policies: BTreeMap<Id, Ref<Config<AuthorizationPolicy>>>,
     /// ServiceEntries as services, one for each host.
     pub(crate) converted_entries: BTreeMap<Id, Vec<Ref<MeshService>>>,
     /// The ExternalNames that lead to each host.
@@ -56,6 +67,8 @@ pub struct Tables {
     pub(crate) known_destination_rules: destination_rules::Known,
     /// The addresses that host names have.
     pub(crate) resolved: BTreeMap<Arc<str>, Vec<IpAddr>>,
+    /// Keys that were fetched.
+    pub(crate) jwks: Jwks,
     /// What the sections of the last mesh look at.
     pub(crate) interests: Interests,
     /// The last settings, kept while the mesh ConfigMap does not parse.
@@ -74,6 +87,8 @@ impl Tables {
             home: Registry::new(Arc::clone(&options.cluster)),
             remotes: BTreeMap::new(),
             config_maps: Table::new(),
+            roots: BTreeMap::new(),
+            accounts: BTreeMap::new(),
             ingresses: Table::new(),
             ingress_classes: Table::new(),
             service_entries: BTreeMap::new(),
@@ -82,12 +97,15 @@ impl Tables {
             gateways: BTreeMap::new(),
             sidecars: BTreeMap::new(),
             peer_authentications: BTreeMap::new(),
+            request_authentications: BTreeMap::new(),
+            authorization_policies: BTreeMap::new(),
             converted_entries: BTreeMap::new(),
             aliases: Aliases::default(),
             known_virtual_services: virtual_services::Known::default(),
             known_ingresses: ingress::Known::default(),
             known_destination_rules: destination_rules::Known::default(),
             resolved: BTreeMap::new(),
+            jwks: Jwks::new(),
             interests: Interests::new(&settings),
             mesh: Arc::new(Mesh { settings: settings.clone(), ..Mesh::default() }),
             settings,
@@ -133,7 +151,7 @@ impl Tables {
         macro_rules! object {
             ($table:ident, $variant:ident, $mark:expr) => {{
                 let new = match object {
-                    Some(AnyObject::$variant(o)) => Some(Arc::new(o.clone())),
+                    Some(AnyObject::$variant(o)) => Some(Arc::clone(o)),
                     _ => None,
                 };
                 let old = self.$table.get(&id).cloned();
@@ -171,7 +189,23 @@ impl Tables {
                 let changed = self.home.apply(&mut self.dirty.home, key, object);
                 pending = changed.then(|| Pending::of(kind));
             }
-            Kind::ConfigMap => object!(config_maps, ConfigMap, Self::config_map_changed),
+            Kind::ConfigMap if self.options.is_mesh_config_map(&key.namespace, &key.name) => {
+                object!(config_maps, ConfigMap, |t: &mut Self, _: &Id, _, _| t.dirty.settings = true);
+            }
+            Kind::ConfigMap => {
+                let new = match object {
+                    Some(AnyObject::ConfigMap(o)) => roots_of_config_map(o).ok(),
+                    _ => None,
+                };
+                if self.roots.get(&id) != new.as_ref() {
+                    match new {
+                        Some(roots) => self.roots.insert(id, roots),
+                        None => self.roots.remove(&id),
+                    };
+                    self.dirty.roots = true;
+                    pending = Some(Pending::Endpoints);
+                }
+            }
             Kind::Ingress => object!(ingresses, Ingress, |t: &mut Self, id: &Id, _, _| {
                 t.dirty.ingresses.insert(id.clone());
             }),
@@ -196,6 +230,16 @@ impl Tables {
             Kind::PeerAuthentication => {
                 config!(peer_authentications, PeerAuthentication, |t: &mut Self, _: &Id| {
                     t.dirty.peer_authentications = true;
+                })
+            }
+            Kind::RequestAuthentication => {
+                config!(request_authentications, RequestAuthentication, |t: &mut Self, _: &Id| {
+                    t.dirty.request_authentications = true;
+                })
+            }
+            Kind::AuthorizationPolicy => {
+                config!(authorization_policies, AuthorizationPolicy, |t: &mut Self, _: &Id| {
+                    t.dirty.authorization_policies = true;
                 })
             }
             _ => {}
@@ -223,6 +267,8 @@ impl Tables {
                     | Kind::Gateway
                     | Kind::Sidecar
                     | Kind::PeerAuthentication
+                    | Kind::RequestAuthentication
+                    | Kind::AuthorizationPolicy
             )
     }
 

@@ -13,6 +13,7 @@ use model::{Labels, Ref};
 
 use crate::dirty::Touched;
 use crate::moved::MovedIn;
+use crate::pod_names;
 use crate::registry::Registry;
 use crate::tables::Id;
 
@@ -141,7 +142,7 @@ impl Registry {
         let identity = identity(settings, &pod.meta.namespace, account);
         let facts = Facts { locality: &locality, network: &network, node: &pod.spec.node_name };
         Workload {
-            name: Arc::from(workload_name(pod)),
+            name: Arc::from(pod_names::workload(pod)),
             namespace: Arc::clone(&pod.meta.namespace),
             labels: augmented(labels, &facts, &self.cluster),
             locality: locality.clone(),
@@ -190,15 +191,16 @@ pub(crate) struct Facts<'a> {
     pub(crate) node: &'a str,
 }
 
-/// The labels with cluster, locality, network and host name added where they are known.
+/// The labels with cluster, locality, network and host name added where they are known. A label for the network stays.
 pub(crate) fn augmented(labels: &Labels, facts: &Facts<'_>, cluster: &str) -> Labels {
     let mut out = labels.clone();
+    let told = labels.get(NETWORK).is_some_and(|network| !network.is_empty());
     let pairs = [
         (CLUSTER, cluster),
         (REGION, facts.locality.region.as_str()),
         (ZONE, facts.locality.zone.as_str()),
         (SUBZONE, facts.locality.subzone.as_str()),
-        (NETWORK, facts.network),
+        (NETWORK, if told { "" } else { facts.network }),
         (HOSTNAME, facts.node),
     ];
     for (key, value) in pairs {
@@ -229,27 +231,5 @@ fn pod_locality(labels: &Labels, node: Option<&Object<Node>>) -> Locality {
         region: label(&[REGION, OLD_REGION]),
         zone: label(&[ZONE, OLD_ZONE]),
         subzone: label(&[SUBZONE]),
-    }
-}
-
-/// The name of the workload that made the pod: its owner's, without the part that a ReplicaSet adds to a
-/// Deployment's or a Job's of a CronJob; the pod's own if it has none.
-fn workload_name(pod: &Object<Pod>) -> &str {
-    let Some(owner) = &pod.meta.controller else { return &pod.meta.name };
-    let template = pod.meta.labels.get("pod-template-hash").filter(|h| !h.is_empty());
-    match (owner.kind.as_str(), template) {
-        ("ReplicaSet", Some(hash)) => {
-            owner.name.strip_suffix(hash.as_str()).and_then(|n| n.strip_suffix('-')).unwrap_or(&owner.name)
-        }
-        ("Job", _) => cron_job(&owner.name),
-        _ => &owner.name,
-    }
-}
-
-/// A CronJob names its Jobs `<name>-<minutes since 1970>`.
-fn cron_job(job: &str) -> &str {
-    match job.rsplit_once('-') {
-        Some((name, stamp)) if stamp.len() >= 8 && stamp.bytes().all(|b| b.is_ascii_digit()) => name,
-        _ => job,
     }
 }

@@ -13,3 +13,4 @@ pub mod large;
 pub mod mesh;
 pub mod simulator;
 pub mod static_bootstrap;
+pub mod tokens;

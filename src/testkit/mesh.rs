@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use api::decode::{decode, items};
+use api::decode::{DecodeError, decode, items};
 use envoy::config::route::v3::RouteConfiguration;
 use envoy::istio::networking::nds::v1::NameTable;
+use model::endpoint::Locality;
 use model::{Mesh, Proxy};
 use serde_json::Value;
 use store::{Options, Tables};
+use translate::endpoints::LOCAL_CLUSTER;
 use translate::names::{self, NameTableKey};
-use translate::{Class, Key, Plan, class, clusters, endpoints, listeners, plan, routes, slots};
+use translate::{Class, Key, Plan, class, clusters, endpoints, listeners, plan, routes, secrets, slots};
 
 use crate::compare::Dump;
 
@@ -24,17 +26,26 @@ pub fn documents(yaml: &str) -> Result<Vec<Value>> {
     Ok(docs.into_iter().filter(|d| !d.is_null()).collect())
 }
 
-/// The tables after all documents of the YAML streams were applied.
+/// The tables after all documents of the YAML streams were applied. As from any source, of policies that cannot be decoded
+/// what denies in their place is taken.
 ///
 /// # Errors
-/// A document cannot be read or decoded.
+/// A document cannot be read, or not be decoded and is no policy.
 pub fn tables(options: Options, streams: &[&str]) -> Result<Tables> {
     let mut tables = Tables::new(options);
     for stream in streams {
         for doc in documents(stream)? {
             for item in items(doc) {
-                let decoded = decode(item.clone()).with_context(|| item.to_string())?;
-                tables.apply(&decoded.object.key(), Some(&decoded.object));
+                let object = match decode(item.clone()) {
+                    Ok(decoded) => decoded.object,
+                    Err(DecodeError::Field { stand_in: Some(object), .. })
+                        if object.consequence().is_some() =>
+                    {
+                        *object
+                    }
+                    Err(error) => return Err(error).with_context(|| item.to_string()),
+                };
+                tables.apply(&object.key(), Some(&object));
             }
         }
     }
@@ -47,6 +58,25 @@ pub fn tables(options: Options, streams: &[&str]) -> Result<Tables> {
 /// As [`tables`].
 pub fn mesh(streams: &[&str]) -> Result<Arc<Mesh>> {
     Ok(tables(Options::default(), streams)?.next_mesh().mesh)
+}
+
+/// A Service that many meshes hold: `web` in `shop` at 10.96.0.1, HTTP on port 80.
+pub const WEB: &str = "
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop}
+spec: {clusterIP: 10.96.0.1, ports: [{name: http, port: 80}]}
+";
+
+/// The proxy of a pod, given as `NAME.NAMESPACE`, in the domain of its namespace and in no locality; `kind` is `sidecar`
+/// or `router`.
+///
+/// # Errors
+/// The parts make no node id, or the metadata cannot be read.
+pub fn proxy(kind: &str, ip: &str, pod: &str, metadata: &Value) -> Result<Proxy> {
+    let namespace = pod.rsplit_once('.').map_or("", |(_, namespace)| namespace);
+    let id = format!("{kind}~{ip}~{pod}~{namespace}.svc.cluster.local");
+    Ok(Proxy::parse(&id, metadata, Locality::default())?)
 }
 
 /// The plans of a proxy, lowest layer first.
@@ -80,6 +110,7 @@ pub fn planned(mesh: &Mesh, proxy: &Proxy) -> Planned {
             ("eds", &plan.endpoints),
             ("lds", &plan.listeners),
             ("rds", &plan.routes),
+            ("sds", &plan.secrets),
         ];
         for (kind, entries) in kinds {
             planned.extend(entries.iter().map(|(name, key)| ((kind, Arc::clone(name)), key.clone())));
@@ -113,6 +144,7 @@ fn build(key: &Key) -> Value {
             api::json::to_json(&RouteConfiguration { virtual_hosts, ..head })
         }
         Key::Names(k) => api::json::to_json(&table(k)),
+        Key::Secret(k) => api::json::to_json(&secrets::build(k).message),
     }
 }
 
@@ -157,6 +189,9 @@ fn asked_for(dump: &mut Dump) {
             clusters.extend(name.and_then(Value::as_str).map(str::to_owned));
         }
     }
+    // A cluster of the bootstrap.
+    let local = dump.get("eds").is_some_and(|have| have.contains_key(LOCAL_CLUSTER));
+    clusters.extend(local.then(|| LOCAL_CLUSTER.to_owned()));
     let mut routes = Vec::new();
     dump.get("lds").into_iter().flat_map(|d| d.values()).for_each(|l| route_names(l, &mut routes));
     for (kind, names, empty) in [("eds", clusters, "clusterName"), ("rds", routes, "name")] {

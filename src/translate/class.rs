@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use api::mesh_config::ProxyConfig;
 use model::endpoint::Locality;
-use model::proxy::{FileCertificates, Interception, IpFamilies, Reach, Version};
+use model::proxy::{FileCertificates, Interception, IpFamilies, Reach, SecretServers, Version};
 use model::{ContentHash, Labels, Mesh, Proxy, ProxyKind, Ref};
 
 use crate::plan::upstreams;
 use crate::routes::domains;
+use crate::secrets::{self, SecretsView};
+use crate::topology;
 
 /// What a plan is made for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,6 +20,8 @@ pub enum Class {
     Shared(Ref<SharedView>),
     /// What is sent to one workload only: its inbound side; for a router its listeners and routes.
     Own(Ref<OwnView>),
+    /// Secrets, to those that may have them.
+    Secrets(Ref<SecretsView>),
 }
 
 impl Class {
@@ -25,7 +29,7 @@ impl Class {
     pub fn below(&self) -> Option<Self> {
         match self {
             Self::Shared(view) if view.layer == Layer::Upper => Some(Self::Shared(Ref::new(view.common()))),
-            Self::Shared(_) | Self::Own(_) => None,
+            Self::Shared(_) | Self::Own(_) | Self::Secrets(_) => None,
         }
     }
 
@@ -87,8 +91,10 @@ pub struct SharedView {
     pub idle_timeout: String,
     /// Client certificates from files.
     pub tls_client: FileCertificates,
-    /// Credentials that begin with `sds://` come from a server beside the proxy.
-    pub credential_socket: bool,
+    /// Servers of secrets beside the proxy.
+    pub secret_servers: SecretServers,
+    /// Mesh mTLS announces whether HTTP is inside.
+    pub announces_http: bool,
     /// Ports below 1024 cannot be bound.
     pub unprivileged: bool,
     /// Ports of the proxy itself.
@@ -118,7 +124,7 @@ pub struct OwnView {
     pub pod: Arc<str>,
     /// Its addresses.
     pub addresses: Vec<IpAddr>,
-    /// All of its labels.
+    /// All of its labels, with those that say where it is.
     pub labels: Labels,
     /// Its node.
     pub node_name: Arc<str>,
@@ -134,12 +140,15 @@ pub struct OwnView {
     pub mesh_id: String,
     /// `WORKLOAD_NAME`.
     pub workload_name: String,
+    /// Its region, if it asks for the assignment of its own workload.
+    pub discovers_itself: Option<Arc<str>>,
 }
 
-/// The classes of a proxy: shared first, own on top.
+/// The classes of a proxy: shared first, own on top, then secrets.
 pub fn classes(mesh: &Mesh, proxy: &Proxy) -> Vec<Class> {
-    let labels = labels(mesh, proxy);
-    let shared = Ref::new(shared_view(mesh, proxy, &labels));
+    let (labels, locality) = topology::of(mesh, proxy);
+    let discovers_itself = proxy.metadata.self_discovery.then(|| Arc::from(locality.region.as_str()));
+    let shared = Ref::new(shared_view(mesh, proxy, &labels, locality));
     let own = OwnView {
         shared: shared.clone(),
         pod: Arc::clone(&proxy.pod),
@@ -152,22 +161,15 @@ pub fn classes(mesh: &Mesh, proxy: &Proxy) -> Vec<Class> {
         inbound_exact_balance: proxy.metadata.inbound_exact_balance,
         mesh_id: proxy.metadata.mesh_id.clone(),
         workload_name: proxy.metadata.workload_name.clone(),
+        discovers_itself,
     };
     let common = (shared.layer == Layer::Upper).then(|| Class::Shared(Ref::new(shared.common())));
-    common.into_iter().chain([Class::Shared(shared), Class::Own(Ref::new(own))]).collect()
+    let own = Ref::new(own);
+    let secrets = secrets::views(mesh, proxy, &own).into_iter().map(|view| Class::Secrets(Ref::new(view)));
+    common.into_iter().chain([Class::Shared(shared), Class::Own(own)]).chain(secrets).collect()
 }
 
-/// The labels of the proxy: those of its pod over its static ones if the pod is known, else its metadata's.
-pub(crate) fn labels(mesh: &Mesh, proxy: &Proxy) -> Labels {
-    let Some(pod) = mesh.pod(&proxy.metadata.cluster_id, &proxy.namespace, &proxy.pod) else {
-        return proxy.metadata.labels.clone();
-    };
-    let mut labels = proxy.metadata.static_labels.clone();
-    labels.extend(pod.workload.labels.iter().map(|(k, v)| (k.clone(), v.clone())));
-    labels
-}
-
-fn shared_view(mesh: &Mesh, proxy: &Proxy, labels: &Labels) -> SharedView {
+fn shared_view(mesh: &Mesh, proxy: &Proxy, labels: &Labels, locality: Locality) -> SharedView {
     let metadata = &proxy.metadata;
     let interest = &mesh.interest;
     let seen = |key: &&String| interest.label_keys.contains(*key);
@@ -183,14 +185,15 @@ fn shared_view(mesh: &Mesh, proxy: &Proxy, labels: &Labels) -> SharedView {
         reach: Reach::of(proxy.families(), mesh.settings.features.dual_stack),
         interception: metadata.interception,
         labels: labels.iter().filter(|(k, _)| seen(k)).map(|(k, v)| (k.clone(), v.clone())).collect(),
-        locality: if interest.locality { locality(mesh, proxy, labels) } else { Locality::default() },
+        locality: if interest.locality { locality } else { Locality::default() },
         version: metadata.version,
         proxy_config: proxy.proxy_config(&mesh.settings.default_proxy_config).clone(),
         dns_capture: metadata.dns_capture,
         http10: metadata.http10 || mesh.settings.features.http10,
         idle_timeout: metadata.idle_timeout.clone(),
         tls_client: metadata.tls_client.clone(),
-        credential_socket: metadata.credential_socket,
+        secret_servers: metadata.secret_servers,
+        announces_http: mesh.settings.features.announce_http && proxy.says_extensions,
         unprivileged: metadata.unprivileged,
         reserved_ports: metadata.reserved_ports.clone(),
         outbound_exact_balance: metadata.outbound_exact_balance,
@@ -201,27 +204,4 @@ fn shared_view(mesh: &Mesh, proxy: &Proxy, labels: &Labels) -> SharedView {
         view.layer = Layer::Upper;
     }
     view
-}
-
-/// Where the proxy is: by its labels, by its pod, by what it says.
-fn locality(mesh: &Mesh, proxy: &Proxy, labels: &Labels) -> Locality {
-    const REGION: &str = "topology.kubernetes.io/region";
-    const ZONE: &str = "topology.kubernetes.io/zone";
-    const SUBZONE: &str = "topology.istio.io/subzone";
-    let label = |key: &str| metadata_label(proxy, labels, key);
-    if let Some(region) = label(REGION).filter(|r| !r.is_empty()) {
-        let (zone, subzone) = (label(ZONE).unwrap_or_default(), label(SUBZONE).unwrap_or_default());
-        return Locality { region, zone, subzone };
-    }
-    if let Some(text) = label("topology.istio.io/locality").or_else(|| label("istio-locality")) {
-        return Locality::parse(&text);
-    }
-    match mesh.pod(&proxy.metadata.cluster_id, &proxy.namespace, &proxy.pod) {
-        Some(pod) if !pod.workload.locality.is_empty() => pod.workload.locality.clone(),
-        _ => proxy.locality.clone(),
-    }
-}
-
-fn metadata_label(proxy: &Proxy, labels: &Labels, key: &str) -> Option<String> {
-    labels.get(key).or_else(|| proxy.metadata.labels.get(key)).cloned()
 }

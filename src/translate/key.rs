@@ -10,6 +10,7 @@ use crate::endpoints::EndpointsKey;
 use crate::listeners::ListenerKey;
 use crate::names::{NameTableKey, NamesKey};
 use crate::routes::{RouteKey, VirtualHostKey};
+use crate::secrets::SecretKey;
 
 /// The key of one resource.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,6 +25,8 @@ pub enum Key {
     Route(Ref<RouteKey>),
     /// A NameTable.
     Names(Ref<NameTableKey>),
+    /// A Secret.
+    Secret(Ref<SecretKey>),
 }
 
 impl ContentHash for Key {
@@ -35,6 +38,7 @@ impl ContentHash for Key {
             Self::Listener(k) => (3, k.content_hash()),
             Self::Route(k) => (4, k.content_hash()),
             Self::Names(k) => (5, k.content_hash()),
+            Self::Secret(k) => (6, k.content_hash()),
         };
         hash.rotate_left(8) ^ tag
     }

@@ -4,12 +4,15 @@
 //! See `src/README.md` for the way from an object to a resource.
 
 mod apart;
+mod attach;
 pub mod authn;
+pub mod authz;
 pub mod class;
 pub mod clusters;
 pub mod context;
 pub mod endpoints;
 pub mod gateways;
+pub mod jwt;
 pub mod key;
 pub mod listeners;
 pub mod names;
@@ -17,8 +20,10 @@ pub mod output;
 pub mod plan;
 pub mod routes;
 pub mod scope;
+pub mod secrets;
 pub mod slots;
 pub mod tls;
+mod topology;
 pub mod workload;
 
 pub use class::{Class, OwnView, SharedView};

@@ -23,7 +23,7 @@ pub fn placeholder(index: u16) -> String {
 
 /// A proxy's values, by slot.
 pub fn values(mesh: &Mesh, proxy: &Proxy) -> Vec<String> {
-    let labels = crate::class::labels(mesh, proxy);
+    let labels = crate::topology::own_labels(mesh, proxy);
     // Unlike endpoints, spans are told by these labels alone, which the injector sets.
     let label = |key: &str, absent: &str| or(labels.get(key).map_or("", String::as_str), absent);
     vec![

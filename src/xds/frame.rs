@@ -4,6 +4,8 @@
 //! resources and not their bytes. What is small is gathered in chunks of HTTP/2's frame size; what is large is passed on
 //! by reference.
 
+mod pages;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -12,6 +14,9 @@ use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, k
 
 use crate::encoded::{Encoded, Sink};
 use crate::protocol::{Response, Variant};
+use crate::version::Version;
+pub use pages::Pages;
+use pages::Shelf;
 
 /// HTTP/2's default frame size, in bytes.
 const CHUNK: usize = 16 * 1024;
@@ -46,9 +51,6 @@ mod field {
     pub(super) const IDENTIFIER: u32 = 1;
 }
 
-/// Length of a printed [`crate::version::Version`].
-const VERSION_LEN: usize = 32;
-
 /// The response is longer than the 4 GiB that a gRPC message may have; its length in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a response of {0} bytes is longer than a gRPC message may be")]
@@ -60,7 +62,13 @@ pub struct Writer {
     /// How many of the resources are written.
     written: usize,
     rope: Rope,
+    /// Where the head of each resource is put together.
+    scratch: Vec<u8>,
     len: usize,
+    /// Where others have left what they gathered.
+    shelf: Option<Arc<Shelf>>,
+    /// How many of the next resources are written one by one.
+    single: usize,
 }
 
 impl Writer {
@@ -77,7 +85,13 @@ impl Writer {
         rope.copied(&[0]);
         rope.copied(&prefix.to_be_bytes());
         rope.copied(&head);
-        Ok(Self { response, written: 0, rope, len: len + PREFIX })
+        Ok(Self { response, written: 0, rope, scratch: head, len: len + PREFIX, shelf: None, single: 0 })
+    }
+
+    /// Has what is gathered of a long response in common with the other writers that these pages are lent to.
+    pub fn with(mut self, pages: &Pages) -> Self {
+        self.shelf = pages.shelf(self.len);
+        self
     }
 
     /// The response.
@@ -101,12 +115,48 @@ impl Writer {
             if let Some(chunk) = self.rope.ready.pop_front() {
                 return Some(chunk);
             }
-            let Some(resource) = self.response.resources.get(self.written) else {
+            if self.written == self.response.resources.len() {
                 return self.rope.take_tail();
-            };
-            self.written += 1;
-            write_resource(&self.response, resource, &mut self.rope);
+            }
+            self.written += self.write_next();
         }
+    }
+
+    /// Writes what comes next; how many resources that was.
+    fn write_next(&mut self) -> usize {
+        if self.single == 0 && self.shelf.is_some() {
+            let written = self.write_run();
+            if written > 0 {
+                return written;
+            }
+        }
+        self.single = self.single.saturating_sub(1);
+        let resource = self.response.resources.get(self.written);
+        resource.into_iter().for_each(|resource| {
+            write_resource(&self.response, resource, &mut self.scratch, &mut self.rope);
+        });
+        1
+    }
+
+    /// Writes the next run from pages that others have, too; how many resources that was. None if this writer is alone with
+    /// it: then they are written one by one.
+    fn write_run(&mut self) -> usize {
+        let (response, head) = (&self.response, &mut self.scratch);
+        let (_, rest) = response.resources.split_at(self.written);
+        let run = pages::next(rest);
+        let shared = self.shelf.as_ref().filter(|_| !run.is_empty()).and_then(|shelf| {
+            shelf.run(response.variant, run, || {
+                let mut rope = Rope::default();
+                run.iter().for_each(|resource| write_resource(response, resource, head, &mut rope));
+                rope.finish()
+            })
+        });
+        let Some(shared) = shared else {
+            self.single = run.len();
+            return 0;
+        };
+        shared.pages.iter().for_each(|page| self.rope.shared(page));
+        run.len()
     }
 }
 
@@ -168,25 +218,26 @@ fn lengths(response: &Response, resource: &Encoded) -> (usize, usize) {
     match response.variant {
         Variant::Sotw => (any, any),
         Variant::Delta => {
-            let version = field_len(field::RESOURCE_VERSION, VERSION_LEN);
+            let version = field_len(field::RESOURCE_VERSION, Version::PRINTED);
             let name = text_len(field::RESOURCE_NAME, resource.name());
             (version + field_len(field::RESOURCE_BODY, any) + name, any)
         }
     }
 }
 
-fn write_resource(response: &Response, resource: &Arc<Encoded>, rope: &mut Rope) {
+fn write_resource(response: &Response, resource: &Arc<Encoded>, head: &mut Vec<u8>, rope: &mut Rope) {
     let (outer, any) = lengths(response, resource);
-    let mut head = Vec::with_capacity(256);
-    open(field::RESOURCES, outer, &mut head);
+    head.clear();
+    open(field::RESOURCES, outer, head);
     if response.variant == Variant::Delta {
-        text(field::RESOURCE_NAME, resource.name(), &mut head);
-        text(field::RESOURCE_VERSION, &resource.version(&response.slots).to_string(), &mut head);
-        open(field::RESOURCE_BODY, any, &mut head);
+        text(field::RESOURCE_NAME, resource.name(), head);
+        open(field::RESOURCE_VERSION, Version::PRINTED, head);
+        head.put_slice(&resource.version(&response.slots).digits());
+        open(field::RESOURCE_BODY, any, head);
     }
-    text(field::ANY_TYPE_URL, resource.kind().type_url(), &mut head);
-    open(field::ANY_VALUE, resource.body_len(&response.slots), &mut head);
-    rope.copied(&head);
+    text(field::ANY_TYPE_URL, resource.kind().type_url(), head);
+    open(field::ANY_VALUE, resource.body_len(&response.slots), head);
+    rope.copied(head);
     resource.write_body(&response.slots, rope);
 }
 
@@ -228,6 +279,12 @@ impl Rope {
     /// What was gathered; the rest of the allocation goes on to be filled.
     fn take_tail(&mut self) -> Option<Bytes> {
         (!self.tail.is_empty()).then(|| self.tail.split().freeze())
+    }
+
+    /// All chunks, when nothing comes any more.
+    fn finish(mut self) -> Vec<Bytes> {
+        let tail = self.take_tail();
+        self.ready.into_iter().chain(tail).collect()
     }
 }
 

@@ -6,6 +6,7 @@
 //! body        one stream as an HTTP/2 body: reads requests, waits for sets, makes the next response when asked
 //! engine      the thread that owns the engine: connects, disconnects, updates
 //! mailbox     the newest sets for one stream, or the order to end
+//! gate        who opens a stream: a trait
 //! registrar   what is done elsewhere for clients that are registered: a trait
 //! clients     all streams, for `/debug`
 //! view        all streams, for how far objects have come
@@ -20,6 +21,7 @@ mod config;
 mod debug_types;
 mod doubts;
 mod engine;
+mod gate;
 mod listen;
 mod mailbox;
 mod rate;
@@ -34,6 +36,7 @@ pub use clients::{Client, ClientStatus, Clients};
 pub use config::Config;
 pub use debug_types::{DebugAnswer, DebugTypes};
 pub use engine::EngineHandle;
+pub use gate::{Admitting, Gate};
 pub use listen::{Hooks, Server};
 pub use registrar::{Health, Registered, Registering, Registrar};
 pub use status::Status;

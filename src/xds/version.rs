@@ -10,6 +10,9 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 pub struct Version(pub u128);
 
 impl Version {
+    /// Length of the printed form, in bytes.
+    pub const PRINTED: usize = 32;
+
     /// The version of a body of the given fragment hashes, in order.
     ///
     /// Splitting a body into other fragments gives another version; the splitting is a function of the key.
@@ -19,6 +22,14 @@ impl Version {
             hasher.update(&hash.to_le_bytes());
         }
         Self(hasher.digest128())
+    }
+
+    /// The printed form, in ASCII: what goes out with every resource, so it is written without the formatter.
+    pub fn digits(self) -> [u8; Self::PRINTED] {
+        std::array::from_fn(|at| match (self.0 >> (4 * (Self::PRINTED - 1 - at))) as u8 & 0xf {
+            digit @ 0..=9 => b'0' + digit,
+            digit => b'a' + (digit - 10),
+        })
     }
 
     /// The version of a body of one fragment.
@@ -65,6 +76,7 @@ mod tests {
         let version = Version(0x00ff_0000_0000_0000_0000_0000_0000_0abc);
         assert_eq!(version.to_string(), "00ff0000000000000000000000000abc");
         assert_eq!(version.to_string().parse(), Ok(version));
+        assert_eq!(version.digits(), *b"00ff0000000000000000000000000abc");
         for text in ["", "1", "00FF0000000000000000000000000abc", "+0ff0000000000000000000000000abc", "v"] {
             assert_eq!(text.parse::<Version>(), Err(NotAVersion), "{text}");
         }

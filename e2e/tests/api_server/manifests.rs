@@ -6,8 +6,10 @@ use anyhow::{Result, ensure};
 use e2e::{Cluster, ControlPlane, Request, cluster, wait_until};
 use rights::Right;
 
-use super::registration::Vm;
 use serde_json::Value;
+
+use super::identified::gateway_has_its_certificate;
+use super::registration::{FORGETFUL, STRANGER, Vm};
 
 const ACCESS: &str = include_str!("../../../manifests/2-access.yaml");
 
@@ -16,19 +18,34 @@ const READER: &str = include_str!("../../../manifests/optional/reader.yaml");
 /// One object of each kind of the mesh.
 const MESH: &str = include_str!("manifests/mesh.yaml");
 
-/// A root that somebody else wrote.
+/// A root and revocation lists that somebody else wrote.
 const TAMPERED: &str = "apiVersion: v1
 kind: ConfigMap
 metadata: {name: istio-ca-root-cert, namespace: shop}
 data: {root-cert.pem: evil}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: istio-ca-crl, namespace: shop}
+data: {ca-crl.pem: evil}
 ";
+
+/// Renews the mesh's root as soon as it is looked at, which happens soon.
+const RENEWING: [(&str, &str); 2] = [
+    ("CITADEL_SELF_SIGNED_ROOT_CERT_CHECK_INTERVAL", "3s"),
+    ("CITADEL_SELF_SIGNED_ROOT_CERT_GRACE_PERIOD_PERCENTILE", "100"),
+];
 
 /// Installs everything and starts what the Deployment says.
 fn installed(cluster: &Cluster<'_>) -> Result<ControlPlane> {
+    started(cluster, &FORGETFUL)
+}
+
+fn started(cluster: &Cluster<'_>, variables: &[(&str, &str)]) -> Result<ControlPlane> {
     cluster.apply_folder("-f", "crds")?;
     cluster.apply_folder("-k", "manifests")?;
     cluster.lead_service("istio-system", "istiod")?;
-    cluster.start_deployment("istio-system", "istiod", &super::registration::UNVERIFIED)
+    cluster.start_deployment("istio-system", "istiod", variables)
 }
 
 /// Waits until an account of the system namespace has used every right that a file gives; none of what it asked was refused.
@@ -54,17 +71,22 @@ fn uses_its_rights(cluster: &Cluster<'_>, account: &str, file: &str) -> Result<(
 #[test]
 fn the_account_may_do_what_it_does_and_no_more() {
     cluster(|cluster| {
-        let plane = installed(cluster)?;
+        let plane = started(cluster, &[&FORGETFUL[..], &RENEWING].concat())?;
         cluster.apply(MESH)?;
         plane.wait_for("the mesh", "/debug/configz", |page| page.contains("\"every-kind\""))?;
         wait_until("the root of the namespace", || {
-            Ok(cluster.get("configmap", "shop", "istio-ca-root-cert").is_ok())
+            let there = |name| cluster.get("configmap", "shop", name).is_ok();
+            Ok(there("istio-ca-root-cert") && there("istio-ca-crl"))
         })?;
         cluster.apply(TAMPERED)?;
-        let vm = Vm::connect(&plane, "every-kind", "10.9.9.7")?;
+        let workload = ("every-kind", "10.9.9.7");
+        // Whose token cannot be judged here, the API server is asked about.
+        ensure!(Vm::connect_with(cluster, &plane, workload, STRANGER).is_err(), "a stranger is served");
+        let vm = Vm::connect(cluster, &plane, workload, "reviews")?;
         let entry = || cluster.get("workloadentry", "shop", "every-kind-10.9.9.7");
         wait_until("the entry of a workload", || Ok(entry().is_ok()))?;
         drop(vm);
+        gateway_has_its_certificate(cluster, &plane, "")?;
         uses_its_rights(cluster, "istiod", ACCESS)?;
         let (log, problems) = (plane.log()?, plane.text("/debug/problems")?);
         for word in [" 403 ", "forbidden", "Forbidden", "unknown flag"] {
@@ -87,8 +109,11 @@ fn the_account_by_which_another_cluster_is_read_may_do_that_and_no_more() {
             "stringData": {"east": east},
         });
         cluster.apply(&secret.to_string())?;
-        uses_its_rights(cluster, "istio-reader-service-account", READER)?;
-        plane.wait_for("the cluster to be read", "/debug/clusterz", |page| page.contains("istio-system/east"))
+        plane.wait_for("the cluster to be read", "/debug/clusterz", |page| {
+            page.contains("istio-system/east")
+        })?;
+        gateway_has_its_certificate(cluster, &plane, "east")?;
+        uses_its_rights(cluster, "istio-reader-service-account", READER)
     });
 }
 

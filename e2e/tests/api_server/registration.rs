@@ -1,6 +1,6 @@
 //! Workloads outside of the cluster: an entry of each stands on a real API server while it is connected.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Error, Result, ensure};
 use e2e::{Cluster, ControlPlane, cluster, wait_until};
 use envoy::config::core::v3::Node;
 use envoy::google::rpc::Status;
@@ -9,15 +9,23 @@ use serde_json::{Value, json};
 use testkit::ads::{Connection, Kind, Request, Variant};
 use tokio::runtime::{Builder, Runtime};
 
+use super::identified::{AUDIENCE, over_tls};
 use super::{ENDPOINTZ, NAMESPACES};
 
-/// The port without TLS verifies nobody: there registration is for who allows it. What goes is forgotten soon.
-pub(super) const UNVERIFIED: [(&str, &str); 2] =
-    [("ISTIO_WORKLOAD_ENTRY_VALIDATE_IDENTITY", "false"), ("PILOT_WORKLOAD_ENTRY_GRACE_PERIOD", "1s")];
+/// What goes is forgotten soon.
+pub(super) const FORGETFUL: [(&str, &str); 1] = [("PILOT_WORKLOAD_ENTRY_GRACE_PERIOD", "1s")];
 
 const HEALTH: &str = "type.googleapis.com/istio.v1.HealthInformation";
 
 const LEGACY: &str = "apiVersion: v1
+kind: ServiceAccount
+metadata: {name: legacy, namespace: shop}
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: other, namespace: shop}
+---
+apiVersion: v1
 kind: Service
 metadata: {name: legacy, namespace: shop}
 spec: {selector: {app: legacy}, ports: [{name: http, port: 80}]}
@@ -31,6 +39,12 @@ spec:
   probe: {httpGet: {port: 8080}}
 ";
 
+/// The workload that connects: its group, and its address.
+const VM: (&str, &str) = ("vms", "10.9.9.9");
+
+/// A token that somebody signed with a key which nobody publishes: `{"alg":"RS256","kid":"x"}`, `{"sub":"x"}`.
+pub(super) const STRANGER: &str = "eyJhbGciOiJSUzI1NiIsImtpZCI6IngifQ.eyJzdWIiOiJ4In0.AAAA";
+
 /// The stream of a workload's proxy.
 pub(super) struct Vm {
     runtime: Runtime,
@@ -38,8 +52,37 @@ pub(super) struct Vm {
 }
 
 impl Vm {
-    /// Connects the workload of a group at an address, and returns when it is served.
-    pub(super) fn connect(plane: &ControlPlane, group: &str, address: &str) -> Result<Self> {
+    /// Connects the workload of a group at an address, with a token of a service account of its namespace, and returns when
+    /// it is served.
+    pub(super) fn connect(
+        cluster: &Cluster<'_>,
+        plane: &ControlPlane,
+        (group, address): (&str, &str),
+        account: &str,
+    ) -> Result<Self> {
+        let token = cluster.token_for("shop", account, AUDIENCE)?;
+        Self::connect_with(cluster, plane, (group, address), &token)
+    }
+
+    /// Connects it with this token.
+    pub(super) fn connect_with(
+        cluster: &Cluster<'_>,
+        plane: &ControlPlane,
+        workload: (&str, &str),
+        token: &str,
+    ) -> Result<Self> {
+        Self::open(workload, over_tls(cluster, plane, token)?)
+    }
+
+    /// Connects it without TLS, where nobody is known.
+    fn connect_in_the_clear(plane: &ControlPlane, workload: (&str, &str)) -> Result<Self> {
+        Self::open(workload, Connection::open(plane.discovery(), Variant::Delta))
+    }
+
+    fn open(
+        (group, address): (&str, &str),
+        connection: impl Future<Output = Result<Connection>>,
+    ) -> Result<Self> {
         let metadata = json!({
             "NAMESPACE": "shop", "AUTO_REGISTER_GROUP": group,
             "PROXY_CONFIG": {"readinessProbe": {"httpGet": {"port": 8080}}},
@@ -49,7 +92,7 @@ impl Vm {
         let node: Node = api::json::from_json_as(&node, false)?;
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let connection = runtime.block_on(async {
-            let mut connection = Connection::open(plane.discovery(), Variant::Delta).await?;
+            let mut connection = connection.await?;
             connection.send(&Request::Delta(DeltaDiscoveryRequest {
                 node: Some(node),
                 type_url: Kind::Listener.type_url().to_owned(),
@@ -88,8 +131,8 @@ fn a_workload_is_an_endpoint_while_it_is_connected_and_healthy() {
     cluster(|cluster| {
         cluster.apply(NAMESPACES)?;
         cluster.apply(LEGACY)?;
-        let plane = cluster.replica_with(0, &[], &UNVERIFIED)?;
-        let vm = Vm::connect(&plane, "vms", "10.9.9.9")?;
+        let plane = cluster.replica_with(0, &[], &FORGETFUL)?;
+        let vm = Vm::connect(cluster, &plane, VM, "legacy")?;
         let made = entry(cluster)?;
         ensure!(made["spec"]["address"] == "10.9.9.9" && made["spec"]["labels"]["app"] == "legacy", "{made}");
         ensure!(made["metadata"]["ownerReferences"][0]["uid"].is_string(), "{made}");
@@ -113,13 +156,13 @@ fn a_workload_that_moves_to_another_replica_keeps_its_entry() {
     cluster(|cluster| {
         cluster.apply(NAMESPACES)?;
         cluster.apply(LEGACY)?;
-        let first = cluster.replica_with(0, &[], &UNVERIFIED)?;
-        let second = cluster.replica_with(1, &[], &UNVERIFIED)?;
-        let vm = Vm::connect(&first, "vms", "10.9.9.9")?;
+        let first = cluster.replica_with(0, &[], &FORGETFUL)?;
+        let second = cluster.replica_with(1, &[], &FORGETFUL)?;
+        let vm = Vm::connect(cluster, &first, VM, "legacy")?;
         let made = entry(cluster)?;
         ensure!(controller(&made) == ControlPlane::pod(0), "{made}");
         first.kill();
-        let moved = Vm::connect(&second, "vms", "10.9.9.9")?;
+        let moved = Vm::connect(cluster, &second, VM, "legacy")?;
         let taken = entry(cluster)?;
         ensure!(controller(&taken) == ControlPlane::pod(1), "{taken}");
         ensure!(taken["metadata"]["uid"] == made["metadata"]["uid"], "{taken}");
@@ -134,8 +177,21 @@ fn who_cannot_be_verified_is_not_registered() {
         cluster.apply(NAMESPACES)?;
         cluster.apply(LEGACY)?;
         let plane = cluster.control_plane(&[])?;
-        let refused = Vm::connect(&plane, "vms", "10.9.9.9").err().context("it is served")?.to_string();
+        let refusal = |vm: Result<Vm>| Ok::<_, Error>(vm.err().context("it is served")?.to_string());
+        let refused = refusal(Vm::connect_in_the_clear(&plane, VM))?;
         ensure!(refused.contains("requires a verified identity"), "{refused}");
+        let refused = refusal(Vm::connect(cluster, &plane, VM, "other"))?;
+        ensure!(refused.contains("service account mismatch"), "{refused}");
+        let elsewhere = cluster.token_for("shop", "legacy", "https://kubernetes.default.svc")?;
+        for token in [elsewhere.as_str(), STRANGER] {
+            let refused = refusal(Vm::connect_with(cluster, &plane, VM, token))?;
+            ensure!(refused.contains("16") && refused.contains("authentication failure"), "{refused}");
+        }
+        let gone = cluster.token_for("shop", "legacy", AUDIENCE)?;
+        cluster.delete("serviceaccount", "shop", "legacy")?;
+        wait_until("the account's token to be worth nothing", || {
+            Ok(Vm::connect_with(cluster, &plane, VM, &gone).is_err())
+        })?;
         ensure!(entry(cluster).is_err(), "an entry was made");
         Ok(())
     });

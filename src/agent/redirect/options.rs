@@ -82,8 +82,8 @@ impl Options {
 pub enum Mode {
     /// Destination rewritten; the proxy asks the kernel for the original.
     Redirect,
-    /// Packets delivered unchanged, which keeps the source address. Needs also
-    /// `ip rule add fwmark <mark> lookup 133` and `ip route add local default dev lo table 133`, per family.
+    /// Packets delivered unchanged, which keeps the source address. Needs [`super::Rules::routes`] too, and a proxy with
+    /// CAP_NET_ADMIN.
     Tproxy,
 }
 

@@ -18,7 +18,7 @@ fn golden() {
     for case in cases() {
         let options: Options = serde_json::from_slice(&std::fs::read(case.join("in.json")).unwrap()).unwrap();
         let found = rules(&options);
-        for (name, text) in [("v4.rules", &found.v4), ("v6.rules", &found.v6)] {
+        for (name, text) in [("v4.rules", &found.v4), ("v6.rules", &found.v6), ("routes", &found.routes)] {
             let answer = case.join(name);
             if std::env::var_os("UPDATE_GOLDEN").is_some() {
                 std::fs::write(&answer, text).unwrap();

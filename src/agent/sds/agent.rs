@@ -1,4 +1,4 @@
-//! The agent's life: first certificate, socket, serving with renewal, end.
+//! The agent's life: socket, serving while the certificate is asked for and renewed, end.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,9 +12,10 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use tracing::info;
 
+use super::issuer::Issuer;
 use super::service::Sds;
 use super::store::Store;
-use super::workload::{Due, Workload};
+use super::workload::{Grace, Workload};
 use crate::socket::{self, Socket, SocketError};
 use crate::{Clock, SystemClock};
 
@@ -24,24 +25,23 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// What an agent serves, and where.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// State folder of the development root; made if missing.
-    pub state: PathBuf,
+    /// Who issues certificates.
+    pub issuer: Issuer,
     /// The Unix socket.
     pub socket: PathBuf,
     /// Whose certificate.
     pub identity: SpiffeId,
-    /// Lifetime of a certificate; it is renewed at half of it.
+    /// Lifetime that is asked for.
     pub lifetime: Duration,
-    /// How often the files of file secrets are read again; 1 s is a good value.
+    /// When a certificate is renewed.
+    pub grace: Grace,
+    /// How often the files of file secrets and of roots are read again; 1 s is a good value.
     pub file_poll: Duration,
 }
 
 /// Why an agent did not start or ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
-    /// No certificate could be made.
-    #[error("no certificate for the workload: {0}")]
-    Certificate(#[from] ca::Error),
     /// No socket could be opened.
     #[error(transparent)]
     Socket(#[from] SocketError),
@@ -50,11 +50,10 @@ pub enum AgentError {
     Server(#[from] tonic::transport::Error),
 }
 
-/// An agent with its certificate made and its socket open; it answers once [`Agent::run`] is polled.
+/// An agent with its socket open. Once [`Agent::run`] is polled it asks for the certificate, and answers as soon as it has one.
 #[derive(Debug)]
 pub struct Agent {
     workload: Workload,
-    due: Due,
     store: Arc<Store>,
     clock: Arc<dyn Clock>,
     file_poll: Duration,
@@ -63,7 +62,7 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// Makes the first certificate and opens the socket, by the machine's clock.
+    /// Opens the socket; time is that of the machine's clock.
     ///
     /// # Errors
     /// [`AgentError`]; must be called inside a tokio runtime.
@@ -76,13 +75,10 @@ impl Agent {
     /// # Errors
     /// [`AgentError`]; must be called inside a tokio runtime.
     pub fn start_with_clock(config: Config, clock: Arc<dyn Clock>) -> Result<Self, AgentError> {
-        let Config { state, socket, identity, lifetime, file_poll } = config;
-        let workload = Workload { state, identity, lifetime };
-        let first = workload.start(clock.now())?;
-        let store = Store::new();
-        store.put(first.secrets);
+        let Config { issuer, socket, identity, lifetime, grace, file_poll } = config;
+        let workload = Workload { issuer, identity, lifetime, grace, poll: file_poll };
         let (socket, listener) = socket::open(&socket)?;
-        Ok(Self { workload, due: first.due, store, clock, file_poll, socket, listener })
+        Ok(Self { workload, store: Store::new(), clock, file_poll, socket, listener })
     }
 
     /// Serves until `shutdown`, then ends the open streams and removes the socket.
@@ -90,14 +86,14 @@ impl Agent {
     /// # Errors
     /// [`AgentError::Server`].
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), AgentError> {
-        let Self { workload, due, store, clock, file_poll, socket, listener } = self;
+        let Self { workload, store, clock, file_poll, socket, listener } = self;
         info!(identity = %workload.identity, "serving SDS");
         let sds =
             Sds { store: store.clone(), identity: workload.identity.clone(), shutdown: shutdown.clone() };
         let server = Server::builder()
             .add_service(SecretDiscoveryServiceServer::new(sds))
             .serve_with_incoming_shutdown(UnixListenerStream::new(listener), shutdown.cancelled());
-        let renewal = workload.renew(&store, clock, due);
+        let renewal = workload.keep(&store, &*clock);
         let files = async {
             loop {
                 tokio::time::sleep(file_poll).await;

@@ -168,7 +168,9 @@ impl Interest {
             let file = match FileSecret::parse(&name) {
                 Ok(Some(file)) => file,
                 Ok(None) => {
-                    if !self.store.table.borrow().contains_key(&name) {
+                    // The workload's own come as soon as they are issued.
+                    let own = matches!(&*name, "default" | "ROOTCA");
+                    if !own && !self.store.table.borrow().contains_key(&name) {
                         warn!(
                             secret = name,
                             "a proxy asks for a secret that is not served here; check the name"

@@ -23,7 +23,8 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Streaming};
 use x509_parser::pem::parse_x509_pem;
 
-use crate::{Agent, AgentError, Clock, Config};
+use super::testing::{Plane, write};
+use crate::{Agent, AgentError, Clock, Config, Grace, Issuer};
 
 const LIFETIME: Duration = Duration::from_secs(3600);
 
@@ -32,7 +33,7 @@ struct TestClock(watch::Sender<SystemTime>);
 
 impl TestClock {
     fn new() -> Arc<Self> {
-        Arc::new(Self(watch::Sender::new(SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000))))
+        Arc::new(Self(watch::Sender::new(super::testing::now())))
     }
 
     fn turn(&self, by: Duration) {
@@ -53,9 +54,25 @@ impl Clock for TestClock {
     }
 }
 
+fn web() -> SpiffeId {
+    SpiffeId::new("cluster.local", "shop", "web").unwrap()
+}
+
+fn config(dir: &tempfile::TempDir, issuer: Issuer) -> Config {
+    Config {
+        issuer,
+        socket: dir.path().join("sds"),
+        identity: web(),
+        lifetime: LIFETIME,
+        grace: Grace::default(),
+        file_poll: Duration::from_millis(10),
+    }
+}
+
 struct Running {
     dir: tempfile::TempDir,
     clock: Arc<TestClock>,
+    plane: Plane,
     shutdown: CancellationToken,
     task: JoinHandle<Result<(), AgentError>>,
     client: SecretDiscoveryServiceClient<Channel>,
@@ -65,18 +82,13 @@ impl Running {
     async fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock = TestClock::new();
-        let config = Config {
-            state: dir.path().join("state"),
-            socket: dir.path().join("sds"),
-            identity: SpiffeId::new("cluster.local", "shop", "web").unwrap(),
-            lifetime: LIFETIME,
-            file_poll: Duration::from_millis(10),
-        };
+        let plane = Plane::start(web(), clock.clone()).await;
+        let config = config(&dir, plane.issuer(dir.path()));
         let agent = Agent::start_with_clock(config, clock.clone()).unwrap();
         let shutdown = CancellationToken::new();
         let task = tokio::spawn(agent.run(shutdown.clone()));
         let client = SecretDiscoveryServiceClient::new(connect(dir.path().join("sds")).await);
-        Self { dir, clock, shutdown, task, client }
+        Self { dir, clock, plane, shutdown, task, client }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -162,7 +174,7 @@ fn write_pair(dir: &Path, chain: &Path, key: &Path) -> Vec<u8> {
     let request = ca::Request { public_key: private.public_key().unwrap(), identity, lifetime: LIFETIME };
     let signed = root.sign(&request, now).unwrap();
     std::fs::write(chain, &signed.chain_pem).unwrap();
-    std::fs::write(key, private.expose_pem()).unwrap();
+    std::fs::write(key, private.expose_pem().as_bytes()).unwrap();
     signed.chain_pem.into_bytes()
 }
 
@@ -190,22 +202,58 @@ async fn sotw_serves_a_chain_that_verifies_and_pushes_the_renewed_one() {
 }
 
 #[tokio::test]
-async fn a_failed_renewal_is_tried_again() {
+async fn the_last_certificate_stays_while_the_control_plane_is_away() {
     let running = Running::start().await;
     let mut stream = running.sotw().await;
     stream.ask(&["default"], "", None).await;
     let first = stream.next().await;
-    let key = running.path("state").join(ca::state::KEY_FILE);
-    let aside = running.path("aside");
-    std::fs::rename(&key, &aside).unwrap();
+    running.plane.fail(true);
     running.clock.turn(LIFETIME * 52 / 100);
-    std::fs::rename(&aside, &key).unwrap();
-    // Whether the first try came before or after the key was back: within a second of the clock it is there.
+    // The first was for the certificate that is there.
+    running.plane.asked(2).await;
+    let mut late = running.sotw().await;
+    late.ask(&["default"], "", None).await;
+    assert_eq!(late.next().await.resources, first.resources, "it is served still");
+    running.plane.fail(false);
     let second = tokio::select! {
         second = stream.next() => second,
-        () = async { loop { running.clock.turn(Duration::from_secs(1)); tokio::task::yield_now().await; } } => unreachable!(),
+        () = tick(&running.clock) => unreachable!(),
     };
     assert_ne!(second.version_info, first.version_info);
+}
+
+/// Turns the clock on and on.
+async fn tick(clock: &TestClock) {
+    loop {
+        clock.turn(Duration::from_millis(100));
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[tokio::test]
+async fn proxies_wait_for_the_first_certificate() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = TestClock::new();
+    let plane = Plane::start(web(), clock.clone()).await;
+    let issuer = plane.issuer(dir.path());
+    let roots = std::fs::read_to_string(&issuer.roots).unwrap();
+    // Not those of the control plane.
+    let stranger = ca::Root::generate("cluster.local", clock.now()).unwrap();
+    write(&issuer.roots, stranger.cert_pem());
+    let agent = Agent::start_with_clock(config(&dir, issuer.clone()), clock.clone()).unwrap();
+    tokio::spawn(agent.run(CancellationToken::new()));
+    let mut client = SecretDiscoveryServiceClient::new(connect(dir.path().join("sds")).await);
+    let (sender, receiver) = mpsc::channel(8);
+    let answers = client.stream_secrets(ReceiverStream::new(receiver)).await.unwrap().into_inner();
+    let mut stream = Sotw { sender, answers };
+    stream.ask(&["default", "ROOTCA"], "", None).await;
+    write(&issuer.roots, &roots);
+    let first = tokio::select! {
+        first = stream.next() => first,
+        () = tick(&clock) => unreachable!(),
+    };
+    assert_signed(&pair(&first.resources[1]).0, roots.as_bytes());
+    assert_eq!(plane.asked(1).await, ["Bearer first"], "who is not known is shown no token");
 }
 
 #[tokio::test]
@@ -214,13 +262,45 @@ async fn a_replaced_root_reaches_open_streams_with_the_next_certificate() {
     let mut stream = running.sotw().await;
     stream.ask(&["default", "ROOTCA"], "", None).await;
     let first = stream.next().await;
-    let state = running.path("state");
-    std::fs::remove_dir_all(&state).unwrap();
-    ca::state::load_or_create(&state, "cluster.local", running.clock.now()).unwrap();
+    running.plane.replace_root();
     running.clock.turn(LIFETIME * 52 / 100);
     let second = stream.next().await;
     assert_ne!(roots(&second.resources[0]), roots(&first.resources[0]));
     assert_signed(&pair(&second.resources[1]).0, &roots(&second.resources[0]));
+}
+
+#[tokio::test]
+async fn roots_that_are_given_anew_lead_to_a_new_certificate_with_the_token_of_then() {
+    let running = Running::start().await;
+    let mut stream = running.sotw().await;
+    stream.ask(&["default", "ROOTCA"], "", None).await;
+    let first = stream.next().await;
+    let given = running.plane.root().cert_pem().to_owned();
+    running.plane.replace_root();
+    write(&running.path("token"), "second");
+    write(&running.path("roots.pem"), &(given + running.plane.root().cert_pem()));
+    let second = stream.next().await;
+    assert_ne!(roots(&second.resources[0]), roots(&first.resources[0]));
+    assert_signed(&pair(&second.resources[1]).0, running.plane.root().cert_pem().as_bytes());
+    assert_eq!(running.plane.asked(2).await, ["Bearer first", "Bearer second"]);
+}
+
+#[tokio::test]
+async fn a_certificate_of_somebody_else_is_not_served() {
+    let running = Running::start().await;
+    let mut stream = running.sotw().await;
+    stream.ask(&["default"], "", None).await;
+    let first = stream.next().await;
+    running.plane.certify(SpiffeId::new("cluster.local", "shop", "other").unwrap());
+    running.clock.turn(LIFETIME * 52 / 100);
+    running.plane.asked(2).await;
+    running.plane.certify(web());
+    let second = tokio::select! {
+        second = stream.next() => second,
+        () = tick(&running.clock) => unreachable!(),
+    };
+    assert_ne!(second.version_info, first.version_info);
+    assert_signed(&pair(&second.resources[0]).0, running.plane.root().cert_pem().as_bytes());
 }
 
 #[tokio::test]
@@ -270,6 +350,9 @@ async fn delta_serves_and_pushes_only_what_changed() {
 #[tokio::test]
 async fn fetch_answers_once_or_says_what_is_missing() {
     let running = Running::start().await;
+    let mut stream = running.sotw().await;
+    stream.ask(&["ROOTCA"], "", None).await;
+    stream.next().await;
     let mut client = running.client.clone();
     let request = |names: &[&str]| DiscoveryRequest {
         resource_names: names.iter().map(|&n| n.to_owned()).collect(),
@@ -347,13 +430,7 @@ async fn the_end_closes_streams_and_removes_the_socket() {
 #[tokio::test]
 async fn a_second_agent_on_the_socket_is_refused() {
     let running = Running::start().await;
-    let config = Config {
-        state: running.path("state"),
-        socket: running.path("sds"),
-        identity: SpiffeId::new("cluster.local", "shop", "other").unwrap(),
-        lifetime: LIFETIME,
-        file_poll: Duration::from_secs(1),
-    };
+    let config = config(&running.dir, running.plane.issuer(running.dir.path()));
     let error = Agent::start_with_clock(config, running.clock.clone()).unwrap_err().to_string();
     assert!(error.contains("another process serves on the socket"), "{error}");
 }

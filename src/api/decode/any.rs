@@ -1,5 +1,7 @@
 //! An object of any kind, and where in a document each kind's content stands.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -33,16 +35,15 @@ enum Shape {
 
 macro_rules! any_object {
     ($($variant:ident($spec:ty) => $shape:ident,)*) => {
-        /// An object of any kind that the product knows.
-        #[expect(clippy::large_enum_variant, reason = "taken apart at once: the store keeps each kind's objects by reference")]
+        /// An object of any kind that the product knows; what all who keep it share is behind the [`Arc`].
         #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
         pub enum AnyObject {
             $(
                 #[doc = concat!("A `", stringify!($variant), "`.")]
-                $variant(Object<$spec>),
+                $variant(Arc<Object<$spec>>),
             )*
             /// An object of a kind that is known but not acted on, or one whose content cannot be read: its metadata only.
-            NotServed(Kind, Meta),
+            NotServed(Kind, Box<Meta>),
         }
 
         impl AnyObject {
@@ -71,10 +72,10 @@ macro_rules! any_object {
             ) -> Result<(Self, Vec<FieldWarning>), (Box<Meta>, FieldError)> {
                 match kind {
                     $(Kind::$variant => match content::<$spec>(Shape::$shape, document) {
-                        Ok((spec, warnings)) => Ok((Self::$variant(Object { meta, spec }), warnings)),
+                        Ok((spec, warnings)) => Ok((Self::$variant(Arc::new(Object { meta, spec })), warnings)),
                         Err(error) => Err((Box::new(meta), error)),
                     },)*
-                    _ => Ok((Self::NotServed(kind, meta), Vec::new())),
+                    _ => Ok((Self::NotServed(kind, Box::new(meta)), Vec::new())),
                 }
             }
         }

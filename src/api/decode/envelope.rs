@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::any::{AnyObject, Decoded};
 use super::read::{FieldError, FieldWarning, joined, read_message};
+use super::stand_in::{self, stand_in};
 use crate::condition::Condition;
 use crate::kind::Kind;
 use crate::object::{Meta, Owner};
@@ -48,8 +49,8 @@ pub enum DecodeError {
         path: String,
         /// What is wrong with it.
         message: String,
-        /// The document's metadata, unless the field is one of it.
-        meta: Option<Box<Meta>>,
+        /// What stands in for the object; none if not even its name is known, or nothing but its metadata would.
+        stand_in: Option<Box<AnyObject>>,
     },
 }
 
@@ -65,27 +66,45 @@ pub fn decode(document: Value) -> Result<Decoded, DecodeError> {
     let kind = kind_of(&document)?;
     document.remove("apiVersion");
     document.remove("kind");
-    let (mut meta, mut warnings) = metadata(kind, document.remove("metadata").unwrap_or(Value::Null))?;
+    let spec = stand_in::denies(kind).then(|| document.get("spec").map_or_else(|| json!({}), Value::clone));
+    let read = metadata(kind, document.remove("metadata").unwrap_or(Value::Null));
+    let (mut meta, mut warnings) = read.map_err(|error| error.kept(kind, spec.as_ref()))?;
     if kind.group().ends_with(".istio.io") {
         meta.conditions = document.get("status").map(Condition::of_status).unwrap_or_default();
     }
-    let (mut object, unknown) =
-        AnyObject::read(kind, meta, document).map_err(|(meta, error)| field_error(kind, meta, error))?;
+    let (mut object, unknown) = AnyObject::read(kind, meta, document)
+        .map_err(|(meta, error)| field_error(kind, *meta, error, spec.as_ref()))?;
     if let AnyObject::Secret(secret) = &mut object {
-        secret.spec.absorb_string_data();
+        Arc::make_mut(secret).spec.absorb_string_data();
     }
     warnings.extend(unknown);
     Ok(Decoded { object, warnings })
 }
 
 /// The error of a field. What serde says repeats the value, which of a Secret must not be told.
-fn field_error(kind: Kind, meta: Box<Meta>, error: FieldError) -> DecodeError {
+fn field_error(kind: Kind, meta: Meta, error: FieldError, spec: Option<&Value>) -> DecodeError {
     let message = match kind {
         Kind::Secret => "must be a text, in base64 within data".to_owned(),
         _ => error.message,
     };
     let object = displayed(&meta.namespace, &meta.name);
-    DecodeError::Field { kind, object, path: error.path, message, meta: Some(meta) }
+    let stand_in = Some(Box::new(stand_in(kind, meta, spec)));
+    DecodeError::Field { kind, object, path: error.path, message, stand_in }
+}
+
+impl DecodeError {
+    /// The same for an error in the metadata of a policy, which must not vanish by it: its name is enough.
+    fn kept(mut self, kind: Kind, spec: Option<&Value>) -> Self {
+        if let Self::Field { object, stand_in: kept @ None, .. } = &mut self
+            && stand_in::denies(kind)
+        {
+            let (given, name) = object.split_once('/').unwrap_or(("", object));
+            let (namespace, _) = namespace_of(kind, given.to_owned());
+            let meta = Meta { namespace, name: name.into(), ..Meta::default() };
+            *kept = (!name.is_empty()).then(|| Box::new(stand_in(kind, meta, spec)));
+        }
+        self
+    }
 }
 
 /// The documents of a `List` (`kubectl get -o yaml` of several objects), or the document itself. Lists in lists are
@@ -137,6 +156,7 @@ struct RawMeta {
     deletion_timestamp: String,
     resource_version: String,
     owner_references: Vec<RawOwner>,
+    generate_name: String,
 }
 
 /// An entry of `metadata.ownerReferences`.
@@ -159,7 +179,7 @@ fn metadata(kind: Kind, value: Value) -> Result<(Meta, Vec<FieldWarning>), Decod
         object: of_object.clone(),
         path: joined("metadata", path),
         message,
-        meta: None,
+        stand_in: None,
     };
     let (raw, _) = read_message::<RawMeta>(value).map_err(|error| wrong(&error.path, error.message))?;
     if raw.name.is_empty() {
@@ -190,6 +210,7 @@ fn metadata(kind: Kind, value: Value) -> Result<(Meta, Vec<FieldWarning>), Decod
             kind: owner.kind,
             name: owner.name,
         }),
+        generated: !raw.generate_name.is_empty(),
         conditions: Box::default(),
     };
     Ok((meta, warnings))

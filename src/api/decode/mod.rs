@@ -4,6 +4,7 @@ mod any;
 mod envelope;
 mod proto_json;
 mod read;
+mod stand_in;
 
 pub use any::{AnyObject, Decoded};
 pub use envelope::{DecodeError, decode, items};

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{MatchLabels, PolicyTargetReference};
+use super::{MatchLabels, PolicyTargetReference, Unread};
 use crate::schema::{at_most_one, cel, one_of, required};
 
 /// Who may do what.
@@ -26,6 +26,9 @@ pub struct AuthorizationPolicy {
     pub action: AuthorizationAction,
     /// The external authorizer (CUSTOM only).
     pub provider: Option<AuthorizationProvider>,
+    /// What decoding could not read: not [`Unread::Nothing`] in what stands in for a policy.
+    #[serde(skip)]
+    pub unread: Unread,
 }
 
 /// What becomes of requests that match.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
-use super::MatchLabels;
+use super::{MatchLabels, Unread};
 use crate::schema::cel;
 
 /// Whether inbound traffic must be mutual TLS.
@@ -24,6 +24,9 @@ pub struct PeerAuthentication {
     /// For single ports of the workload; counts only with a selector.
     #[schemars(with = "BTreeMap<String, MutualTls>", extend("minProperties" = 1), transform = port_keys)]
     pub port_level_mtls: BTreeMap<u32, MutualTls>,
+    /// What decoding could not read: not [`Unread::Nothing`] in what stands in for a policy.
+    #[serde(skip)]
+    pub unread: Unread,
 }
 
 /// The mode of mutual TLS.

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{MatchLabels, PolicyTargetReference};
+use super::{MatchLabels, PolicyTargetReference, Unread};
 use crate::scalar::Duration;
 use crate::schema::{also_named, at_most_one, cel, required};
 
@@ -22,6 +22,9 @@ pub struct RequestAuthentication {
     /// Rules; a request that satisfies one is authenticated, one with a bad token is refused.
     #[schemars(length(max = 4096))]
     pub jwt_rules: Vec<JwtRule>,
+    /// What decoding could not read: not [`Unread::Nothing`] in what stands in for a policy.
+    #[serde(skip)]
+    pub unread: Unread,
 }
 
 /// How tokens of one issuer are found and verified.

@@ -47,6 +47,18 @@ pub struct PolicyTargetReference {
     pub namespace: String,
 }
 
+/// How much of a policy could not be read. Decoding says it; no document does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Unread {
+    /// All could be read.
+    #[default]
+    Nothing,
+    /// What it says of the workloads that it is for, which are known.
+    Content,
+    /// Nor can be read which workloads it is for: it may be for any of its namespace.
+    Scope,
+}
+
 /// How a text is matched; exactly one member is set. A header match with none is a test for presence.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]

@@ -145,27 +145,30 @@ fn dynamic_json(m: &DynamicMessage, name: &str) -> Value {
     let bytes = m.encode_to_vec();
     let bytes = bytes.as_slice();
     match name {
-        "Struct" => Struct::decode(bytes).map(struct_json),
-        "ListValue" => ListValue::decode(bytes).map(list_json),
-        _ => StructValue::decode(bytes).map(value_json),
+        "Struct" => Struct::decode(bytes).map(|s| struct_json(&s)),
+        "ListValue" => ListValue::decode(bytes).map(|l| list_json(&l)),
+        _ => StructValue::decode(bytes).map(|v| value_json(&v)),
     }
     .unwrap_or_default()
 }
 
-fn struct_json(s: Struct) -> Value {
-    s.fields.into_iter().map(|(k, v)| (k, value_json(v))).collect()
+/// The JSON of a `Struct`: as [`to_json`](super::to_json), without descriptors, since every proxy that connects comes
+/// with one.
+#[must_use]
+pub fn struct_json(s: &Struct) -> Value {
+    s.fields.iter().map(|(k, v)| (k.clone(), value_json(v))).collect()
 }
 
-fn list_json(l: ListValue) -> Value {
-    l.values.into_iter().map(value_json).collect()
+fn list_json(l: &ListValue) -> Value {
+    l.values.iter().map(value_json).collect()
 }
 
-fn value_json(v: StructValue) -> Value {
-    match v.kind {
+fn value_json(v: &StructValue) -> Value {
+    match &v.kind {
         None | Some(StructKind::NullValue(_)) => Value::Null,
-        Some(StructKind::BoolValue(v)) => v.into(),
-        Some(StructKind::NumberValue(v)) => number::double(v),
-        Some(StructKind::StringValue(v)) => v.into(),
+        Some(StructKind::BoolValue(v)) => (*v).into(),
+        Some(StructKind::NumberValue(v)) => number::double(*v),
+        Some(StructKind::StringValue(v)) => v.as_str().into(),
         Some(StructKind::ListValue(v)) => list_json(v),
         Some(StructKind::StructValue(v)) => struct_json(v),
     }

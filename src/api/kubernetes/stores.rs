@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::scalar::{Base64, SecretBytes};
+use crate::scalar::{Base64, SecretBytes, SecretText};
 
 /// A namespace: all that is read is in its metadata.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -46,14 +46,14 @@ pub struct Secret {
     /// The content by key; `stringData` of a document is in here too.
     pub data: BTreeMap<String, SecretBytes>,
     /// Content given as text, which takes the place of `data` under the same key; empty after decoding.
-    pub string_data: BTreeMap<String, String>,
+    pub string_data: BTreeMap<String, SecretText>,
 }
 
 impl Secret {
     /// Moves `stringData` into `data`, as the API server does when it stores a Secret.
     pub(crate) fn absorb_string_data(&mut self) {
         for (key, text) in std::mem::take(&mut self.string_data) {
-            self.data.insert(key, SecretBytes::from(text.into_bytes()));
+            self.data.insert(key, text.into());
         }
     }
 }

@@ -2,7 +2,12 @@
 
 use rcgen::{CertificateParams, DnType, KeyPair, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, PublicKeyData};
 
+use x509_parser::certification_request::X509CertificationRequest;
+use x509_parser::pem::parse_x509_pem;
+use x509_parser::prelude::FromDer as _;
+
 use super::{PrivateKey, PublicKey};
+use crate::SpiffeId;
 
 fn csr(key: &KeyPair) -> String {
     let mut params = CertificateParams::new(vec!["ignored.example".to_owned()]).unwrap();
@@ -24,6 +29,21 @@ fn pem_round_trip_keeps_the_key() {
 }
 
 #[test]
+fn a_request_names_its_identity_only() {
+    let key = PrivateKey::generate().unwrap();
+    let identity = SpiffeId::new("cluster.local", "shop", "web").unwrap();
+    let pem = key.request(&identity).unwrap();
+    assert_eq!(PublicKey::from_csr_pem(&pem).unwrap(), key.public_key().unwrap());
+    let (_, block) = parse_x509_pem(pem.as_bytes()).unwrap();
+    let (_, request) = X509CertificationRequest::from_der(&block.contents).unwrap();
+    assert_eq!(request.certification_request_info.subject.iter().count(), 0);
+    let names: Vec<String> =
+        request.requested_extensions().unwrap().map(|extension| format!("{extension:?}")).collect();
+    assert_eq!(names.len(), 1);
+    assert!(names[0].contains("URI(\"spiffe://cluster.local/ns/shop/sa/web\")"), "{names:?}");
+}
+
+#[test]
 fn a_broken_key_is_refused_without_showing_it() {
     let secret = "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n";
     let error = PrivateKey::from_pem(secret).unwrap_err().to_string();
@@ -35,14 +55,14 @@ fn a_broken_key_is_refused_without_showing_it() {
 fn csr_gives_its_key() {
     for key in [KeyPair::generate().unwrap(), KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384).unwrap()] {
         let public = PublicKey::from_csr_pem(&csr(&key)).unwrap();
-        assert_eq!(public.info().subject_public_key_info(), key.subject_public_key_info());
+        assert_eq!(public.der(), key.subject_public_key_info());
     }
 }
 
 #[test]
 fn csr_with_a_foreign_signature_is_refused() {
     let pem = csr(&KeyPair::generate().unwrap());
-    let (_, block) = x509_parser::pem::parse_x509_pem(pem.as_bytes()).unwrap();
+    let (_, block) = parse_x509_pem(pem.as_bytes()).unwrap();
     let mut der = block.contents.clone();
     let at = der.windows(7).position(|w| w == b"ignored").unwrap();
     der[at] = b'I';

@@ -265,7 +265,7 @@ proptest! {
 /// What the controller is told when the server has an object.
 fn told(object: &Object<ServiceEntry>) -> Event {
     let key = key(&object.meta.name);
-    Event { key, object: Some(Arc::new(AnyObject::ServiceEntry(object.clone()))) }
+    Event { key, object: Some(Arc::new(AnyObject::ServiceEntry(Arc::new(object.clone())))) }
 }
 
 fn start(server: &FakeServer, objects: &[Object<ServiceEntry>]) -> (Feed<Entry>, AbortOnDropHandle<()>) {

@@ -48,6 +48,8 @@ struct Attending {
     told: Option<Told>,
     /// What was told last.
     last: Option<Told>,
+    /// The entry told something else while that was still to be written: before the write or after it.
+    doubted: bool,
     left: Option<Left>,
     /// Its group came after it.
     again: bool,
@@ -76,6 +78,7 @@ impl Book {
             since: at,
             told: None,
             last: None,
+            doubted: false,
             left: None,
             again: false,
         });
@@ -117,13 +120,17 @@ impl Book {
     /// The health that an entry tells now is `healthy`, or nothing: if that is not what was told last, whoever else writes
     /// conditions did not know of it.
     pub(super) fn heard(&self, key: &Key, healthy: Option<bool>) {
-        let differs = self.state().present.get(key).is_some_and(|attending| {
-            let last = attending.last.as_ref().map(|told| told.health.is_ok());
-            attending.streams > 0 && attending.told.is_none() && last.is_some() && last != healthy
-        });
-        if differs {
-            self.change(key, |attending| attending.told.clone_from(&attending.last));
+        let mut state = self.state();
+        let Some(attending) = state.present.get_mut(key) else { return };
+        let last = attending.last.as_ref().map(|told| told.health.is_ok());
+        if attending.streams == 0 || last.is_none() || last == healthy {
+            return;
         }
+        attending.doubted = attending.told.is_some();
+        attending.told.clone_from(&attending.last);
+        state.changed.insert(key.clone());
+        drop(state);
+        self.changed.notify_one();
     }
 
     /// A group came: who is connected because of it is to be registered again.
@@ -168,9 +175,11 @@ impl Book {
         self.state().present.get(key)?.left.clone()
     }
 
-    /// Health was written.
+    /// Health was written. What was heard meanwhile may be what somebody wrote over it: then it is looked at once more.
     pub(super) fn wrote_health(&self, key: &Key, told: &Told) {
-        if let Some(attending) = self.state().present.get_mut(key) {
+        if let Some(attending) = self.state().present.get_mut(key)
+            && !std::mem::take(&mut attending.doubted)
+        {
             attending.told.take_if(|now| now == told);
         }
     }

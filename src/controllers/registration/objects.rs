@@ -194,7 +194,8 @@ impl Entries {
             let newer = healthy(entry)
                 .and_then(|c| c.get("lastProbeTime")?.as_str()?.parse::<Timestamp>().ok())
                 .is_some_and(|written| written > told.at);
-            (ours && !newer).then(|| Some(condition.clone()))
+            let there = healthy(entry) == Some(&condition);
+            (ours && !newer && !there).then(|| Some(condition.clone()))
         })
         .await
     }

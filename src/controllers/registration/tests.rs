@@ -1,5 +1,7 @@
 //! Registration against an API server in memory.
 
+use std::collections::BTreeSet;
+
 use api::decode::decode;
 use api::mesh_config::ProxyConfig;
 use model::endpoint::Locality;
@@ -266,6 +268,23 @@ async fn health_is_written_again_where_somebody_wrote_over_it() {
     replica.hear(&without);
     until(told).await;
     drop(presence);
+}
+
+#[tokio::test]
+async fn what_is_heard_while_health_is_written_is_looked_at_after_it() {
+    let (book, workload) = (Book::default(), Arc::new(vm()));
+    let (key, at) = (workload.key(), Timestamp::now());
+    book.come(&workload, at);
+    book.tell(&key, Ok(()), at);
+    book.changed().await;
+    let told = book.told(&key).expect("something to write");
+    book.heard(&key, None);
+    book.wrote_health(&key, &told);
+    assert_eq!(book.changed().await, BTreeSet::from([key.clone()]));
+    assert_eq!(book.told(&key), Some(told.clone()), "it may have been written over");
+    book.heard(&key, Some(true));
+    book.wrote_health(&key, &told);
+    assert_eq!(book.told(&key), None);
 }
 
 #[tokio::test]

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use model::Labels;
-use model::Proxy;
+use model::proxy::identity::Identity;
+use model::{Labels, Proxy};
 
 use super::Refused;
 
@@ -126,24 +126,6 @@ impl Workload {
 
 /// Namespace and name of an entry.
 pub(super) type Key = (Arc<str>, String);
-
-/// What a SPIFFE id of the mesh says.
-#[derive(Clone, Copy, Debug)]
-struct Identity<'a> {
-    namespace: &'a str,
-    account: &'a str,
-}
-
-impl<'a> Identity<'a> {
-    /// Of `spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT`.
-    fn parse(text: &'a str) -> Option<Self> {
-        let path = text.strip_prefix("spiffe://")?;
-        match path.split('/').collect::<Vec<_>>().as_slice() {
-            [_, "ns", namespace, "sa", account] => Some(Self { namespace, account }),
-            _ => None,
-        }
-    }
-}
 
 /// `GROUP-ADDRESS[-NETWORK]`. Of a name that is too long the end is what tells workloads apart.
 fn entry_name(group: &str, address: &str, network: &str) -> String {

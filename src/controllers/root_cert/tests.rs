@@ -22,7 +22,7 @@ fn namespace(name: &str) -> Event {
     let key = ObjectKey { kind: Kind::Namespace, namespace: "".into(), name: name.into() };
     let meta = Meta { name: name.into(), ..Meta::default() };
     let spec = api::kubernetes::Namespace::default();
-    Event { key, object: Some(Arc::new(AnyObject::Namespace(Object { meta, spec }))) }
+    Event { key, object: Some(Arc::new(AnyObject::Namespace(Arc::new(Object { meta, spec })))) }
 }
 
 struct Running {
@@ -44,6 +44,7 @@ fn start(server: &FakeServer, at_start: &[&str]) -> Running {
         writer: cluster.writers.of("root certificates"),
         connection: cluster.connection,
         name: NAME.into(),
+        key: ROOT,
         namespaces: namespaces.clone(),
         settings: watched,
         root: trusted,
@@ -54,7 +55,7 @@ fn start(server: &FakeServer, at_start: &[&str]) -> Running {
 
 fn root(server: &FakeServer, namespace: &str) -> Option<String> {
     let object = server.get(CONFIG_MAPS, namespace, NAME)?;
-    object["data"][KEY].as_str().map(str::to_owned)
+    object["data"][ROOT].as_str().map(str::to_owned)
 }
 
 async fn until_root(server: &FakeServer, namespace: &str, wanted: &str) {
@@ -117,4 +118,39 @@ async fn nothing_is_written_without_a_root() {
     assert_eq!(server.writes(), [""; 0]);
     running.root.send_replace(Some("root".into()));
     until_root(&server, "shop", "root").await;
+}
+
+#[tokio::test]
+async fn revocation_lists_are_written_too_and_none_is_an_empty_one() {
+    let server = FakeServer::start(&[CONFIG_MAPS]).await;
+    let cluster = cluster(&server);
+    let namespaces = namespaces();
+    namespaces.take(&[namespace("shop")]);
+    namespaces.complete();
+    let (_settings, watched) = watch::channel(Some(Ref::default()));
+    let (lists, revoked) = watch::channel(Some("".into()));
+    let controller = RootCertificates {
+        writer: cluster.writers.of("revocation lists"),
+        connection: cluster.connection,
+        name: "istio-ca-crl".into(),
+        key: REVOKED,
+        namespaces,
+        settings: watched,
+        root: revoked,
+    };
+    let _task =
+        AbortOnDropHandle::new(tokio::spawn(async move { controller.run(CancellationToken::new()).await }));
+    for wanted in ["", "list"] {
+        lists.send_replace(Some(wanted.into()));
+        let holds = async {
+            loop {
+                let map = server.get(CONFIG_MAPS, "shop", "istio-ca-crl");
+                if map.is_some_and(|map| map["data"] == json!({"ca-crl.pem": wanted})) {
+                    return;
+                }
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(Duration::from_secs(10), holds).await.expect(wanted);
+    }
 }

@@ -3,15 +3,7 @@
 use api::Condition;
 
 use super::conditions::{ACCEPTED, PROGRAMMED, Said};
-
-/// An Event in the making.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Note {
-    /// Whether somebody should look.
-    pub(super) warning: bool,
-    pub(super) reason: &'static str,
-    pub(super) text: String,
-}
+use crate::event::Note;
 
 /// The longest note that the API takes, in bytes.
 const LONGEST: usize = 1000;

@@ -9,7 +9,6 @@ use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::events::v1::Event;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::ApiResource;
 use serde_json::json;
@@ -19,8 +18,9 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::conditions::{self, OURS, PROGRAMMED, Said};
-use super::events::{self, Note};
+use super::events;
 use super::{Level, Outcome, Outcomes};
+use crate::event::{Note, Reporter, event};
 use crate::write::{Write, WriteError, Writer};
 
 /// Who reports, in Events.
@@ -199,29 +199,16 @@ impl Keeper {
         let (key, resource) = (&task.key, resource(task.key.kind));
         let api = Api::<Event>::namespaced(self.connection.client().clone(), &key.namespace);
         for note in &task.notes {
-            let event = Event {
-                metadata: ObjectMeta {
-                    generate_name: Some(format!("{}-", key.name)),
-                    namespace: Some(key.namespace.to_string()),
-                    ..ObjectMeta::default()
-                },
-                event_time: Some(MicroTime(Timestamp::now())),
-                type_: Some(if note.warning { "Warning" } else { "Normal" }.to_owned()),
-                reason: Some(note.reason.to_owned()),
-                note: Some(note.text.clone()),
-                action: Some("Translate".to_owned()),
-                reporting_controller: Some(CONTROLLER.to_owned()),
-                reporting_instance: Some(self.instance.to_string()),
-                regarding: Some(ObjectReference {
-                    api_version: Some(resource.api_version.clone()),
-                    kind: Some(resource.kind.clone()),
-                    namespace: Some(key.namespace.to_string()),
-                    name: Some(key.name.to_string()),
-                    uid: Some(task.uid.clone()),
-                    ..ObjectReference::default()
-                }),
-                ..Event::default()
+            let regarding = ObjectReference {
+                api_version: Some(resource.api_version.clone()),
+                kind: Some(resource.kind.clone()),
+                namespace: Some(key.namespace.to_string()),
+                name: Some(key.name.to_string()),
+                uid: Some(task.uid.clone()),
+                ..ObjectReference::default()
             };
+            let reporter = Reporter { controller: CONTROLLER, instance: &self.instance, action: "Translate" };
+            let event = event(regarding, note, reporter);
             let what = Write::new("create", "events.events.k8s.io", &key.namespace, &key.name);
             let post = PostParams::default();
             let done = self.events.write(&what, || api.create(&post, &event)).await;

@@ -6,6 +6,8 @@
 //!
 //! Source: Istio `pkg/config/analysis/analyzers/` (IST0101, IST0106 to IST0112, IST0132, IST0174).
 
+mod authorization;
+mod credentials;
 mod destination;
 mod destination_rule;
 mod policies;
@@ -16,6 +18,8 @@ mod virtual_service;
 use std::collections::BTreeMap;
 
 use api::{AnyObject, Meta, ObjectKey, Problem};
+
+pub use credentials::{config_maps, places, shown};
 
 use crate::config::Creation;
 use crate::mesh::Mesh;
@@ -55,11 +59,13 @@ pub fn analyze(object: &AnyObject, mesh: &Mesh) -> Vec<Problem> {
         }
         AnyObject::DestinationRule(o) => {
             destination_rule::destination_rule(&mut check, &o.spec, subject, mesh);
+            credentials::destination_rule(&mut check, &o.spec, subject, mesh);
         }
+        AnyObject::Gateway(o) => credentials::gateway(&mut check, &o.spec, subject, mesh),
         AnyObject::Sidecar(o) => sidecar::sidecar(&mut check, &o.spec, subject, mesh),
         AnyObject::PeerAuthentication(o) => policies::peer_authentication(&mut check, &o.spec, subject, mesh),
         AnyObject::AuthorizationPolicy(o) => {
-            policies::authorization_policy(&mut check, &o.spec, subject, mesh);
+            authorization::authorization_policy(&mut check, &o.spec, subject, mesh);
         }
         _ => {}
     }
@@ -83,8 +89,15 @@ pub fn all(mesh: &Mesh) -> BTreeMap<ObjectKey, Vec<Problem>> {
             let subject = Subject { key: &source.key, creation: rule.rule.creation };
             let mut check = Check::new(source.key.clone());
             destination_rule::destination_rule(&mut check, &rule.rule.spec, subject, mesh);
+            credentials::destination_rule(&mut check, &rule.rule.spec, subject, mesh);
             take(check.done());
         }
+    }
+    for config in mesh.gateways.iter() {
+        let subject = Subject { key: &config.source.key, creation: config.creation };
+        let mut check = Check::new(config.source.key.clone());
+        credentials::gateway(&mut check, &config.spec, subject, mesh);
+        take(check.done());
     }
     for config in mesh.sidecars.iter() {
         let subject = Subject { key: &config.source.key, creation: config.creation };
@@ -96,6 +109,12 @@ pub fn all(mesh: &Mesh) -> BTreeMap<ObjectKey, Vec<Problem>> {
         let subject = Subject { key: &config.source.key, creation: config.creation };
         let mut check = Check::new(config.source.key.clone());
         policies::peer_authentication(&mut check, &config.spec, subject, mesh);
+        take(check.done());
+    }
+    for config in mesh.authorization_policies.iter() {
+        let subject = Subject { key: &config.source.key, creation: config.creation };
+        let mut check = Check::new(config.source.key.clone());
+        authorization::authorization_policy(&mut check, &config.spec, subject, mesh);
         take(check.done());
     }
     // A rule that is seen by its namespace and by others stands in the mesh twice.

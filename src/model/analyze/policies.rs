@@ -1,6 +1,6 @@
 //! Policies of which an older one is taken, and policies for ports that workloads do not listen on.
 
-use api::istio::{AuthorizationPolicy, MatchLabels, PeerAuthentication};
+use api::istio::{MatchLabels, PeerAuthentication};
 
 use super::Subject;
 use super::ports::only_of_service;
@@ -37,33 +37,8 @@ pub(super) fn peer_authentication(
     }
 }
 
-pub(super) fn authorization_policy(
-    check: &mut Check,
-    policy: &AuthorizationPolicy,
-    subject: Subject<'_>,
-    mesh: &Mesh,
-) {
-    // A policy for a target is enforced where the target's ports are those of a service.
-    if policy.target_ref.is_some() || !policy.target_refs.is_empty() {
-        return;
-    }
-    let selected = labels(policy.selector.as_ref());
-    for (rule_index, rule) in policy.rules.iter().enumerate() {
-        for (to_index, to) in rule.to.iter().enumerate() {
-            let Some(operation) = &to.operation else { continue };
-            for (list, ports) in [("ports", &operation.ports), ("notPorts", &operation.not_ports)] {
-                for (index, number) in ports.iter().enumerate() {
-                    let Ok(number) = number.parse() else { continue };
-                    let field = format!("rules[{rule_index}].to[{to_index}].operation.{list}[{index}]");
-                    port(check, &field, number, selected, subject, mesh);
-                }
-            }
-        }
-    }
-}
-
 /// A port that a policy names is one that workloads listen on.
-fn port(
+pub(super) fn port(
     check: &mut Check,
     field: &str,
     number: u32,
@@ -83,6 +58,6 @@ fn port(
 }
 
 /// The labels that it selects by; none for all workloads of its namespace.
-fn labels(selector: Option<&MatchLabels>) -> Option<&Labels> {
+pub(super) fn labels(selector: Option<&MatchLabels>) -> Option<&Labels> {
     selector.map(|selector| &selector.match_labels).filter(|labels| !labels.is_empty())
 }

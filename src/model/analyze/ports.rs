@@ -32,12 +32,15 @@ pub(super) fn only_of_service<'m>(
     })
 }
 
+/// Whether two selectors may select the same workload; none selects all.
+pub(super) fn agree(one: Option<&Labels>, other: Option<&Labels>) -> bool {
+    let (Some(one), Some(other)) = (one, other) else { return true };
+    one.iter().all(|(key, value)| other.get(key).is_none_or(|own| own == value))
+}
+
 /// Whether a service may stand before workloads that have these labels.
-fn is_before(service: &Service, labels: &Labels) -> bool {
-    let agrees = |selector: &Labels| {
-        !selector.is_empty()
-            && selector.iter().all(|(key, value)| labels.get(key).is_none_or(|own| own == value))
-    };
+pub(super) fn is_before(service: &Service, labels: &Labels) -> bool {
+    let agrees = |selector: &Labels| !selector.is_empty() && agree(Some(selector), Some(labels));
     service.registry == Registry::Kubernetes && service.selector.as_ref().is_some_and(agrees)
 }
 

@@ -4,9 +4,11 @@
 //! allocation from one snapshot to the next, so that "unchanged" is one pointer comparison.
 
 mod contested;
+mod credentials;
 mod destination_rules;
 mod endpoints;
 mod interest;
+pub mod jwks;
 mod lists;
 mod networks;
 mod policies;
@@ -18,13 +20,15 @@ mod workloads;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+pub use credentials::{Access, Account, CA_SUFFIX, Credentials, SecretsOf, Seen};
 pub use destination_rules::{Client, DestinationRules, MergedRule, RulesByHost, RulesOfHost};
 pub use endpoints::Endpoints;
 pub use interest::Interest;
+pub use jwks::{Jwks, JwksMode, JwksSource, KeysFrom, WantedKeys};
 pub use networks::{NetworkGateway, NetworkGateways};
-pub use policies::{Gateways, PeerAuthentications, Sidecars};
+pub use policies::{AuthorizationPolicies, Gateways, PeerAuthentications, RequestAuthentications, Sidecars};
 pub use services::Services;
-pub use settings::{Features, Settings};
+pub use settings::{Compliance, Features, Settings};
 pub use virtual_services::{
     Entry as VirtualServiceEntry, MESH, Origin as RuleOrigin, Place as RulePlace, VirtualServices,
 };
@@ -61,6 +65,14 @@ pub struct Mesh {
     pub gateways: Arc<Gateways>,
     /// PeerAuthentications.
     pub peer_authentications: Arc<PeerAuthentications>,
+    /// RequestAuthentications.
+    pub request_authentications: Arc<RequestAuthentications>,
+    /// Keys that were fetched for them.
+    pub jwks: Arc<Jwks>,
+    /// AuthorizationPolicies.
+    pub authorization_policies: Arc<AuthorizationPolicies>,
+    /// Secrets and ConfigMaps that proxies are sent.
+    pub credentials: Arc<Credentials>,
     /// What of a proxy any of the above looks at.
     pub interest: Ref<Interest>,
 }
@@ -102,7 +114,11 @@ pub struct Changes {
     pub identities: BTreeSet<ServiceKey>,
     /// Pods that changed in any cluster, by namespace and name; workload entries count with their namespace and no name.
     pub workloads: BTreeSet<(Arc<str>, Arc<str>)>,
-    /// Whether any section but endpoints and workloads changed.
+    /// Whether Secrets or ConfigMaps that proxies are sent changed.
+    pub credentials: bool,
+    /// Service accounts that may have other secrets than before.
+    pub accounts: BTreeSet<Account>,
+    /// Whether any section but endpoints, workloads and credentials changed.
     pub configuration: bool,
     /// Whether what classes of proxies are made of changed: settings, Sidecars, or which labels and localities count.
     pub classes: bool,
@@ -111,7 +127,11 @@ pub struct Changes {
 impl Changes {
     /// Whether nothing changed.
     pub fn is_empty(&self) -> bool {
-        self.endpoints.is_empty() && self.workloads.is_empty() && !self.configuration
+        self.endpoints.is_empty()
+            && self.workloads.is_empty()
+            && self.accounts.is_empty()
+            && !self.credentials
+            && !self.configuration
     }
 
     /// Adds what `later` changed on top.
@@ -119,6 +139,8 @@ impl Changes {
         self.endpoints.extend(later.endpoints);
         self.identities.extend(later.identities);
         self.workloads.extend(later.workloads);
+        self.credentials |= later.credentials;
+        self.accounts.extend(later.accounts);
         self.configuration |= later.configuration;
         self.classes |= later.classes;
     }

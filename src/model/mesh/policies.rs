@@ -1,6 +1,6 @@
-//! Sections of objects that are looked up by namespace: Sidecar, Gateway, PeerAuthentication.
+//! Sections of objects that are looked up by namespace: Sidecar, Gateway and the kinds of policies.
 
-use api::istio::{Gateway, PeerAuthentication, Sidecar};
+use api::istio::{AuthorizationPolicy, Gateway, PeerAuthentication, RequestAuthentication, Sidecar};
 
 use super::lists::Lists;
 use crate::config::Config;
@@ -43,4 +43,12 @@ section! {
 section! {
     /// All PeerAuthentications.
     PeerAuthentications of PeerAuthentication
+}
+section! {
+    /// All RequestAuthentications.
+    RequestAuthentications of RequestAuthentication
+}
+section! {
+    /// All AuthorizationPolicies.
+    AuthorizationPolicies of AuthorizationPolicy
 }

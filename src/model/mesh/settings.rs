@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use api::mesh_config::{MeshConfig, MeshNetworks, ProxyConfig};
 
+use super::JwksMode;
 use crate::content::Ref;
 
 /// What is set once for all.
@@ -36,6 +37,20 @@ impl Default for Settings {
     }
 }
 
+/// A standard that TLS is held to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Compliance {
+    /// None.
+    #[default]
+    None,
+    /// FIPS 140-2.
+    Fips1402,
+    /// FIPS 140-3.
+    Fips1403,
+    /// Key exchange that withstands quantum computers.
+    Pqc,
+}
+
 /// Flags that shape what is sent, by the stem of their environment variable.
 ///
 /// Source: `shared/spec/xds.md` 10.
@@ -53,6 +68,9 @@ pub struct Features {
     pub http10: bool,
     /// `PILOT_ENABLE_EDS_FOR_HEADLESS_SERVICES`.
     pub eds_for_headless: bool,
+    /// `PILOT_ENABLE_HEADLESS_FILTER_CHAIN_LISTENER`: the endpoints of a headless service are chains of one listener on a
+    /// TCP port, and not a listener each.
+    pub headless_filter_chains: bool,
     /// `ENABLE_MULTICLUSTER_HEADLESS`: names of headless services stand for endpoints of all clusters.
     pub multicluster_headless: bool,
     /// `PILOT_SEND_UNHEALTHY_ENDPOINTS`.
@@ -78,6 +96,8 @@ pub struct Features {
     /// `PILOTHOUSE_ANSWER_MISDIRECTED`: gateways answer 421 to requests that belong on a connection to another of
     /// their servers.
     pub answer_misdirected: bool,
+    /// `PILOTHOUSE_ANNOUNCE_HTTP`: mesh mTLS of Envoys that say which extensions they have announces whether HTTP is inside.
+    pub announce_http: bool,
     /// `PILOT_FILTER_GATEWAY_CLUSTER_CONFIG`.
     pub filter_gateway_clusters: bool,
     /// `PILOT_SIDECAR_USE_REMOTE_ADDRESS`.
@@ -108,6 +128,14 @@ pub struct Features {
     pub route_collapse: bool,
     /// `ENABLE_HCM_INTERNAL_NETWORKS`: address ranges of the mesh's networks count as internal everywhere.
     pub internal_networks: bool,
+    /// `PILOT_JWT_ENABLE_REMOTE_JWKS`: who fetches the keys of those who issue tokens.
+    pub jwks_mode: JwksMode,
+    /// `COMPLIANCE_POLICY`: the standard that TLS is held to.
+    pub compliance: Compliance,
+    /// `ENABLE_SELECTOR_BASED_K8S_GATEWAY_POLICY`: policies without targets select gateways of the Gateway API by labels.
+    pub selector_gateway_policy: bool,
+    /// `PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS`: several external authorizers may be asked for one workload.
+    pub several_authorizers: bool,
 }
 
 impl Default for Features {
@@ -119,6 +147,7 @@ impl Default for Features {
             redis_filter: false,
             http10: false,
             eds_for_headless: false,
+            headless_filter_chains: false,
             multicluster_headless: true,
             send_unhealthy: false,
             auto_send_unhealthy: true,
@@ -131,6 +160,7 @@ impl Default for Features {
             resolve_hostname_gateways: true,
             quic_listeners: false,
             answer_misdirected: false,
+            announce_http: true,
             filter_gateway_clusters: false,
             sidecar_use_remote_address: false,
             xds_identity_check: true,
@@ -146,6 +176,10 @@ impl Default for Features {
             disable_track_remaining: true,
             route_collapse: true,
             internal_networks: false,
+            jwks_mode: JwksMode::ControlPlane,
+            compliance: Compliance::None,
+            selector_gateway_policy: true,
+            several_authorizers: false,
         }
     }
 }

@@ -29,6 +29,15 @@ impl FileCertificates {
     }
 }
 
+/// Servers of secrets beside a proxy, each on a Unix socket that its bootstrap has a cluster for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SecretServers {
+    /// `credential`: for names that begin with `sds://` (cluster `sds-external`).
+    pub credentials: bool,
+    /// `file-credential`: for files, instead of the agent (cluster `sds-files-grpc`).
+    pub files: bool,
+}
+
 /// The parsed metadata. Field names follow the metadata keys.
 #[derive(Clone, Debug)]
 pub struct Metadata {
@@ -78,8 +87,8 @@ pub struct Metadata {
     pub tls_client: FileCertificates,
     /// `TLS_SERVER_*`.
     pub tls_server: FileCertificates,
-    /// `credential`: a server of secrets stands beside the proxy, for names that begin with `sds://`.
-    pub credential_socket: bool,
+    /// `credential`, `file-credential`.
+    pub secret_servers: SecretServers,
     /// `UNPRIVILEGED_POD`.
     pub unprivileged: bool,
     /// Ports of the proxy itself that no wildcard listener may take.
@@ -94,6 +103,8 @@ pub struct Metadata {
     pub workload_entry: String,
     /// `DNS_PROXY_ADDR`.
     pub dns_proxy_addr: String,
+    /// `ENABLE_SELF_DISCOVERY`: it asks for the assignment of its own workload.
+    pub self_discovery: bool,
     /// Names in `EXTENSIONS`-style declarations of Envoy builds that carry Istio's own filters are looked up here.
     pub raw: Arc<Map<String, Value>>,
 }
@@ -138,7 +149,10 @@ impl Metadata {
             dns_auto_allocate: reader.flag("DNS_AUTO_ALLOCATE"),
             tls_client: reader.certificates("TLS_CLIENT"),
             tls_server: reader.certificates("TLS_SERVER"),
-            credential_socket: reader.flag("credential"),
+            secret_servers: SecretServers {
+                credentials: reader.flag("credential"),
+                files: reader.flag("file-credential"),
+            },
             unprivileged: reader.flag("UNPRIVILEGED_POD"),
             reserved_ports: RESERVED_PORT_KEYS.iter().filter_map(|k| reader.port(k)).collect(),
             inbound_exact_balance: reader.flag("INBOUND_LISTENER_EXACT_BALANCE"),
@@ -146,6 +160,7 @@ impl Metadata {
             auto_register_group: reader.text("AUTO_REGISTER_GROUP"),
             workload_entry: reader.text("WORKLOAD_ENTRY"),
             dns_proxy_addr: reader.text("DNS_PROXY_ADDR"),
+            self_discovery: reader.flag("ENABLE_SELF_DISCOVERY"),
             raw: Arc::new(raw),
         })
     }

@@ -2,6 +2,7 @@
 //!
 //! Source: Istio `pilot/pkg/model/context.go`, `pkg/model/proxy.go`; `shared/spec/xds.md` 1.
 
+pub mod identity;
 mod metadata;
 mod version;
 
@@ -15,8 +16,9 @@ use thiserror::Error;
 use crate::config::Labels;
 use crate::content::Ref;
 use crate::endpoint::Locality;
+use crate::mesh::Account;
 
-pub use metadata::{FileCertificates, Metadata};
+pub use metadata::{FileCertificates, Metadata, SecretServers};
 pub use version::Version;
 
 /// What kind of proxy asks.
@@ -121,6 +123,10 @@ pub struct Proxy {
     pub addresses: Vec<IpAddr>,
     /// Where it says that it is.
     pub locality: Locality,
+    /// The service account that it was proved to run as; none if it was not.
+    pub account: Option<Arc<Account>>,
+    /// Whether it said which extensions it has, as every Envoy does.
+    pub says_extensions: bool,
     /// The rest of what its metadata say.
     pub metadata: Metadata,
 }
@@ -186,6 +192,8 @@ impl Proxy {
             dns_domain: Arc::from(*domain),
             addresses,
             locality,
+            account: None,
+            says_extensions: false,
             metadata,
         })
     }

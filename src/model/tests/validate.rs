@@ -69,6 +69,10 @@ fn gateways() -> Outcome {
             "error spec.servers[0].port.protocol: \"GOPHER\" is no protocol",
         ),
         (
+            server("hosts: ['*'], port: {number: 53, name: dns, protocol: UDP}"),
+            "warning spec.servers[0].port.protocol: gateways carry no UDP: the port is opened for TCP",
+        ),
+        (
             server("hosts: ['*'], port: {number: 80, protocol: HTTP}"),
             "error spec.servers[0].port.name: the port has no name",
         ),
@@ -680,6 +684,34 @@ fn expressions_that_envoy_would_refuse_are_told_wherever_they_stand() -> Outcome
             &format!("{{hosts: [a], http: [{{{route}, {rest}}}]}}"),
         )?;
         assert!(matches!(lines.as_slice(), [line] if line.contains("is no RE2 expression")), "{lines:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn expressions_that_are_too_long_are_refused() -> Outcome {
+    let route = |regex: &str| {
+        format!(
+            "{{hosts: [a], http: [{{match: [{{uri: {{regex: {regex}}}}}], route: [{{destination: {{host: a}}}}]}}]}}"
+        )
+    };
+    let filter = |regex: &str| {
+        format!(
+            "{{configPatches: [{{applyTo: CLUSTER, match: {{proxy: {{proxyVersion: {regex}}}}}, patch: {{operation: REMOVE}}}}]}}"
+        )
+    };
+    for length in [1024, 1025] {
+        let regex = "a".repeat(length);
+        for (kind, spec) in [
+            ("networking.istio.io/v1/VirtualService", route(&regex)),
+            ("networking.istio.io/v1alpha3/EnvoyFilter", filter(&regex)),
+        ] {
+            let found = told(kind, &spec)?
+                .iter()
+                .filter(|line| line.contains("the expression has 1025 bytes"))
+                .count();
+            assert_eq!(found, length - 1024, "{kind}");
+        }
     }
     Ok(())
 }

@@ -42,6 +42,10 @@ fn server(check: &mut Check, server: &Server) {
             let hint = "write HTTP, HTTPS, GRPC, GRPC-WEB, HTTP2, MONGO, TCP or TLS";
             check.error("protocol", format!("{:?} is no protocol", declared.protocol), hint);
         }
+        if protocol == Some(Protocol::Udp) {
+            let hint = "write TCP; HTTP/3 is opened beside HTTPS by PILOT_ENABLE_QUIC_LISTENERS";
+            check.warning("protocol", "gateways carry no UDP: the port is opened for TCP", hint);
+        }
         if declared.name.is_empty() {
             check.error("name", "the port has no name", "name the port, such as http-web");
         }

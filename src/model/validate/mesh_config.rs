@@ -2,8 +2,9 @@
 //!
 //! Source: Istio `pkg/config/validation/agent/validation.go` (`ValidateMeshConfig`, `ValidateMeshNetworks`).
 
-use api::mesh_config::{MeshConfig, MeshNetworks, Network};
+use api::mesh_config::{MeshConfig, MeshNetworks, Network, NetworkEndpoints};
 use api::{Duration, ObjectKey, Problem};
+use ipnet::IpNet;
 
 use super::balancer::{localities, zones};
 use super::check::Check;
@@ -33,6 +34,7 @@ pub fn mesh_networks(object: ObjectKey, networks: &MeshNetworks) -> Vec<Problem>
         for (name, of) in &networks.networks {
             check.at(format_args!("networks[{name}]"), |check| network(check, of));
         }
+        overlaps(check, networks);
     })
 }
 
@@ -108,6 +110,42 @@ fn network(check: &mut Check, network: &Network) {
         }
         port(check, "port", gateway.port);
     });
+}
+
+/// Tells the ranges and clusters of a network that another has too: they never count.
+fn overlaps(check: &mut Check, networks: &MeshNetworks) {
+    let all = networks.networks.iter().flat_map(|(name, network)| {
+        network.endpoints.iter().enumerate().map(move |(at, endpoints)| (name, at, endpoints))
+    });
+    let all: Vec<_> = all.collect();
+    let range = |e: &NetworkEndpoints| e.from_cidr.as_deref()?.parse::<IpNet>().ok();
+    for (name, at, own) in &all {
+        let others = || all.iter().filter(|(other, ..)| other != name);
+        let mut tell = |field: &str, message: String, hint: &str| {
+            check.at(format_args!("networks[{name}].endpoints[{at}]"), |c| c.warning(field, message, hint));
+        };
+        if let Some(inner) = range(own) {
+            let wider = |(other, _, e): &&(&String, usize, &NetworkEndpoints)| {
+                range(e)
+                    .is_some_and(|net| net.contains(&inner) && (net.trunc() != inner.trunc() || other < name))
+            };
+            if let Some((winner, _, e)) =
+                others().filter(wider).min_by_key(|(_, _, e)| range(e).map(|net| net.prefix_len()))
+            {
+                let outer = e.from_cidr.as_deref().unwrap_or_default();
+                let message =
+                    format!("{inner} lies in {outer} of network {winner}, which all of it counts as");
+                tell("fromCidr", message, "give networks ranges that do not overlap");
+            }
+        } else if let Some(cluster) = &own.from_registry
+            && let Some((winner, ..)) =
+                others().find(|(other, _, e)| e.from_registry.as_ref() == Some(cluster) && other < name)
+        {
+            let message =
+                format!("cluster {cluster} is of network {winner} already, and counts as of that one");
+            tell("fromRegistry", message, "name the cluster in one network only");
+        }
+    }
 }
 
 /// A trust domain: labels with dots between them.

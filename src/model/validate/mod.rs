@@ -35,6 +35,7 @@ use api::{AnyObject, Meta, Problem};
 
 pub(crate) use check::Check;
 pub use mesh_config::{mesh_config, mesh_networks};
+pub use text::is_token;
 
 /// What is wrong with an object, in the order of the rules; nothing for kinds without rules.
 pub fn validate(object: &AnyObject) -> Vec<Problem> {

@@ -61,7 +61,7 @@ pub(super) fn is_cidr(text: &str) -> bool {
 }
 
 /// Whether a text is a token of HTTP (RFC 9110 5.6.2), as names of headers and methods are.
-pub(super) fn is_token(text: &str) -> bool {
+pub fn is_token(text: &str) -> bool {
     let mark = |b: u8| b"!#$%&'*+-.^_`|~".contains(&b);
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || mark(b))
 }

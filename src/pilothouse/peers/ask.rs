@@ -1,4 +1,4 @@
-//! One question to another replica: its page of counts.
+//! One question to another replica: a page of it.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -30,11 +30,11 @@ pub(super) type Answer = Result<BTreeMap<ObjectKey, Spread>, Failure>;
 
 /// Why there is no answer.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Failure {
+pub(crate) struct Failure {
     /// Nothing listens there: the process has ended, or has not begun.
-    pub(super) ended: bool,
+    pub(crate) ended: bool,
     /// For operators.
-    pub(super) text: String,
+    pub(crate) text: String,
 }
 
 impl Failure {
@@ -43,13 +43,22 @@ impl Failure {
     }
 }
 
-/// Asks the replica at this address, with a proof that it is a replica who asks.
+/// Asks the replica at this address for its counts, with a proof that it is a replica who asks.
 pub(super) async fn ask(address: SocketAddr, proof: &str) -> Answer {
-    let late = |_| Err(Failure { ended: false, text: format!("no answer within {LIMIT:?}") });
-    timeout(LIMIT, exchange(address, proof)).await.unwrap_or_else(late)
+    let body = page(address, SPREADZ, proof).await?;
+    // What this costs grows with the mesh: streams must not wait for it.
+    let read = tokio::task::spawn_blocking(move || read_spreadz(&body)).await;
+    let read = read.map_err(|error| Failure::of("answer", error))?;
+    read.map_err(|error| Failure::of("the answer cannot be read", error))
 }
 
-async fn exchange(address: SocketAddr, proof: &str) -> Answer {
+/// A page of the replica at this address, with a proof that it is a replica who asks for it.
+pub(crate) async fn page(address: SocketAddr, name: &str, proof: &str) -> Result<Bytes, Failure> {
+    let late = |_| Err(Failure { ended: false, text: format!("no answer within {LIMIT:?}") });
+    timeout(LIMIT, exchange(address, name, proof)).await.unwrap_or_else(late)
+}
+
+async fn exchange(address: SocketAddr, name: &str, proof: &str) -> Result<Bytes, Failure> {
     let stream = TcpStream::connect(address).await.map_err(|error| Failure {
         ended: error.kind() == ErrorKind::ConnectionRefused,
         text: format!("cannot connect: {error}"),
@@ -57,7 +66,7 @@ async fn exchange(address: SocketAddr, proof: &str) -> Answer {
     let (mut sender, connection) =
         http1::handshake(TokioIo::new(stream)).await.map_err(|error| Failure::of("HTTP", error))?;
     let _connection = AbortOnDropHandle::new(tokio::spawn(connection));
-    let request = request(address, proof).map_err(|error| Failure::of("request", error))?;
+    let request = request(address, name, proof).map_err(|error| Failure::of("request", error))?;
     let answer = sender.send_request(request).await.map_err(|error| Failure::of("HTTP", error))?;
     match answer.status() {
         StatusCode::OK => {}
@@ -67,17 +76,13 @@ async fn exchange(address: SocketAddr, proof: &str) -> Answer {
         status => return Err(Failure::of("it answers", status)),
     }
     let body = Limited::new(answer.into_body(), LONGEST).collect().await;
-    let body = body.map_err(|error| Failure::of("answer", error))?.to_bytes();
-    // What this costs grows with the mesh: streams must not wait for it.
-    let read = tokio::task::spawn_blocking(move || read_spreadz(&body)).await;
-    let read = read.map_err(|error| Failure::of("answer", error))?;
-    read.map_err(|error| Failure::of("the answer cannot be read", error))
+    Ok(body.map_err(|error| Failure::of("answer", error))?.to_bytes())
 }
 
-fn request(address: SocketAddr, proof: &str) -> Result<Request<Empty<Bytes>>, hyper::http::Error> {
+fn request(address: SocketAddr, name: &str, proof: &str) -> Result<Request<Empty<Bytes>>, http::Error> {
     let mut bearer = HeaderValue::try_from(format!("Bearer {proof}"))?;
     bearer.set_sensitive(true);
-    Request::get(format!("/debug/{SPREADZ}"))
+    Request::get(format!("/debug/{name}"))
         .header(HOST, address.to_string())
         .header(AUTHORIZATION, bearer)
         .body(Empty::new())

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use ca::PeerKey;
-use debug::SPREADZ;
 
 use crate::root::Roots;
 
@@ -22,18 +21,18 @@ impl Proofs {
         Self { roots, told: Arc::default() }
     }
 
-    /// A proof for one request of the counts; none while there is no root key.
-    pub(super) fn make(&self) -> Option<String> {
-        Some(self.key()?.prove(SPREADZ, SystemTime::now()))
+    /// A proof for one request of a page; none while there is no root key.
+    pub(crate) fn make(&self, page: &str) -> Option<String> {
+        Some(self.key()?.prove(page, SystemTime::now()))
     }
 
-    /// Whether this proves that a replica asks for the counts. Nobody is let in while there is no root key.
-    pub(crate) fn admits(&self, proof: &str) -> bool {
+    /// Whether this proves that a replica asks for a page. Nobody is let in while there is no root key.
+    pub(crate) fn admits(&self, proof: &str, page: &str) -> bool {
         let Some(key) = self.key() else {
             self.tell_missing();
             return false;
         };
-        key.proves(proof, SPREADZ, SystemTime::now())
+        key.proves(proof, page, SystemTime::now())
     }
 
     /// Says once that there is no root key.

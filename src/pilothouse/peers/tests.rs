@@ -9,7 +9,7 @@ use api::{Kind, ObjectKey};
 use axum::Router;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::get;
-use ca::Root;
+use ca::{Authority, Root};
 use model::Ref;
 use model::endpoint::Workload;
 use model::mesh::Pod;
@@ -61,7 +61,7 @@ fn the_others_are_the_pods_that_bear_the_same_labels() {
         pod("gateway", "10.0.0.6", &[("app", "gateway"), LABELS[1]]),
     ];
     let mesh = mesh("istio-system", pods);
-    let found = who::others(&mesh, &own(15014)).expect("the own pod");
+    let found = others(&mesh, &own(15014)).expect("the own pod");
     let shown: Vec<String> = found.iter().map(|peer| format!("{} {}", peer.name, peer.address)).collect();
     assert_eq!(shown, ["istiod-b 10.0.0.2:15014", "istiod-c [fd00::3]:15014"]);
 }
@@ -71,13 +71,13 @@ fn without_a_pod_of_its_own_that_says_its_workload_nothing_tells_which_are_the_o
     let other = || pod("b", "10.0.0.2", &LABELS);
     for (namespace, own_labels) in [("elsewhere", &LABELS[..]), ("istio-system", &LABELS[1..])] {
         let mesh = mesh(namespace, vec![pod(OWN, "10.0.0.1", own_labels), other()]);
-        assert_eq!(who::others(&mesh, &own(15014)), None);
+        assert_eq!(others(&mesh, &own(15014)), None);
     }
-    assert_eq!(who::others(&mesh("istio-system", vec![other()]), &own(15014)), None);
+    assert_eq!(others(&mesh("istio-system", vec![other()]), &own(15014)), None);
     let bare = [("app", "istiod")];
     let pods = [(OWN, "10.0.0.1"), ("c", "10.0.0.3")].map(|(name, address)| pod(name, address, &bare));
     let mesh = mesh("istio-system", pods.into_iter().chain([other()]).collect());
-    assert_eq!(who::others(&mesh, &own(15014)).map(|found| found.len()), Some(1), "no revision is one too");
+    assert_eq!(others(&mesh, &own(15014)).map(|found| found.len()), Some(1), "no revision is one too");
 }
 
 #[test]
@@ -167,7 +167,7 @@ async fn other(proofs: Proofs) -> Other {
     let told = Arc::clone(&needed);
     let page = move |headers: HeaderMap| async move {
         let bearer = headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
-        if !bearer.strip_prefix("Bearer ").is_some_and(|proof| proofs.admits(proof)) {
+        if !bearer.strip_prefix("Bearer ").is_some_and(|proof| proofs.admits(proof, SPREADZ)) {
             return (StatusCode::UNAUTHORIZED, String::new());
         }
         let needed = *told.lock().expect("no panic");
@@ -183,8 +183,11 @@ async fn other(proofs: Proofs) -> Other {
     Other { address, needed, serving }
 }
 
-fn roots(known: bool) -> (watch::Sender<Option<Arc<Root>>>, Proofs) {
-    let root = || Arc::new(Root::generate("cluster.local", SystemTime::now()).expect("a root"));
+fn roots(known: bool) -> (watch::Sender<Option<Arc<Authority>>>, Proofs) {
+    let root = || {
+        let root = Root::generate("cluster.local", SystemTime::now()).expect("a root");
+        Arc::new(Authority::self_signed(root, None).expect("an authority"))
+    };
     let (sender, roots) = watch::channel(known.then(root));
     (sender, Proofs::new(roots))
 }
@@ -260,7 +263,7 @@ async fn a_replica_of_another_root_is_not_answered() {
 async fn without_a_root_nobody_is_asked_or_let_in_and_others_are_not_waited_for_for_ever() {
     let (sender, proofs) = roots(false);
     let (_other_sender, others_proofs) = roots(true);
-    assert!(!proofs.admits(&others_proofs.make().expect("a proof")));
+    assert!(!proofs.admits(&others_proofs.make(SPREADZ).expect("a proof"), SPREADZ));
     let other = other(others_proofs).await;
     let (mut peers, now) = (peers(other.address, proofs.clone(), &Registry::new()), Instant::now());
     peers.look(true, now);
@@ -269,8 +272,8 @@ async fn without_a_root_nobody_is_asked_or_let_in_and_others_are_not_waited_for_
     assert!(peers.asking.is_empty() && peers.settled(now + PATIENCE));
 
     let root = Root::generate("cluster.local", SystemTime::now()).expect("a root");
-    sender.send_replace(Some(Arc::new(root)));
-    assert!(proofs.admits(&proofs.make().expect("a proof")));
+    sender.send_replace(Some(Arc::new(Authority::self_signed(root, None).expect("an authority"))));
+    assert!(proofs.admits(&proofs.make(SPREADZ).expect("a proof"), SPREADZ));
     peers.look(true, now + PATIENCE);
     assert!(!peers.asking.is_empty());
 }

@@ -28,15 +28,15 @@ pub(crate) struct Replica {
 
 /// Another replica.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Peer {
+pub(crate) struct Peer {
     /// The name of its pod.
-    pub(super) name: Arc<str>,
+    pub(crate) name: Arc<str>,
     /// Where it is asked.
-    pub(super) address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 /// All that are known.
-pub(super) type Known = BTreeSet<Peer>;
+pub(crate) type Known = BTreeSet<Peer>;
 
 /// The port of `HOST:PORT`; none if it is not fixed.
 pub(crate) fn port(address: &str) -> Option<u16> {
@@ -45,7 +45,7 @@ pub(crate) fn port(address: &str) -> Option<u16> {
 
 /// The others among the pods of the home cluster. None if the pod of `own` is not known or has no name of a workload: then
 /// nothing says which pods are the others.
-pub(super) fn others(mesh: &Mesh, own: &Replica) -> Option<Known> {
+pub(crate) fn others(mesh: &Mesh, own: &Replica) -> Option<Known> {
     let pods = mesh.workloads.pods.get(own.namespace.as_str())?;
     let pod = pods.get(own.name.as_str())?;
     label(pod, APP).filter(|app| !app.is_empty())?;

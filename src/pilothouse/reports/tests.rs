@@ -82,8 +82,10 @@ fn an_object_that_does_not_decode_is_told_of_in_the_form_that_it_has() {
     let reports = Reports::default();
     reports.take(&batch(fine()), |_| true);
     let meta = Meta { namespace: "shop".into(), name: "web".into(), generation: 4, ..Meta::default() };
-    let event =
-        Event { key: key(), object: Some(Arc::new(AnyObject::NotServed(Kind::VirtualService, meta))) };
+    let event = Event {
+        key: key(),
+        object: Some(Arc::new(AnyObject::NotServed(Kind::VirtualService, Box::new(meta)))),
+    };
     let wrong = report(Severity::Error, "spec.hosts", "a number");
     reports.take(&Batch { events: vec![event], appeared: vec![wrong], ..Batch::default() }, |_| true);
     let findings = reports.findings();

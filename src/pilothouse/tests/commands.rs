@@ -22,6 +22,23 @@ fn shop() -> String {
     root.to_string_lossy().into_owned()
 }
 
+/// The services of the example mesh without what limits its sidecars.
+fn services() -> io::Result<tempfile::TempDir> {
+    let folder = tempfile::tempdir()?;
+    std::fs::copy(PathBuf::from(shop()).join("services.yaml"), folder.path().join("services.yaml"))?;
+    Ok(folder)
+}
+
+/// What `translate` prints of one type for a proxy among those services.
+fn translated(kind: &str) -> Result<Value, Box<dyn Error>> {
+    let folder = services()?;
+    let folder = folder.path().to_string_lossy();
+    let output =
+        pilothouse(&["translate", "--configDir", &folder, "--proxy", "shop/web-v1", "--only", kind])?;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
 /// What a failed run says on standard error.
 fn complaint(output: &Output) -> String {
     assert!(!output.status.success(), "it should have failed");
@@ -30,10 +47,7 @@ fn complaint(output: &Output) -> String {
 
 #[test]
 fn translate_prints_what_a_proxy_gets_and_from_which_objects() -> Outcome {
-    let arguments = ["translate", "--configDir", &shop(), "--proxy", "shop/web-v1", "--only", "cds"];
-    let output = pilothouse(&arguments)?;
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let printed: Value = serde_json::from_slice(&output.stdout)?;
+    let printed = translated("cds")?;
     let clusters = printed["CDS"].as_array().ok_or("no clusters")?;
     let catalog =
         |c: &&Value| c["name"].as_str().is_some_and(|n| n.ends_with("||catalog.shop.svc.cluster.local"));
@@ -45,10 +59,7 @@ fn translate_prints_what_a_proxy_gets_and_from_which_objects() -> Outcome {
 
 #[test]
 fn translate_prints_the_table_of_names() -> Outcome {
-    let arguments = ["translate", "--configDir", &shop(), "--proxy", "shop/web-v1", "--only", "nds"];
-    let output = pilothouse(&arguments)?;
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let printed: Value = serde_json::from_slice(&output.stdout)?;
+    let printed = translated("nds")?;
     let catalog = &printed["NDS"][0]["resource"]["table"]["catalog.shop.svc.cluster.local"];
     assert_eq!(
         (&catalog["shortname"], &catalog["namespace"]),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
-use ca::{PrivateKey, ServerRequest, Signed};
+use ca::{Authority, PrivateKey, ServerRequest, Signed};
 use rustls::sign::CertifiedKey;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
@@ -47,7 +47,7 @@ impl Certificate {
     pub(crate) async fn signed(mut roots: Roots, names: Vec<String>) -> Result<Self> {
         let root = known(&mut roots).await?;
         let (now, renew) = sign(&root, &names)?;
-        let (shown, sender, this) = Self::showing(now, Some(root.cert_pem().to_owned()));
+        let (shown, sender, this) = Self::showing(now, Some(root.root_bundle().to_owned()));
         tokio::spawn(renew_from(roots, root, names, renew, shown, sender));
         Ok(this)
     }
@@ -75,7 +75,7 @@ impl Certificate {
 }
 
 /// A new key with its certificate, and the time after which the next should follow.
-fn sign(root: &ca::Root, names: &[String]) -> Result<(CertifiedKey, Duration)> {
+fn sign(root: &Authority, names: &[String]) -> Result<(CertifiedKey, Duration)> {
     let now = now();
     let key = PrivateKey::generate()?;
     let request = ServerRequest { public_key: key.public_key()?, names: names.to_vec(), lifetime: LIFETIME };
@@ -86,14 +86,14 @@ fn sign(root: &ca::Root, names: &[String]) -> Result<(CertifiedKey, Duration)> {
 }
 
 /// The root, when there is one.
-async fn known(roots: &mut Roots) -> Result<Arc<ca::Root>> {
+async fn known(roots: &mut Roots) -> Result<Arc<Authority>> {
     let root = roots.wait_for(Option::is_some).await.context("there is no root that could sign")?;
     root.clone().context("there is no root that could sign")
 }
 
 async fn renew_from(
     mut known: Roots,
-    mut root: Arc<ca::Root>,
+    mut root: Arc<Authority>,
     names: Vec<String>,
     mut wait: Duration,
     shown: Arc<Shown>,
@@ -117,7 +117,7 @@ async fn renew_from(
         wait = match sign(&root, &names) {
             Ok((next, renew)) => {
                 shown.set(next);
-                roots.send_replace(Some(root.cert_pem().to_owned()));
+                roots.send_replace(Some(root.root_bundle().to_owned()));
                 renew
             }
             Err(error) => {

@@ -12,10 +12,14 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-/// How long a handshake may take.
+/// How long a client may take to begin, and how long its handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// Handshakes at once; more clients wait in the system's queue.
+/// How long one may take that begins while half of the turns are taken: who stops in the middle must not keep others out.
+const HURRY: Duration = Duration::from_secs(4);
+/// Handshakes at once: the fewer, the sooner each is done.
 const HANDSHAKES: usize = 256;
+/// Connections before or in their handshake; more clients wait in the system's queue, which is short.
+const WAITING: usize = 16_384;
 /// Pause after a connection that could not be accepted, as when there are too many.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -60,19 +64,21 @@ impl Listener for TlsListener {
 }
 
 async fn accept(listener: TcpListener, acceptor: TlsAcceptor, sender: mpsc::Sender<Accepted>) {
-    let room = Arc::new(Semaphore::new(HANDSHAKES));
+    let (waiting, room) = (Arc::new(Semaphore::new(WAITING)), Arc::new(Semaphore::new(HANDSHAKES)));
     let mut handshakes = JoinSet::new();
-    while let Ok(permit) = Arc::clone(&room).acquire_owned().await {
+    while let Ok(place) = Arc::clone(&waiting).acquire_owned().await {
         match listener.accept().await {
             Ok((socket, peer)) => {
-                let (acceptor, sender) = (acceptor.clone(), sender.clone());
+                if let Err(error) = socket.set_nodelay(true) {
+                    tracing::debug!(%peer, %error, "cannot turn off Nagle's algorithm");
+                }
+                let (acceptor, sender, room) = (acceptor.clone(), sender.clone(), Arc::clone(&room));
                 handshakes.spawn(async move {
-                    let _permit = permit;
-                    match timeout(HANDSHAKE, acceptor.accept(socket)).await {
+                    let _place = place;
+                    match handshake(socket, acceptor, &room).await {
                         // The listener may be gone by now.
-                        Ok(Ok(stream)) => drop(sender.send((stream, peer)).await),
-                        Ok(Err(error)) => tracing::debug!(%peer, %error, "TLS handshake"),
-                        Err(_) => tracing::debug!(%peer, "TLS handshake takes too long"),
+                        Ok(stream) => drop(sender.send((stream, peer)).await),
+                        Err(error) => tracing::debug!(%peer, %error, "TLS handshake"),
                     }
                 });
             }
@@ -83,4 +89,17 @@ async fn accept(listener: TcpListener, acceptor: TlsAcceptor, sender: mpsc::Send
         }
         while handshakes.try_join_next().is_some() {}
     }
+}
+
+/// One handshake, when it is its turn: who says nothing takes none.
+async fn handshake(
+    socket: TcpStream,
+    acceptor: TlsAcceptor,
+    room: &Semaphore,
+) -> std::io::Result<TlsStream<TcpStream>> {
+    let late = |_| std::io::Error::from(std::io::ErrorKind::TimedOut);
+    timeout(HANDSHAKE, socket.readable()).await.map_err(late)??;
+    let _turn = room.acquire().await.map_err(std::io::Error::other)?;
+    let patience = if room.available_permits() < HANDSHAKES / 2 { HURRY } else { HANDSHAKE };
+    timeout(patience, acceptor.accept(socket)).await.map_err(late)?
 }

@@ -5,10 +5,14 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::server::NoClientAuth;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::version::{TLS12, TLS13};
 use rustls::{ProtocolVersion, ServerConfig, SupportedCipherSuite, SupportedProtocolVersion};
 
+use super::clients::Clients;
 use super::shown::Shown;
+use crate::root::{Settings, Trusted};
 
 /// What is offered to clients.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -58,6 +62,28 @@ impl Policy {
     /// # Errors
     /// Nothing is left to be offered.
     pub(crate) fn config(&self, shown: Arc<Shown>) -> Result<ServerConfig> {
+        self.config_with(|_| Arc::new(NoClientAuth), shown, &[b"h2", b"http/1.1"])
+    }
+
+    /// How one talks TLS that speaks gRPC and asks its clients for certificates.
+    ///
+    /// # Errors
+    /// Nothing is left to be offered.
+    pub(crate) fn config_for_clients(
+        &self,
+        shown: Arc<Shown>,
+        roots: Trusted,
+        settings: Settings,
+    ) -> Result<ServerConfig> {
+        self.config_with(|provider| Arc::new(Clients::new(roots, settings, provider)), shown, &[b"h2"])
+    }
+
+    fn config_with(
+        &self,
+        clients: impl FnOnce(Arc<CryptoProvider>) -> Arc<dyn ClientCertVerifier>,
+        shown: Arc<Shown>,
+        protocols: &[&[u8]],
+    ) -> Result<ServerConfig> {
         let mut provider = aws_lc_rs::default_provider();
         if !self.ciphers.is_empty() {
             self.tell_unknown(&provider);
@@ -68,12 +94,14 @@ impl Policy {
         if self.least == Version::Tls12 && with(ProtocolVersion::TLSv1_2) {
             versions.push(&TLS12);
         }
-        let mut config = ServerConfig::builder_with_provider(Arc::new(provider))
+        let provider = Arc::new(provider);
+        let clients = clients(Arc::clone(&provider));
+        let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&versions)
             .context("--tls-min-version and --tls-cipher-suites leave nothing to offer")?
-            .with_no_client_auth()
+            .with_client_cert_verifier(clients)
             .with_cert_resolver(shown);
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         Ok(config)
     }
 

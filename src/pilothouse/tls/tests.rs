@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, ensure};
-use ca::{PrivateKey, ServerRequest};
+use ca::{Authority, PrivateKey, ServerRequest};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tempfile::TempDir;
@@ -26,8 +26,8 @@ fn now() -> SystemTime {
     SystemTime::now()
 }
 
-fn root() -> Result<Arc<ca::Root>> {
-    Ok(Arc::new(ca::Root::generate("cluster.local", now())?))
+fn root() -> Result<Arc<Authority>> {
+    Ok(Arc::new(Authority::self_signed(ca::Root::generate("cluster.local", now())?, None)?))
 }
 
 /// A server that answers everything with one page.
@@ -99,13 +99,13 @@ async fn clients_that_trust_the_root_are_served_under_every_name() -> Result<()>
     let root = root()?;
     let (_sender, receiver) = watch::channel(Some(Arc::clone(&root)));
     let certificate = Certificate::signed(receiver, vec![NAME.to_owned(), "127.0.0.1".to_owned()]).await?;
-    ensure!(certificate.roots().borrow().as_deref() == Some(root.cert_pem()));
+    ensure!(certificate.roots().borrow().as_deref() == Some(root.root_bundle()));
     let server = Server::start(&certificate, &Policy::default()).await?;
     for name in [NAME, "127.0.0.1"] {
-        ask(&mut server.connect(root.cert_pem(), name).await?).await?;
+        ask(&mut server.connect(root.root_bundle(), name).await?).await?;
     }
-    assert!(server.connect(root.cert_pem(), "elsewhere.svc").await.is_err());
-    assert!(server.connect(self::root()?.cert_pem(), NAME).await.is_err());
+    assert!(server.connect(root.root_bundle(), "elsewhere.svc").await.is_err());
+    assert!(server.connect(self::root()?.root_bundle(), NAME).await.is_err());
     Ok(())
 }
 
@@ -116,7 +116,7 @@ async fn a_client_that_says_nothing_holds_up_nobody() -> Result<()> {
     let certificate = Certificate::signed(receiver, vec![NAME.to_owned()]).await?;
     let server = Server::start(&certificate, &Policy::default()).await?;
     let _silent = TcpStream::connect(server.address).await?;
-    ask(&mut server.connect(root.cert_pem(), NAME).await?).await
+    ask(&mut server.connect(root.root_bundle(), NAME).await?).await
 }
 
 #[tokio::test]
@@ -125,16 +125,16 @@ async fn another_root_signs_at_once_and_connections_go_on() -> Result<()> {
     let (sender, receiver) = watch::channel(Some(Arc::clone(&old)));
     let certificate = Certificate::signed(receiver, vec![NAME.to_owned()]).await?;
     let server = Server::start(&certificate, &Policy::default()).await?;
-    let mut before = server.connect(old.cert_pem(), NAME).await?;
+    let mut before = server.connect(old.root_bundle(), NAME).await?;
     ask(&mut before).await?;
     let mut roots = certificate.roots();
     roots.mark_unchanged();
     sender.send(Some(Arc::clone(&new)))?;
     tokio::time::timeout(LONG, roots.changed()).await??;
-    ensure!(certificate.roots().borrow().as_deref() == Some(new.cert_pem()));
+    ensure!(certificate.roots().borrow().as_deref() == Some(new.root_bundle()));
     ask(&mut before).await?;
-    ask(&mut server.connect(new.cert_pem(), NAME).await?).await?;
-    assert!(server.connect(old.cert_pem(), NAME).await.is_err());
+    ask(&mut server.connect(new.root_bundle(), NAME).await?).await?;
+    assert!(server.connect(old.root_bundle(), NAME).await.is_err());
     Ok(())
 }
 
@@ -146,21 +146,21 @@ async fn a_certificate_is_renewed_long_before_it_ends() -> Result<()> {
     // Nobody replaces the root any more: renewal goes on.
     drop(sender);
     let server = Server::start(&certificate, &Policy::default()).await?;
-    let first = shown(&server.connect(root.cert_pem(), NAME).await?)?;
+    let first = shown(&server.connect(root.root_bundle(), NAME).await?)?;
     let mut roots = certificate.roots();
     roots.mark_unchanged();
     tokio::time::pause();
     tokio::time::timeout(Duration::from_secs(16 * 24 * 3600), roots.changed()).await??;
     tokio::time::resume();
-    assert_ne!(shown(&server.connect(root.cert_pem(), NAME).await?)?, first);
+    assert_ne!(shown(&server.connect(root.root_bundle(), NAME).await?)?, first);
     Ok(())
 }
 
-fn issued(root: &ca::Root) -> Result<(String, String)> {
+fn issued(root: &Authority) -> Result<(String, String)> {
     let key = PrivateKey::generate()?;
     let lifetime = Duration::from_secs(3600);
     let request = ServerRequest { public_key: key.public_key()?, names: vec![NAME.to_owned()], lifetime };
-    Ok((root.sign_server(&request, now())?.chain_pem, key.expose_pem()))
+    Ok((root.sign_server(&request, now())?.chain_pem, key.expose_pem().to_string()))
 }
 
 #[tokio::test(start_paused = true)]
@@ -173,22 +173,22 @@ async fn files_are_read_again_and_mistakes_in_them_change_nothing() -> Result<()
     let (chain, key) = issued(&old)?;
     fs::write(&files.certificate, chain)?;
     fs::write(&files.key, key)?;
-    fs::write(path("ca.crt"), old.cert_pem())?;
+    fs::write(path("ca.crt"), old.root_bundle())?;
     let certificate = Certificate::from_files(files.clone())?;
     let mut roots = certificate.roots();
-    ensure!(roots.borrow_and_update().as_deref() == Some(old.cert_pem()));
+    ensure!(roots.borrow_and_update().as_deref() == Some(old.root_bundle()));
 
     let (chain, key) = issued(&new)?;
     fs::write(&files.certificate, chain)?;
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert!(!roots.has_changed()?, "the key is not the certificate's");
-    fs::write(path("ca.crt"), new.cert_pem())?;
+    fs::write(path("ca.crt"), new.root_bundle())?;
     fs::write(&files.key, key)?;
     roots.changed().await?;
-    ensure!(roots.borrow().as_deref() == Some(new.cert_pem()));
+    ensure!(roots.borrow().as_deref() == Some(new.root_bundle()));
     tokio::time::resume();
     let server = Server::start(&certificate, &Policy::default()).await?;
-    ask(&mut server.connect(new.cert_pem(), NAME).await?).await
+    ask(&mut server.connect(new.root_bundle(), NAME).await?).await
 }
 
 #[test]
@@ -207,7 +207,7 @@ async fn older_versions_are_turned_away_if_a_flag_says_so() -> Result<()> {
     let certificate = Certificate::signed(receiver, vec![NAME.to_owned()]).await?;
     let policy = Policy { least: Version::Tls13, ciphers: Vec::new() };
     let server = Server::start(&certificate, &policy).await?;
-    let pem = root.cert_pem();
+    let pem = root.root_bundle();
     ask(&mut server.connect_with(pem, NAME, &[&rustls::version::TLS13]).await?).await?;
     assert!(server.connect_with(pem, NAME, &[&rustls::version::TLS12]).await.is_err());
     Ok(())
@@ -220,7 +220,7 @@ async fn a_root_that_is_not_known_yet_is_waited_for() -> Result<()> {
     let root = root()?;
     sender.send(Some(Arc::clone(&root)))?;
     let certificate = waiting.await??;
-    ensure!(certificate.roots().borrow().as_deref() == Some(root.cert_pem()));
+    ensure!(certificate.roots().borrow().as_deref() == Some(root.root_bundle()));
     let (sender, receiver) = watch::channel(None);
     drop(sender);
     assert!(Certificate::signed(receiver, vec![NAME.to_owned()]).await.is_err());

@@ -15,7 +15,7 @@ fn event(name: &str, label: Option<&str>) -> Event {
     let object = label.map(|label| {
         let labels = [("team".to_owned(), label.to_owned())].into();
         let meta = Meta { name: name.into(), labels, ..Meta::default() };
-        Arc::new(AnyObject::Namespace(Object { meta, spec: Namespace::default() }))
+        Arc::new(AnyObject::Namespace(Arc::new(Object { meta, spec: Namespace::default() })))
     });
     Event { key: key(Kind::Namespace, name), object }
 }

@@ -64,6 +64,8 @@ pub(crate) struct Finding {
 pub(crate) struct Parsed {
     /// Its objects.
     pub(crate) objects: BTreeMap<ObjectKey, Given>,
+    /// What denies in the place of policies that cannot be read.
+    pub(crate) stand_ins: BTreeMap<ObjectKey, Given>,
     /// Its problems, in the order in which they were found.
     pub(crate) findings: Vec<Finding>,
 }
@@ -199,8 +201,12 @@ impl Reader<'_> {
     fn refused(&mut self, spot: &Spot<'_>, error: DecodeError) {
         let message = error.to_string();
         match error {
-            DecodeError::Field { kind, object, path, message, .. } => {
+            DecodeError::Field { kind, object, path, message, stand_in } => {
                 let key = key(kind, &object);
+                if let Some(object) = stand_in.filter(|object| object.consequence().is_some()) {
+                    let place = self.place(spot, &path);
+                    self.parsed.stand_ins.insert(object.key(), Given { object: Arc::new(*object), place });
+                }
                 let broken = key.clone().map_or(Broken::Unknown, Broken::Object);
                 self.told(spot, Severity::Error, key, path, message, broken);
             }

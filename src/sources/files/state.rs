@@ -46,8 +46,18 @@ struct File {
 #[derive(Clone, Debug)]
 struct Held {
     given: Given,
-    /// Whether the file no longer says this: the object's document does not parse, and this is its last good form.
-    stale: bool,
+    form: Form,
+}
+
+/// What of an object a file gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Form {
+    /// What the file says.
+    Said,
+    /// The last good form: the object's document does not parse any more.
+    Stale,
+    /// What denies in the place of a policy that cannot be read and has no last good form.
+    StandIn,
 }
 
 /// Problems before and after a change.
@@ -84,6 +94,8 @@ impl State {
             cluster: None,
             complete: false,
             resolved: Vec::new(),
+            keys: Vec::new(),
+            accounts: Vec::new(),
             events,
             appeared: after.difference(&before).cloned().collect(),
             cleared: before.difference(&after).cloned().collect(),
@@ -121,12 +133,12 @@ impl State {
 
     /// Decides anew which form of an object counts; an event if that is another than before.
     ///
-    /// What a file says counts before what another only said last, and among equals the first in order of paths.
+    /// What a file says counts before what another only said last or does not say legibly, and among equals the first in order of paths.
     fn settle(&mut self, key: ObjectKey, reports: &mut Turnover) -> Option<Event> {
         let givers = self.givers.get(&key).into_iter().flatten();
         let mut held: Vec<&Held> =
             givers.filter_map(|path| self.files.get(path)?.objects.get(&key)).collect();
-        held.sort_by_key(|held| held.stale);
+        held.sort_by_key(|held| held.form);
         let object = held.first().map(|held| held.given.object.clone());
         let clashes = clashes(&key, &held);
         if object.is_none() {
@@ -153,7 +165,7 @@ impl State {
 /// The reports that one object is given by several files; each names both places.
 fn clashes(key: &ObjectKey, held: &[&Held]) -> BTreeSet<Arc<Report>> {
     let Some((winner, others)) = held.split_first() else { return BTreeSet::new() };
-    let fresh = others.iter().filter(|other| !other.stale);
+    let fresh = others.iter().filter(|other| other.form == Form::Said);
     fresh.map(|other| Arc::new(clash(key, &winner.given, &other.given))).collect()
 }
 
@@ -170,12 +182,24 @@ pub(crate) fn clash(key: &ObjectKey, first: &Given, second: &Given) -> Report {
     }
 }
 
+impl Held {
+    /// What it is when its file no longer says it.
+    fn kept(self) -> Self {
+        Self { form: self.form.max(Form::Stale), ..self }
+    }
+}
+
 impl File {
     /// A file that was read: what it says, and for documents that do not parse what they last said.
-    fn of(digest: u128, parsed: Parsed, old: BTreeMap<ObjectKey, Held>) -> Self {
-        let mut objects: BTreeMap<_, _> =
-            parsed.objects.into_iter().map(|(key, given)| (key, Held { given, stale: false })).collect();
-        let missing: BTreeMap<_, _> = old.into_iter().filter(|(key, _)| !objects.contains_key(key)).collect();
+    fn of(digest: u128, mut parsed: Parsed, old: BTreeMap<ObjectKey, Held>) -> Self {
+        let said = |(key, given)| (key, Held { given, form: Form::Said });
+        let mut objects: BTreeMap<_, _> = parsed.objects.into_iter().map(said).collect();
+        parsed.stand_ins.retain(|key, _| !objects.contains_key(key));
+        // What stood in for one unreadable form says nothing of the next.
+        let replaced = |key: &ObjectKey, held: &Held| {
+            objects.contains_key(key) || held.form == Form::StandIn && parsed.stand_ins.contains_key(key)
+        };
+        let missing: BTreeMap<_, _> = old.into_iter().filter(|(key, held)| !replaced(key, held)).collect();
         let named: BTreeSet<&ObjectKey> =
             parsed.findings.iter().filter_map(|finding| finding.broken.key()).collect();
         let unnamed = || missing.keys().filter(|key| !named.contains(key)).cloned().collect::<Vec<_>>();
@@ -189,12 +213,20 @@ impl File {
                 Broken::Unknown => unnamed(),
             };
             kept.extend(report.last_good.iter().cloned());
+            let stand_in = finding.broken.key().filter(|_| report.last_good.is_empty());
+            let stand_in = stand_in.and_then(|key| parsed.stand_ins.get(key));
+            if let Some(consequence) = stand_in.and_then(|given| given.object.consequence()) {
+                report.message = format!("{}; {consequence}", report.message);
+            }
             reports.insert(Arc::new(report));
         }
         for (key, held) in missing {
             if kept.contains(&key) {
-                objects.insert(key, Held { stale: true, ..held });
+                objects.insert(key, held.kept());
             }
+        }
+        for (key, given) in parsed.stand_ins {
+            objects.entry(key).or_insert(Held { given, form: Form::StandIn });
         }
         Self { digest: Some(digest), objects, reports }
     }
@@ -202,7 +234,7 @@ impl File {
     /// A file that could not be read: what it gave before.
     fn unreadable(mut report: Report, mut objects: BTreeMap<ObjectKey, Held>) -> Self {
         for held in objects.values_mut() {
-            held.stale = true;
+            *held = held.clone().kept();
         }
         report.last_good = objects.keys().cloned().collect();
         Self { digest: None, objects, reports: BTreeSet::from([Arc::new(report)]) }

@@ -18,7 +18,7 @@ use crate::report::{Place, Report};
 pub(crate) struct Reading {
     /// Which object.
     pub(crate) key: ObjectKey,
-    /// What it says: of one that does not decode, its metadata at most.
+    /// What it says: of one that does not decode, what stands in for it.
     pub(crate) object: Option<Arc<AnyObject>>,
     /// What is wrong with it.
     pub(crate) reports: Vec<Arc<Report>>,
@@ -53,14 +53,15 @@ pub(crate) fn read(kind: Kind, cluster: &Place, document: Document) -> Reading {
             Reading { object: Some(Arc::new(object)), reports, key }
         }
         Err(error) => {
-            let (field, message, meta) = match error {
-                DecodeError::Field { path, message, meta, .. } => (path, message, meta),
+            // Who is told of the object has to hear which form of it that is, so that metadata may stand in alone.
+            let (field, message, object) = match error {
+                DecodeError::Field { path, message, stand_in, .. } => (path, message, stand_in),
                 other => (String::new(), other.to_string(), None),
             };
-            let message = format!("{message}; the object is left out");
+            let object = object.map(|object| Arc::new(*object));
+            let consequence = object.as_ref().and_then(|object| object.consequence());
+            let message = format!("{message}; {}", consequence.unwrap_or("the object is left out"));
             let reports = vec![report(place, Severity::Error, &key, field, message)];
-            // Who is told of the object has to hear which form of it that is.
-            let object = meta.map(|meta| Arc::new(AnyObject::NotServed(kind, *meta)));
             Reading { object, reports, key }
         }
     }
@@ -78,4 +79,46 @@ fn decode(kind: Kind, document: Document) -> Result<Decoded, DecodeError> {
 fn report(place: Place, severity: Severity, key: &ObjectKey, field: String, message: String) -> Arc<Report> {
     let object = Some(key.clone());
     Arc::new(Report { place, severity, object, field, message, hint: String::new(), last_good: Vec::new() })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn reading(kind: Kind, spec: &Value) -> Reading {
+        let document = json!({"metadata": {"name": "p", "namespace": "shop", "generation": 2}, "spec": spec});
+        let place = Place::file(&Arc::from(Path::new("cluster home")));
+        read(kind, &place, serde_json::from_value(document).expect("a document"))
+    }
+
+    /// A policy that cannot be read must not vanish: what its author wanted kept out would get in.
+    #[test]
+    fn policies_that_cannot_be_read_deny() {
+        let consequences = [
+            (Kind::AuthorizationPolicy, "all that reaches the workloads that it is for is denied"),
+            (Kind::RequestAuthentication, "all HTTP requests to the workloads that it is for are refused"),
+            (Kind::PeerAuthentication, "the workloads that it is for take mutual TLS only"),
+        ];
+        for (kind, consequence) in consequences {
+            let spec = json!({"rules": "all", "jwtRules": 1, "mtls": {"mode": "LOOSE"}});
+            let Reading { key, object, reports } = reading(kind, &spec);
+            let object = object.expect("something in its place");
+            assert_eq!(object.consequence(), Some(consequence));
+            assert_eq!((object.key(), object.meta().generation), (key.clone(), 2));
+            let [report] = reports.as_slice() else { panic!("{reports:?}") };
+            assert_eq!((report.severity, report.object.as_ref()), (Severity::Error, Some(&key)));
+            assert!(report.field.starts_with("spec.") && report.message.ends_with(consequence), "{report}");
+        }
+    }
+
+    #[test]
+    fn of_others_the_metadata_is_left() {
+        let Reading { object, reports, .. } = reading(Kind::VirtualService, &json!({"http": 1}));
+        assert!(matches!(object.as_deref(), Some(AnyObject::NotServed(..))));
+        assert!(reports.iter().all(|report| report.message.ends_with("the object is left out")));
+    }
 }

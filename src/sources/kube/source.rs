@@ -1,12 +1,12 @@
 //! The whole source: starts and stops what follows each scope, and sends what differs in batches.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use api::Kind;
 use kube::api::{Api, ListParams, WatchParams};
 use kube::{Client, ResourceExt};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{self, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -38,7 +38,12 @@ pub struct Options {
     pub kinds: Vec<Kind>,
     /// Namespace and name of the ConfigMaps that are read.
     pub config_maps: Vec<(Arc<str>, Arc<str>)>,
+    /// Those of further ones, as other objects come to name them; only where ConfigMaps are read at all.
+    pub wanted: watch::Receiver<ConfigMaps>,
 }
+
+/// Namespaces and names of ConfigMaps.
+pub type ConfigMaps = BTreeSet<(Arc<str>, Arc<str>)>;
 
 /// A fault of the program.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +81,10 @@ pub async fn watch(
             .collect(),
         tasks: JoinSet::new(),
         last: 0,
+        names: options.kinds.contains(&Kind::ConfigMap),
+        fixed: options.config_maps.iter().cloned().collect(),
+        wanted: options.wanted.clone(),
+        named: BTreeMap::new(),
     };
     for scope in own.into_iter().flat_map(|kind| scopes(kind, &options)) {
         source.follow(scope, &Arc::default());
@@ -126,6 +135,13 @@ struct Source {
     custom: BTreeMap<String, Custom>,
     tasks: JoinSet<()>,
     last: Number,
+    /// Whether ConfigMaps are read at all.
+    names: bool,
+    /// Those that are followed from the start.
+    fixed: ConfigMaps,
+    /// Those that are to be followed as well, and those that are.
+    wanted: watch::Receiver<ConfigMaps>,
+    named: BTreeMap<(Arc<str>, Arc<str>), (Scope, Number, task::AbortHandle)>,
 }
 
 impl Source {
@@ -139,6 +155,7 @@ impl Source {
             tokio::select! {
                 Some((number, change)) = changed.recv() => self.state.take(number, change),
                 Some((_, change)) = definitions.recv() => self.define(change),
+                Ok(()) = self.wanted.changed() => self.name(),
                 Some(ended) = self.tasks.join_next() => match ended {
                     Err(error) if error.is_panic() => return Err(error.into()),
                     // Stopped with its definition.
@@ -184,6 +201,28 @@ impl Source {
         self.health.add(&follower.name);
         self.state.add(self.last);
         (self.last, self.tasks.spawn(follower.run()))
+    }
+
+    /// Follows the ConfigMaps that are wanted now, and no others.
+    fn name(&mut self) {
+        let mut wanted = self.wanted.borrow_and_update().clone();
+        if !self.names {
+            wanted.clear();
+        }
+        let gone: Vec<_> = self.named.extract_if(.., |name, _| !wanted.contains(name)).collect();
+        for (_, (scope, number, follower)) in gone {
+            follower.abort();
+            self.state.remove(number);
+            self.health.remove(&scope.to_string());
+        }
+        for name in wanted {
+            if self.fixed.contains(&name) || self.named.contains_key(&name) {
+                continue;
+            }
+            let scope = Scope { kind: Kind::ConfigMap, only: Some(name.clone()) };
+            let (number, follower) = self.follow(scope.clone(), &Arc::default());
+            self.named.insert(name, (scope, number, follower));
+        }
     }
 
     fn follow_definitions(&mut self, defined: mpsc::Sender<(Number, Change<String>)>) {

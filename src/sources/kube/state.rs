@@ -151,6 +151,8 @@ impl State {
             cluster: None,
             complete: first,
             resolved: Vec::new(),
+            keys: Vec::new(),
+            accounts: Vec::new(),
             events: events.map(|(key, object)| Event { key, object }).collect(),
             appeared: std::mem::take(&mut self.appeared).into_iter().collect(),
             cleared: std::mem::take(&mut self.cleared).into_iter().collect(),

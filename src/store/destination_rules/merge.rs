@@ -3,6 +3,7 @@
 //! Source: Istio `pilot/pkg/model/destination_rule.go`; `shared/spec/xds.md` 2.6, `observed.md` 15.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use api::istio::{DestinationRule, MatchLabels};
 use api::{ObjectRef, Problem, Severity};
@@ -11,6 +12,7 @@ use model::visibility::ExportTo;
 use model::{Config, Ref};
 
 const PRIVATE: &str = ".";
+const EVERYBODY: &str = "*";
 
 /// A rule in the making.
 #[derive(Clone, Debug)]
@@ -19,24 +21,27 @@ pub(super) struct Merged {
     from: Vec<ObjectRef>,
     /// `exportTo` as it was written: rules merge by its words.
     words: BTreeSet<String>,
-    /// Who sees it.
+    /// Who sees it among the rules that its namespace exports.
     pub(super) export_to: ExportTo,
+    /// Whether clients of its own namespace look at it first of all.
+    pub(super) local: bool,
 }
 
 impl Merged {
     /// A rule on its own. One with a selector is seen by its own namespace only.
     pub(super) fn new(object: &Ref<Config<DestinationRule>>, settings: &Settings) -> Self {
         let private = [PRIVATE.to_owned()];
-        let words = match object.spec.workload_selector {
-            Some(_) => &private[..],
-            None => &object.spec.export_to,
+        let words: BTreeSet<String> = match object.spec.workload_selector {
+            Some(_) => private.into(),
+            None => object.spec.export_to.iter().cloned().collect(),
         };
-        let default = &settings.mesh.default_destination_rule_export_to;
+        let local = words.is_empty() || words.contains(EVERYBODY) || names_own(&words, object.namespace());
         Self {
             rule: (**object).clone(),
             from: vec![object.source.clone()],
-            words: words.iter().cloned().collect(),
-            export_to: ExportTo::parse(words, object.namespace(), default),
+            export_to: export_to(&words, object.namespace(), settings),
+            words,
+            local,
         }
     }
 
@@ -63,6 +68,29 @@ impl Merged {
         }
         self.from.extend(later.from.iter().cloned());
     }
+}
+
+/// Who sees a rule that says this of its export.
+///
+/// Of the mesh's default only the word for the own namespace counts, whatever stands beside it; without that word the
+/// rule is everybody's. A rule that names its own namespace alone is private; beside other namespaces `.` only makes it
+/// one of those that its own namespace looks at first.
+fn export_to(words: &BTreeSet<String>, own: &Arc<str>, settings: &Settings) -> ExportTo {
+    let default = &settings.mesh.default_destination_rule_export_to;
+    let private = match words.len() {
+        0 => default.iter().any(|word| word == PRIVATE),
+        1 => names_own(words, own),
+        _ => false,
+    };
+    if private {
+        return ExportTo::Namespaces(BTreeSet::from([Arc::clone(own)]));
+    }
+    let others: Vec<&String> = words.iter().filter(|word| *word != PRIVATE).collect();
+    ExportTo::named(&others, own)
+}
+
+fn names_own(words: &BTreeSet<String>, own: &Arc<str>) -> bool {
+    words.contains(PRIVATE) || words.contains(&**own)
 }
 
 /// Adds a rule to those of its host: into every one that it fits, and on its own if the last that was looked at asks

@@ -102,7 +102,7 @@ fn merged(
     let root = **namespace == *settings.mesh.root_namespace;
     for object in objects {
         let rule = Merged::new(object, settings);
-        if rule.export_to.visible_to(namespace) {
+        if rule.local {
             merge::add(&mut local, rule.clone(), problems);
         }
         // What is wrong was told for the first level that took the rule.

@@ -20,10 +20,17 @@ fn rule(namespace: &str, name: &str, creation: i64, spec: serde_json::Value) -> 
 
 /// The section of all rules, and what is wrong with them.
 fn build(rules: &[Ref<Config<DestinationRule>>]) -> (DestinationRules, Vec<Problem>) {
+    build_with(rules, &Settings::default())
+}
+
+fn build_with(
+    rules: &[Ref<Config<DestinationRule>>],
+    settings: &Settings,
+) -> (DestinationRules, Vec<Problem>) {
     let ids: Vec<Id> = rules.iter().map(|r| (r.namespace().clone(), r.name().clone())).collect();
     let mut section = DestinationRules::default();
     let objects = ids.iter().zip(rules.iter().map(Some));
-    let problems = Known::default().update(&mut section, objects, &Settings::default());
+    let problems = Known::default().update(&mut section, objects, settings);
     (section, problems.into_values().flatten().collect())
 }
 
@@ -125,4 +132,42 @@ fn a_rule_exported_to_nobody_or_without_host_applies_to_nothing() {
     assert_eq!(section.all().count(), 0);
     assert_eq!(problems.len(), 1);
     assert_eq!(problems[0].field, "spec.host");
+}
+
+/// The clients among three namespaces that a rule without `exportTo` of a namespace applies to.
+fn applied(owner: &str, default: &[&str]) -> Vec<&'static str> {
+    let mut settings = Settings::default();
+    let mut mesh = (*settings.mesh).clone();
+    mesh.default_destination_rule_export_to = default.iter().map(|word| (*word).to_owned()).collect();
+    settings.mesh = Ref::new(mesh);
+    let host = serde_json::json!({"host": "a.shop.svc.cluster.local"});
+    let (section, _) = build_with(&[rule(owner, "r", 1, host)], &settings);
+    let clients = ["shop", "web", "istio-system"];
+    clients.into_iter().filter(|client| found(&section, client, &Labels::new()).is_some()).collect()
+}
+
+#[test]
+fn of_a_default_only_the_word_for_the_own_namespace_counts() {
+    let all = ["shop", "web", "istio-system"];
+    assert_eq!(applied("shop", &["*"]), all);
+    assert_eq!(applied("shop", &["."]), ["shop"]);
+    assert_eq!(applied("shop", &[".", "*"]), ["shop"], "the narrower word wins");
+    assert_eq!(applied("shop", &[".", "web"]), ["shop"]);
+    assert_eq!(applied("shop", &["web"]), all, "names of namespaces do not count");
+    assert_eq!(applied("shop", &["~"]), all);
+    assert_eq!(applied("istio-system", &[".", "*"]), ["istio-system"]);
+}
+
+#[test]
+fn beside_other_namespaces_the_own_one_is_only_looked_at_first() {
+    let seen = |owner: &str, export_to: serde_json::Value| {
+        let spec = serde_json::json!({"host": "a.shop.svc.cluster.local", "exportTo": export_to});
+        let section = section(&[rule(owner, "r", 1, spec)]);
+        let clients = ["shop", "web", "istio-system"];
+        let sees = |client: &&str| found(&section, client, &Labels::new()).is_some();
+        clients.into_iter().filter(sees).collect::<Vec<_>>()
+    };
+    assert_eq!(seen("shop", serde_json::json!([".", "web"])), ["shop", "web"]);
+    assert_eq!(seen("istio-system", serde_json::json!([".", "web"])), ["web"]);
+    assert_eq!(seen("istio-system", serde_json::json!(["istio-system", "web"])), ["web", "istio-system"]);
 }

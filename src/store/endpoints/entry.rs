@@ -187,11 +187,11 @@ impl Registry {
             "" => of_labels().map_or_else(Locality::default, |text| Locality::parse(text)),
             path => Locality::of_path(path),
         };
-        let network = [&entry.network, labels.get("topology.istio.io/network").unwrap_or(&entry.network)]
-            .into_iter()
-            .find(|n| !n.is_empty())
-            .cloned()
-            .unwrap_or_else(|| self.network_of(settings, &entry.address));
+        // Where the home cluster is says nothing of machines outside of it.
+        let network = match entry.network.as_str() {
+            "" if self.cluster != settings.cluster => self.network_of(settings, &entry.address),
+            own => own.to_owned(),
+        };
         let tls_mode = match (labels.get(TLS_MODE).map(String::as_str), entry.service_account.is_empty()) {
             (Some("istio"), _) | (None, false) => TlsMode::Istio,
             _ => TlsMode::Disabled,

@@ -143,11 +143,12 @@ fn accounts(object: &Object<Service>, settings: &Settings) -> Vec<Arc<str>> {
         let text = object.meta.annotations.get(key).map_or("", String::as_str);
         text.split(',').map(str::trim).filter(|s| !s.is_empty()).map(str::to_owned).collect()
     };
-    let canonical = list(CANONICAL_ACCOUNTS).into_iter().map(|a| format!("spiffe://{a}"));
+    // These are whole identities, of any form.
+    let canonical = list(CANONICAL_ACCOUNTS);
     let own = list(KUBERNETES_ACCOUNTS)
         .into_iter()
         .map(|a| format!("spiffe://{}/ns/{}/sa/{a}", settings.mesh.trust_domain, object.meta.namespace));
-    canonical.chain(own).map(Arc::from).collect()
+    canonical.into_iter().chain(own).map(Arc::from).collect()
 }
 
 /// Annotations that are read later on.

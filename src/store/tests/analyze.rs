@@ -38,7 +38,7 @@ spec: {hosts: [web], http: [{route: [{destination: {host: web}}]}]}
 
 fn object(kind: &str, name: &str, spec: &str) -> String {
     let group = match kind {
-        "PeerAuthentication" | "AuthorizationPolicy" => "security",
+        "PeerAuthentication" | "RequestAuthentication" | "AuthorizationPolicy" => "security",
         _ => "networking",
     };
     format!(
@@ -311,8 +311,9 @@ fn policies_are_for_the_ports_of_workloads() -> Outcome {
         "p",
         &format!("{{{selector}, rules: [{{to: [{{operation: {{ports: ['8080', '80']}}}}]}}]}}"),
     );
-    let [before, _] = told(&[&alone], &access)?;
-    assert_eq!(before, [format!("spec.rules[0].to[0].operation.ports[1]: {told_of}")]);
+    let [before, after] = told(&[&alone], &access)?;
+    let expected = format!("spec.rules[0].to[0].operation.ports[1]: {told_of}");
+    assert_eq!((before, after), (vec![expected.clone()], vec![expected]));
     let sidecar = object(
         "Sidecar",
         "s",
@@ -325,5 +326,285 @@ fn policies_are_for_the_ports_of_workloads() -> Outcome {
         (before.as_slice(), after.as_slice()),
         ([expected.to_owned()].as_slice(), [expected.to_owned()].as_slice())
     );
+    Ok(())
+}
+
+const VAULT: &str = "
+apiVersion: v1
+kind: Service
+metadata: {name: vault, namespace: shop}
+spec: {selector: {app: vault}, ports: [{name: http, port: 80, targetPort: 8080}, {name: tcp, port: 70, targetPort: 7000}]}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: istio, namespace: istio-system}
+data: {mesh: 'extensionProviders: [{name: http, envoyExtAuthzHttp: {}}, {name: grpc, envoyExtAuthzGrpc: {}}]'}
+";
+
+fn access(app: &str, rest: &str) -> String {
+    object("AuthorizationPolicy", "p", &format!("{{selector: {{matchLabels: {{app: {app}}}}}, {rest}}}"))
+}
+
+/// Holds that a policy has just this finding beside these objects, before it is stored and after.
+fn access_told(beside: &[&str], policy: &str, finding: &[&str]) -> Outcome {
+    let all: Vec<&str> = [SHOP, VAULT].iter().chain(beside).copied().collect();
+    let [before, after] = told(&all, policy)?;
+    assert_eq!(before, finding, "{policy}");
+    assert_eq!(after, finding, "stored: {policy}");
+    Ok(())
+}
+
+/// ISTIO-SECURITY-2021-004: what is said of identities is not said of callers in plain text, who have none.
+#[test]
+fn identities_are_told_of_where_plain_text_is_taken() -> Outcome {
+    let excluded = access("web", "rules: [{from: [{source: {notPrincipals: [cluster.local/ns/a/sa/b]}}]}]");
+    let allowed = "spec.rules[0].from[0].source: callers in plain text have no identity: none of them is excluded, all are allowed";
+    access_told(&[], &excluded, &[allowed])?;
+    let denying = access("web", "action: DENY, rules: [{when: [{key: source.namespace, values: [street]}]}]");
+    let denied = "spec.rules[0].when: callers in plain text have no identity: none of them is denied";
+    access_told(&[], &denying, &[denied])?;
+    let named = "rules: [{from: [{source: {principals: ['*'], notNamespaces: [street]}}]}]";
+    access_told(&[], &access("web", named), &[])?;
+    let mode = |name: &str, spec: &str| object("PeerAuthentication", name, spec);
+    let strict = mode("all", "{mtls: {mode: STRICT}}");
+    access_told(&[&strict], &excluded, &[])?;
+    access_told(
+        &[&mode("web", "{selector: {matchLabels: {app: web}}, mtls: {mode: STRICT}}")],
+        &excluded,
+        &[],
+    )?;
+    let loose = mode("web", "{selector: {matchLabels: {app: web}}, portLevelMtls: {8080: {mode: DISABLE}}}");
+    access_told(&[&strict, &loose], &excluded, &[allowed])?;
+    let other = loose.replace("app: web", "app: other");
+    access_told(&[&strict, &other], &excluded, &[])
+}
+
+#[test]
+fn rules_on_http_are_told_of_where_ports_carry_something_else() -> Outcome {
+    let path = "to: [{operation: {paths: [/a]}}]";
+    let allowed = "spec.rules: port 7000 of Service/shop/vault carries no HTTP, and each rule looks at HTTP: no connection to it is allowed";
+    access_told(&[], &access("vault", &format!("rules: [{{{path}}}]")), &[allowed])?;
+    access_told(
+        &[],
+        &access("vault", &format!("rules: [{{{path}}}, {{to: [{{operation: {{ports: ['7000']}}}}]}}]")),
+        &[],
+    )?;
+    access_told(&[], &access("web", &format!("rules: [{{{path}}}]")), &[])?;
+    let denied = "spec.rules[0]: port 7000 of Service/shop/vault carries no HTTP, of which nothing is known there: this rule denies whatever the rest of it matches";
+    access_told(&[], &access("vault", &format!("action: DENY, rules: [{{{path}}}]")), &[denied])?;
+    let ported = "action: DENY, rules: [{to: [{operation: {paths: [/a], ports: ['8080']}}]}]";
+    access_told(&[], &access("vault", ported), &[])
+}
+
+/// ISTIO-SECURITY-2021-001: verifying tokens is not asking for them, and asking for them is not verifying them.
+#[test]
+fn rules_on_tokens_are_told_of_where_none_is_verified() -> Outcome {
+    let rules = "rules: [{from: [{source: {requestPrincipals: ['*']}}]}, {when: [{key: 'request.auth.claims[a]', values: [b]}]}]";
+    let message =
+        "no RequestAuthentication verifies tokens for these workloads: for this rule no request has one";
+    let first = format!("spec.rules[0].from[0].source.requestPrincipals: {message}");
+    let second = format!("spec.rules[1].when[0].key: {message}");
+    access_told(&[], &access("web", rules), &[&first, &second])?;
+    let tokens = |app: &str| {
+        let spec = format!("{{selector: {{matchLabels: {{app: {app}}}}}, jwtRules: [{{issuer: a}}]}}");
+        object("RequestAuthentication", "t", &spec)
+    };
+    access_told(&[&tokens("web")], &access("web", rules), &[])?;
+    access_told(&[&tokens("other")], &access("web", rules), &[&first, &second])
+}
+
+#[test]
+fn what_can_match_nothing_is_told_of() -> Outcome {
+    let rules = "rules: [{to: [{operation: {methods: [GET], notMethods: [GET, PUT]}}]}]";
+    let finding = "spec.rules[0].to[0].operation.methods: each of the values is excluded again: nothing matches this rule";
+    access_told(&[], &access("web", rules), &[finding])?;
+    access_told(
+        &[],
+        &access("web", "rules: [{to: [{operation: {methods: [GET, POST], notMethods: [GET]}}]}]"),
+        &[],
+    )
+}
+
+#[test]
+fn authorizers_that_are_not_there_or_cannot_be_asked_are_told_of() -> Outcome {
+    let asking = |name: &str, app: &str| {
+        access(
+            app,
+            &format!(
+                "action: CUSTOM, provider: {{name: {name}}}, rules: [{{to: [{{operation: {{paths: [/a]}}}}]}}]"
+            ),
+        )
+    };
+    let unknown = "spec.provider.name: the mesh has no external authorizer \"nobody\" among its extensionProviders; whatever the rules match is denied";
+    access_told(&[], &asking("nobody", "web"), &[unknown])?;
+    access_told(&[], &asking("http", "web"), &[])?;
+    let unasked = "spec.provider.name: \"http\" is an authorizer of HTTP, which nobody asks about connections to port 7000 of Service/shop/vault: they pass";
+    access_told(&[], &asking("http", "vault"), &[unasked])?;
+    access_told(&[], &asking("grpc", "vault"), &[])?;
+    let second = asking("http", "web").replace("name: p,", "name: q,");
+    let both = "spec.provider.name: AuthorizationPolicy/shop/q names another authorizer for the same workloads, where only one may be asked: both deny what their rules match";
+    access_told(&[&second], &asking("grpc", "web"), &[both])
+}
+
+#[test]
+fn targets_that_no_proxy_stands_for_are_told_of() -> Outcome {
+    let policy = |kind: &str| {
+        object(
+            "AuthorizationPolicy",
+            "p",
+            &format!("{{targetRefs: [{{kind: {kind}, name: web}}], rules: [{{}}]}}"),
+        )
+    };
+    let finding = "spec.targetRefs[0].kind: waypoints enforce policies for a Service, and they are not served: nothing does";
+    access_told(&[], &policy("Service"), &[finding])?;
+    access_told(&[], &policy("Gateway"), &[])
+}
+
+const EDGE: &str = "
+apiVersion: v1
+kind: Pod
+metadata: {name: gw-1, namespace: edge, labels: {istio: gw}}
+status: {phase: Running, podIP: 10.0.0.1}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: good, namespace: edge}
+stringData: {tls.crt: CHAIN, tls.key: KEY, ca.crt: ROOTS}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: bare, namespace: edge}
+stringData: {cert: CHAIN, key: KEY}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: useless, namespace: edge}
+stringData: {password: KEY}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: good, namespace: shop}
+stringData: {cert: CHAIN, key: KEY}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: roots, namespace: shop}
+data: {ca.crt: ROOTS}
+";
+
+/// Holds what is told of a Gateway's settings of TLS, before it is stored and after.
+fn of_gateway(tls: &str, findings: &[&str]) -> Outcome {
+    let server = format!(
+        "{{port: {{number: 443, name: https, protocol: HTTPS}}, hosts: [a.example], tls: {{{tls}}}}}"
+    );
+    let gateway = object("Gateway", "front", &format!("{{selector: {{istio: gw}}, servers: [{server}]}}"));
+    let [before, after] = told(&[EDGE], &gateway)?;
+    assert_eq!(before, findings, "{tls}");
+    assert_eq!(after, findings, "stored: {tls}");
+    Ok(())
+}
+
+#[test]
+fn secrets_that_gateways_name_are_there_and_of_use() -> Outcome {
+    let end = "connections fail in the handshake";
+    for fine in [
+        "mode: SIMPLE, credentialName: good",
+        "mode: MUTUAL, credentialName: good",
+        "mode: SIMPLE, credentialName: 'kubernetes://edge/good'",
+        "mode: SIMPLE, credentialName: 'builtin://'",
+        "mode: SIMPLE, credentialName: 'sds://other'",
+        "mode: SIMPLE, credentialNames: [good, bare]",
+        "mode: MUTUAL, credentialName: bare, caCertCredentialName: 'configmap://shop/roots'",
+        "mode: SIMPLE, credentialName: 'kubernetes-gateway://shop/good'",
+        "mode: ISTIO_MUTUAL",
+    ] {
+        of_gateway(fine, &[])?;
+    }
+    let field = "spec.servers[0].tls";
+    of_gateway(
+        "mode: SIMPLE, credentialName: gone",
+        &[&format!("{field}.credentialName: there is no Secret edge/gone: {end}")],
+    )?;
+    of_gateway(
+        "mode: SIMPLE, credentialNames: [good, useless]",
+        &[&format!(
+            "{field}.credentialNames[1]: Secret edge/useless has neither cert and key nor tls.crt and tls.key, but password: {end}"
+        )],
+    )?;
+    of_gateway(
+        "mode: MUTUAL, credentialName: bare",
+        &[&format!(
+            "{field}.credentialName: Secret edge/bare has neither cacert nor ca.crt, but cert, key: {end}"
+        )],
+    )?;
+    of_gateway(
+        "mode: MUTUAL, credentialName: good, caCertCredentialName: 'configmap://shop/gone'",
+        &[&format!(
+            "{field}.caCertCredentialName: there is no ConfigMap shop/gone with cacert or ca.crt: {end}"
+        )],
+    )?;
+    of_gateway(
+        "mode: SIMPLE, credentialName: 'kubernetes://shop/good'",
+        &[&format!(
+            "{field}.credentialName: Secret shop/good is of another namespace than the proxies, in edge: it is not sent, {end}"
+        )],
+    )?;
+    of_gateway(
+        "mode: SIMPLE, credentialName: 'kubernetes-gateway://edge/good'",
+        &[&format!(
+            "{field}.credentialName: Secret edge/good is of another namespace than this object, in shop: it is not sent, {end}"
+        )],
+    )
+}
+
+#[test]
+fn secrets_that_destination_rules_name_are_there_where_it_is_known_whose_they_are() -> Outcome {
+    let rule = |rest: &str| object("DestinationRule", "calls", &format!("{{host: '*.example', {rest}}}"));
+    let end = "connections fail in the handshake";
+    let selector = "workloadSelector: {matchLabels: {app: web}}";
+    let simple = |name: &str| format!("trafficPolicy: {{tls: {{mode: SIMPLE, credentialName: '{name}'}}}}");
+    for (rest, finding) in [
+        (
+            format!("{selector}, {}", simple("good")),
+            format!(
+                "spec.trafficPolicy.tls.credentialName: Secret shop/good has neither cacert nor ca.crt, but cert, key: {end}"
+            ),
+        ),
+        (
+            format!("{selector}, {}", simple("gone")),
+            format!("spec.trafficPolicy.tls.credentialName: there is no Secret shop/gone-cacert: {end}"),
+        ),
+        (
+            simple("configmap://shop/gone"),
+            format!(
+                "spec.trafficPolicy.tls.credentialName: there is no ConfigMap shop/gone with cacert or ca.crt: {end}"
+            ),
+        ),
+    ] {
+        let [before, after] = told(&[EDGE], &rule(&rest))?;
+        assert_eq!(before, [finding.as_str()], "{rest}");
+        assert_eq!(after, [finding.as_str()], "stored: {rest}");
+    }
+    for fine in [simple("gone"), simple("configmap://shop/roots")] {
+        assert_eq!(told(&[EDGE], &rule(&fine))?, [Vec::<String>::new(), Vec::new()], "{fine}");
+    }
+    Ok(())
+}
+
+#[test]
+fn config_maps_that_are_named_are_known_by_name() -> Outcome {
+    let gateway = object(
+        "Gateway",
+        "front",
+        "{selector: {istio: gw}, servers: [{port: {number: 443, name: https, protocol: HTTPS}, hosts: [a.example], tls: {mode: MUTUAL, credentialName: good, caCertCredentialName: 'configmap://shop/roots-cacert'}}]}",
+    );
+    let rule = object(
+        "DestinationRule",
+        "calls",
+        "{host: '*.example', subsets: [{name: a, trafficPolicy: {tls: {mode: SIMPLE, credentialName: 'configmap://depot/others'}}}]}",
+    );
+    let named = analyze::config_maps(&*mesh(&[EDGE, &gateway, &rule])?);
+    let named: Vec<String> = named.iter().map(|(namespace, name)| format!("{namespace}/{name}")).collect();
+    assert_eq!(named, ["depot/others", "shop/roots"]);
     Ok(())
 }

@@ -15,7 +15,7 @@ use testkit::large::{self, Size};
 type Outcome = Result<(), Box<dyn Error>>;
 
 /// All that a mesh says, section by section.
-fn said(mesh: &Mesh) -> [String; 11] {
+fn said(mesh: &Mesh) -> [String; 12] {
     [
         format!("{:#?}", mesh.settings),
         format!("{:#?}", mesh.services),
@@ -27,6 +27,7 @@ fn said(mesh: &Mesh) -> [String; 11] {
         format!("{:#?}", mesh.sidecars),
         format!("{:#?}", mesh.gateways),
         format!("{:#?}", mesh.peer_authentications),
+        format!("{:#?}", mesh.authorization_policies),
         format!("{:#?}", mesh.interest),
     ]
 }

@@ -73,13 +73,15 @@ fn labelled(revision: &str) -> String {
 
 #[test]
 fn objects_of_another_revision_are_not_seen() -> Outcome {
-    for (own, seen) in [("", "default"), ("default", "default"), ("canary", "canary")] {
+    let seen_in: [(&str, &[&str]); 3] =
+        [("", &["canary", "default"]), ("default", &["default"]), ("canary", &["canary"])];
+    for (own, seen) in seen_in {
         let free = "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: free, namespace: a}\nspec: {}\n";
         let mut tables = tables(of(own, ""), &[&labelled("default"), &labelled("canary"), free])?;
         let mesh = tables.next_mesh().mesh;
         let mut sidecars: Vec<&str> = mesh.sidecars.iter().map(|s| &**s.name()).collect();
         sidecars.sort_unstable();
-        let mut expected = vec!["free", seen];
+        let mut expected = [seen, &["free"]].concat();
         expected.sort_unstable();
         assert_eq!(sidecars, expected, "revision {own:?}");
         assert_eq!(mesh.services.all().len(), 2, "Services are for all revisions");
@@ -190,5 +192,30 @@ fn networks_of_which_one_is_wrong_are_not_taken_at_all() -> Outcome {
         let told = vec![("istio".to_owned(), format!("data.meshNetworks.networks[b].{field}"))];
         assert_eq!(taken(network)?, (0, told), "{network}");
     }
+    Ok(())
+}
+
+#[test]
+fn networks_that_claim_the_same_are_told_and_taken() -> Result<(), Box<dyn Error>> {
+    let told = |networks: &str| -> Result<Vec<(String, String)>, Box<dyn Error>> {
+        let yaml = config_map("istio", "{}", &format!("{{networks: {networks}}}"));
+        let mut tables = tables(Options::default(), &[&yaml])?;
+        assert_eq!(tables.next_mesh().mesh.settings.networks.networks.len(), 2);
+        let found = tables.problems().values().flatten();
+        let found = found.filter(|p| p.severity == api::Severity::Warning);
+        Ok(found.map(|p| (p.field.replace("data.meshNetworks.networks", ""), p.message.clone())).collect())
+    };
+    let of = |field: &str, message: &str| vec![(field.to_owned(), message.to_owned())];
+    let networks = "{a: {endpoints: [{fromCidr: 10.1.0.0/16}]}, b: {endpoints: [{fromRegistry: x}, {fromCidr: 10.0.0.0/8}]}}";
+    let message = "10.1.0.0/16 lies in 10.0.0.0/8 of network b, which all of it counts as";
+    assert_eq!(told(networks)?, of("[a].endpoints[0].fromCidr", message));
+    let networks = "{a: {endpoints: [{fromCidr: 10.0.0.0/8}]}, b: {endpoints: [{fromCidr: 10.0.0.1/8}]}}";
+    let message = "10.0.0.1/8 lies in 10.0.0.0/8 of network a, which all of it counts as";
+    assert_eq!(told(networks)?, of("[b].endpoints[0].fromCidr", message));
+    let networks = "{a: {endpoints: [{fromRegistry: x}]}, b: {endpoints: [{fromRegistry: x}]}}";
+    let message = "cluster x is of network a already, and counts as of that one";
+    assert_eq!(told(networks)?, of("[b].endpoints[0].fromRegistry", message));
+    let networks = "{a: {endpoints: [{fromCidr: 10.1.0.0/16}, {fromCidr: 10.0.0.0/8}]}, b: {endpoints: [{fromCidr: 11.0.0.0/8}]}}";
+    assert_eq!(told(networks)?, []);
     Ok(())
 }

@@ -145,7 +145,12 @@ impl Resolved {
         let mut config = object.clone();
         names::resolve(&mut config, &settings.domain);
         let default = &settings.mesh.default_virtual_service_export_to;
-        let export_to = ExportTo::parse(&object.spec.export_to, object.namespace(), default);
+        let own = &object.spec.export_to;
+        let export_to = if object.spec.hosts.is_empty() {
+            ExportTo::named(if own.is_empty() { default } else { own }, object.namespace())
+        } else {
+            ExportTo::parse(own, object.namespace(), default)
+        };
         Self { config: Ref::new(config), export_to }
     }
 

@@ -15,8 +15,12 @@ struct Built {
 }
 
 fn build(objects: &[Ref<Config<VirtualService>>]) -> Built {
+    build_with(objects, &Settings::default())
+}
+
+fn build_with(objects: &[Ref<Config<VirtualService>>], settings: &Settings) -> Built {
     let ids: Vec<Id> = objects.iter().map(|o| (o.namespace().clone(), o.name().clone())).collect();
-    let difference = Known::default().update(ids.iter().zip(objects.iter().map(Some)), &Settings::default());
+    let difference = Known::default().update(ids.iter().zip(objects.iter().map(Some)), settings);
     assert_eq!(difference.gone, []);
     let problems = difference.problems.into_iter().flat_map(|(_, problems)| problems).collect();
     Built { section: VirtualServices::new(difference.came), problems }
@@ -149,4 +153,24 @@ fn the_owner_of_rules_that_nobody_applies_is_told() {
     let told: Vec<_> = built.problems.iter().map(|p| (&*p.object.name, p.field.as_str())).collect();
     assert_eq!(told, [("b", "spec.hosts[0]")]);
     assert!(built.problems[0].message.contains("shop/a"));
+}
+
+#[test]
+fn a_default_of_several_words_counts_for_rules_and_delegates() {
+    let seen = |default: &[&str]| {
+        let mut settings = Settings::default();
+        let mut mesh = (*settings.mesh).clone();
+        mesh.default_virtual_service_export_to = default.iter().map(|word| (*word).to_owned()).collect();
+        settings.mesh = Ref::new(mesh);
+        let objects =
+            [object("shop", "root", root("parts", "shop")), object("shop", "parts", delegate(Vec::new()))];
+        let built = build_with(&objects, &settings);
+        let rules = built.section.all()[0].config.spec.http.len();
+        let to = |client: &str| !built.section.visible_to(client, None).is_empty();
+        (rules, to("shop"), to("edge"))
+    };
+    assert_eq!(seen(&[".", "*"]), (2, true, true));
+    assert_eq!(seen(&["."]), (2, true, false));
+    assert_eq!(seen(&[".", "~"]), (2, false, false), "a delegate is shown to those that are named");
+    assert_eq!(seen(&["~"]), (1, false, false));
 }

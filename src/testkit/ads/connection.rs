@@ -10,6 +10,7 @@ use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
@@ -31,21 +32,33 @@ impl Connection {
     /// # Errors
     /// There is no HTTP/2 server, or it answers with something other than 200.
     pub async fn open(address: SocketAddr, variant: Variant) -> Result<Self> {
+        let socket = TcpStream::connect(address).await.context("connecting")?;
+        Self::open_over(socket, variant, &[]).await
+    }
+
+    /// Opens a stream over a connection, which may be of TLS, with these further headers.
+    ///
+    /// # Errors
+    /// There is no HTTP/2 server, or it answers with something other than 200.
+    pub async fn open_over<C>(connection: C, variant: Variant, headers: &[(&str, &str)]) -> Result<Self>
+    where
+        C: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let method = match variant {
             Variant::Delta => "DeltaAggregatedResources",
             Variant::Sotw => "StreamAggregatedResources",
         };
-        let socket = TcpStream::connect(address).await.context("connecting")?;
         let (mut sender, connection) =
-            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(socket)).await?;
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(connection)).await?;
         tokio::spawn(connection);
         let (requests, body) = mpsc::unbounded_channel();
         let request = hyper::Request::post(format!(
-            "http://{address}/envoy.service.discovery.v3.AggregatedDiscoveryService/{method}"
+            "http://istiod/envoy.service.discovery.v3.AggregatedDiscoveryService/{method}"
         ))
         .header("content-type", "application/grpc")
-        .header("te", "trailers")
-        .body(StreamBody::new(UnboundedReceiverStream::new(body)))?;
+        .header("te", "trailers");
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let request = request.body(StreamBody::new(UnboundedReceiverStream::new(body)))?;
         let response = sender.send_request(request).await?;
         ensure!(response.status() == 200, "HTTP status {}", response.status());
         let status = status(response.headers());

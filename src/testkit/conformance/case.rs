@@ -138,9 +138,24 @@ impl Case {
     /// Its pod is not in the input, or the node cannot be read.
     pub fn proxy(&self, proxy: &Value) -> Result<Proxy> {
         let text = |key: &str| proxy.get(key).and_then(Value::as_str);
-        let (namespace, name) =
-            text("pod").and_then(|p| p.split_once('/')).context("pod is namespace/name")?;
-        let Some(pod) = self.pod(namespace, name) else { bail!("no pod {namespace}/{name} in the input") };
+        let (namespace, name, pod) = self.pod_of(proxy)?;
+        let ip = pod.pointer("/status/podIP").and_then(Value::as_str).unwrap_or_default();
+        let id = format!(
+            "{}~{ip}~{name}.{namespace}~{namespace}.svc.cluster.local",
+            text("type").unwrap_or("sidecar")
+        );
+        let locality = Locality::parse(text("locality").unwrap_or_default());
+        let node = Proxy::parse(&id, &Value::Object(self.metadata(proxy)?), locality)?;
+        // The judge's nodes say nothing of extensions; those of goldens may, as Envoys do.
+        Ok(Proxy { says_extensions: proxy.get("extensions").is_some(), ..node })
+    }
+
+    /// The metadata of that node: those that the judge gives to every proxy, under the proxy's own.
+    ///
+    /// # Errors
+    /// Its pod is not in the input.
+    pub fn metadata(&self, proxy: &Value) -> Result<Map<String, Value>> {
+        let (namespace, name, pod) = self.pod_of(proxy)?;
         let at = |path: &str| pod.pointer(path).cloned();
         let labels = at("/metadata/labels").unwrap_or_else(|| json!({}));
         let ip = at("/status/podIP").and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default();
@@ -148,10 +163,10 @@ impl Case {
             Some(Value::Array(list)) => {
                 list.iter().filter_map(|i| Some(i.get("ip")?.as_str()?.to_owned())).collect()
             }
-            _ => vec![ip.clone()],
+            _ => vec![ip],
         };
         let app = labels.get("app").and_then(Value::as_str).unwrap_or(name);
-        let mut metadata = json!({
+        let metadata = json!({
             "NAME": name, "NAMESPACE": namespace, "LABELS": labels,
             "SERVICE_ACCOUNT": at("/spec/serviceAccountName").unwrap_or_else(|| json!("default")),
             "CLUSTER_ID": "Kubernetes", "ISTIO_VERSION": "1.30.0", "MESH_ID": "cluster.local",
@@ -159,16 +174,18 @@ impl Case {
             "ANNOTATIONS": at("/metadata/annotations").unwrap_or_else(|| json!({})),
             "WORKLOAD_NAME": app, "PROXY_CONFIG": {}, "NODE_NAME": at("/spec/nodeName").unwrap_or_else(|| json!("")),
         });
-        let overrides =
-            proxy.get("nodeMetadata").and_then(Value::as_object).cloned().unwrap_or_else(Map::new);
-        if let Some(object) = metadata.as_object_mut() {
-            object.extend(overrides);
-        }
-        let id = format!(
-            "{}~{ip}~{name}.{namespace}~{namespace}.svc.cluster.local",
-            text("type").unwrap_or("sidecar")
-        );
-        Ok(Proxy::parse(&id, &metadata, Locality::parse(text("locality").unwrap_or_default()))?)
+        let mut metadata = metadata.as_object().cloned().unwrap_or_default();
+        metadata
+            .extend(proxy.get("nodeMetadata").and_then(Value::as_object).cloned().unwrap_or_else(Map::new));
+        Ok(metadata)
+    }
+
+    /// Namespace and name of a proxy's pod, and the pod.
+    fn pod_of<'p>(&'p self, proxy: &'p Value) -> Result<(&'p str, &'p str, &'p Value)> {
+        let id = proxy.get("pod").and_then(Value::as_str).and_then(|pod| pod.split_once('/'));
+        let (namespace, name) = id.context("pod is namespace/name")?;
+        let Some(pod) = self.pod(namespace, name) else { bail!("no pod {namespace}/{name} in the input") };
+        Ok((namespace, name, pod))
     }
 
     fn pod(&self, namespace: &str, name: &str) -> Option<&Value> {

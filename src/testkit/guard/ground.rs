@@ -8,7 +8,7 @@ use model::{Mesh, Proxy};
 use prost::Message;
 use serde_json::Value;
 use store::{Options, Tables};
-use translate::{Key, clusters, endpoints, listeners, names, routes, slots};
+use translate::{Key, clusters, endpoints, listeners, names, routes, secrets, slots};
 
 use super::place::{Altered, Place};
 use crate::conformance::Case;
@@ -100,6 +100,7 @@ fn bytes(key: &Key) -> Vec<u8> {
             }
             bytes
         }
+        Key::Secret(key) => secrets::build(key).message.encode_to_vec(),
         Key::Names(key) => {
             key.parts.iter().flat_map(|part| names::build(part).message.encode_to_vec()).collect()
         }

@@ -1,11 +1,13 @@
 //! The guard of "every field": each leaf of a schema, and each value of one that has a list of them, is set in some case
 //! where it makes a difference to what proxies are sent.
 //!
-//! A leaf that is set makes a difference if some proxy gets anything else when it is left out, or is another value.
+//! A leaf that is set makes a difference if some proxy gets anything else when it is left out, or is another value. The
+//! same holds of labels, annotations and node metadata, which no schema lists: they are in a table ([`marks`]).
 
 mod document;
 mod ground;
 mod listed;
+mod marks;
 mod place;
 mod schema;
 
@@ -57,7 +59,7 @@ pub type Effects = BTreeMap<Target, Effect>;
 /// Settings of one target that are tried in one case.
 const TRIES: usize = 4;
 
-/// All leaves and values of the subjects.
+/// All leaves and values of the subjects, and all labels, annotations and node metadata.
 pub fn targets(subjects: &[Subject]) -> Effects {
     let mut targets = Effects::new();
     for subject in subjects {
@@ -67,6 +69,7 @@ pub fn targets(subjects: &[Subject]) -> Effects {
             targets.extend(values.into_iter().map(|value| (target(Some(value)), Effect::Unset)));
         }
     }
+    targets.extend(marks::MARKS.iter().map(|mark| (mark.target(), Effect::Unset)));
     targets
 }
 
@@ -90,18 +93,21 @@ pub fn look(case: &Case, base: &str, subjects: &[Subject], effects: &mut Effects
             for content in setting.variants(&place.content, values) {
                 found = found || ground.differs(&place, content).with_context(|| case.name())?;
             }
-            for target in wanted {
-                let effect = effects.entry(target).or_default();
-                match effect {
-                    _ if found => *effect = Effect::Some,
-                    Effect::None(cases) => drop(cases.insert(case.name())),
-                    Effect::Unset => *effect = Effect::None(BTreeSet::from([case.name()])),
-                    Effect::Some => {}
-                }
-            }
+            wanted.into_iter().for_each(|target| note(effects, target, case, found));
         }
     }
-    Ok(())
+    marks::look(case, &mut ground, effects).with_context(|| case.name())
+}
+
+/// Notes what came of a target in a case.
+fn note(effects: &mut Effects, target: Target, case: &Case, found: bool) {
+    let effect = effects.entry(target).or_default();
+    match effect {
+        _ if found => *effect = Effect::Some,
+        Effect::None(cases) => drop(cases.insert(case.name())),
+        Effect::Unset => *effect = Effect::None(BTreeSet::from([case.name()])),
+        Effect::Some => {}
+    }
 }
 
 /// The targets of a setting that are still without effect and not tried too often here.

@@ -52,6 +52,10 @@ enum At {
     Text { document: usize, key: &'static str },
     /// The configuration that a proxy brings along.
     Node { proxy: usize },
+    /// A document as a whole.
+    Whole { document: usize },
+    /// A proxy as a whole.
+    Proxy { proxy: usize },
 }
 
 /// A case with something else in one place.
@@ -102,9 +106,21 @@ pub(super) fn places(case: &Case) -> Vec<Place> {
 }
 
 impl Place {
+    /// A document as a whole.
+    pub(super) fn of_document(subject: &'static str, document: usize, content: Value) -> Self {
+        Self { subject, content, at: At::Whole { document } }
+    }
+
+    /// A proxy as a whole.
+    pub(super) fn of_proxy(subject: &'static str, proxy: usize, content: Value) -> Self {
+        Self { subject, content, at: At::Proxy { proxy } }
+    }
+
     /// The case's part with other content in this place.
     pub(super) fn with(&self, case: &Case, mut content: Value) -> Option<Altered> {
         match self.at {
+            At::Whole { .. } => Some(Altered::Document(content)),
+            At::Proxy { proxy } => Some(Altered::Proxy(proxy, content)),
             At::Object { document } => {
                 let mut value = case.documents().get(document)?.clone();
                 let members = value.as_object_mut()?;
@@ -134,8 +150,10 @@ impl Place {
     /// The document as it is, if the place is in one.
     pub(super) fn document<'c>(&self, case: &'c Case) -> Option<&'c Value> {
         match self.at {
-            At::Object { document } | At::Text { document, .. } => case.documents().get(document),
-            At::Node { .. } => None,
+            At::Object { document } | At::Text { document, .. } | At::Whole { document } => {
+                case.documents().get(document)
+            }
+            At::Node { .. } | At::Proxy { .. } => None,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::call::Request;
+use super::limits::Limits;
 
 /// Where a call goes.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,6 +77,8 @@ pub struct Forwarded {
     pub hashed_by: Vec<String>,
     /// Where an HTTP proxy is asked to connect to, if the connection goes through one.
     pub tunnel: Option<String>,
+    /// How much the cluster takes at once.
+    pub limits: Limits,
 }
 
 /// An endpoint that a call may arrive at.
@@ -229,7 +232,8 @@ impl fmt::Display for Forwarded {
         for (cluster, of) in &self.mirrors {
             write!(f, "; copy of {}% to {cluster}", of * 100.0)?;
         }
-        self.hashed_by.iter().try_for_each(|by| write!(f, "; by {by}"))
+        self.hashed_by.iter().try_for_each(|by| write!(f, "; by {by}"))?;
+        write!(f, "{}", self.limits)
     }
 }
 

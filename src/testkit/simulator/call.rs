@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use super::Authorizer;
+
 /// Where iptables sends what an app sends, unless the mesh says otherwise.
 const OUTBOUND_PORT: u16 = 15001;
 /// Where iptables sends what is sent to an app.
@@ -22,6 +24,8 @@ pub struct Call {
     pub quic: bool,
     /// What is said, inside of TLS if there is TLS.
     pub says: Says,
+    /// What external authorizers say of it, where they are asked.
+    pub authorizer: Authorizer,
 }
 
 /// What a client offers in a TLS handshake.
@@ -31,8 +35,8 @@ pub struct ClientTls {
     pub sni: Option<String>,
     /// Application protocols, in the order of the client.
     pub alpn: Vec<String>,
-    /// It has a certificate, and shows it when asked.
-    pub certificate: bool,
+    /// The URIs of the certificate that it shows when asked; none if it has none.
+    pub certificate: Option<Vec<String>>,
 }
 
 /// What is said on a connection.
@@ -90,7 +94,15 @@ impl Call {
     #[must_use]
     pub fn direct(wanted: SocketAddr, says: impl Into<Says>) -> Self {
         let source = SocketAddr::new(Ipv4Addr::new(192, 0, 2, 1).into(), 40_000);
-        Self { arrives: wanted, wanted, source, tls: None, quic: false, says: says.into() }
+        Self {
+            arrives: wanted,
+            wanted,
+            source,
+            tls: None,
+            quic: false,
+            says: says.into(),
+            authorizer: Authorizer::default(),
+        }
     }
 
     /// The same from this address.

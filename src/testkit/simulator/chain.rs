@@ -124,7 +124,7 @@ fn by_range<'a>(
 }
 
 /// One more than the length of the range, if it contains the address.
-fn contains(range: &CidrRange, address: Option<IpAddr>) -> Result<Option<usize>> {
+pub(super) fn contains(range: &CidrRange, address: Option<IpAddr>) -> Result<Option<usize>> {
     let length = range.prefix_len.map_or(0, |l| l.value);
     let network: IpAddr = range.address_prefix.parse().context("the prefix of a range")?;
     let fits = match (network, address) {

@@ -69,6 +69,8 @@ pub(super) struct Bound<'a> {
     pub(super) request: Option<&'a Request>,
     /// The port for the name in the SNI, where that name is resolved.
     pub(super) sni_port: Option<u16>,
+    /// What is announced instead of what the cluster says.
+    pub(super) announced: Option<&'a str>,
 }
 
 /// The endpoints of a cluster by their shares.
@@ -120,15 +122,20 @@ fn listed(
         .into_iter()
         .map(|(share, endpoint)| {
             let secured = upstream_tls::of(cluster, endpoint.metadata.as_ref(), authority)?;
+            let secured = secured.announcing(bound.announced);
             let address = balance::address(endpoint)?;
             Ok(secured.at(address, share))
         })
         .collect()
 }
 
-/// The address that the client wanted, perhaps at another port.
+/// The address that the client wanted, perhaps at another port; none if the connection was not redirected, for then it
+/// wanted the proxy.
 fn original(cluster: &Cluster, bound: Bound<'_>) -> Result<Vec<Upstream>> {
     let mut wanted: SocketAddr = bound.call.wanted;
+    if bound.call.arrives == wanted {
+        return Ok(Vec::new());
+    }
     if let Some(LbConfig::OriginalDstLbConfig(config)) = &cluster.lb_config {
         known::only(config, &["upstream_port_override"], &[])?;
         if let Some(port) = &config.upstream_port_override {
@@ -160,5 +167,5 @@ fn dynamic(cluster: &Cluster, custom: &CustomClusterType, bound: Bound<'_>) -> R
 
 fn one(cluster: &Cluster, address: String, bound: Bound<'_>) -> Result<Vec<Upstream>> {
     let secured = upstream_tls::of(cluster, None, bound.request.map(|r| r.authority.as_str()))?;
-    Ok(vec![secured.at(address, 1.0)])
+    Ok(vec![secured.announcing(bound.announced).at(address, 1.0)])
 }

@@ -62,7 +62,7 @@ fn handshake(context: &DownstreamTlsContext, call: &Call) -> Result<Content, Str
     let asks =
         |wanted: &Option<_>| wanted.as_ref().is_some_and(|b: &envoy::google::protobuf::BoolValue| b.value);
     let Some(tls) = &call.tls else { return Err("TLS is expected".to_owned()) };
-    if asks(&context.require_client_certificate) && !tls.certificate {
+    if asks(&context.require_client_certificate) && tls.certificate.is_none() {
         return Err("a client certificate is expected".to_owned());
     }
     if asks(&context.require_sni) && tls.sni.is_none() {

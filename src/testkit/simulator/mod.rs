@@ -5,7 +5,8 @@
 //! with its place, never passed over: [`known`] holds every message on the way against a list of fields.
 //!
 //! What chance decides (weights, shares of faults, endpoints) is told as shares, not drawn. Outside of it are
-//! certificates (who is trusted), time, limits, and headers that Envoy adds by itself.
+//! certificates (who is trusted), time, limits, and headers that Envoy adds by itself. What an external authorizer says is
+//! part of the call.
 //!
 //! ```
 //! # use testkit::simulator::{Call, Request, Resources, simulate};
@@ -18,6 +19,7 @@
 //! Source: <https://www.envoyproxy.io/docs/envoy/latest/intro/life_of_a_request> and the pages of each message.
 
 mod answer;
+mod authz;
 mod balance;
 mod call;
 mod chain;
@@ -25,6 +27,7 @@ mod cluster;
 mod downstream;
 mod http;
 mod known;
+mod limits;
 mod listener;
 mod matcher;
 mod network;
@@ -36,7 +39,9 @@ mod upstream_tls;
 use anyhow::{Context, Result};
 
 pub use answer::{Answer, Chance, Forwarded, HeaderEdit, Outcome, Reply, Tls, Upstream};
+pub use authz::Authorizer;
 pub use call::{Call, ClientTls, Request, Says, Version};
+pub use limits::Limits;
 pub use resources::Resources;
 
 /// Where a call to the proxy that has these resources goes.

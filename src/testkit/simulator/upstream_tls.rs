@@ -38,6 +38,14 @@ pub(super) struct Secured {
 const PLAIN: Secured = Secured { tls: Tls::Plaintext, quic: false, proxy_protocol: None };
 
 impl Secured {
+    /// The same with these protocols announced, separated by commas, if any are given.
+    pub(super) fn announcing(mut self, protocols: Option<&str>) -> Self {
+        if let (Tls::Tls { alpn, .. }, Some(protocols)) = (&mut self.tls, protocols) {
+            *alpn = protocols.split(',').map(str::to_owned).collect();
+        }
+        self
+    }
+
     /// The endpoint that is called so.
     pub(super) fn at(self, address: String, share: f64) -> Upstream {
         Upstream { address, share, tls: self.tls, quic: self.quic, proxy_protocol: self.proxy_protocol }

@@ -15,7 +15,7 @@ use model::endpoint::Locality;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use testkit::mesh::{documents, mesh};
-use testkit::simulator::{Call, ClientTls, Request, Resources, Says, Version, simulate};
+use testkit::simulator::{Authorizer, Call, ClientTls, Request, Resources, Says, Version, simulate};
 
 /// What most meshes begin with.
 const BASE: &str = include_str!("calls/base.yaml");
@@ -38,6 +38,8 @@ struct ProxyOfCase {
     id: String,
     metadata: Value,
     locality: String,
+    /// What its Envoy says that it has.
+    extensions: Vec<String>,
 }
 
 impl Default for ProxyOfCase {
@@ -46,6 +48,7 @@ impl Default for ProxyOfCase {
             id: "sidecar~10.1.0.9~web.shop~shop.svc.cluster.local".to_owned(),
             metadata: json!({"LABELS": {"app": "web"}}),
             locality: "r1/z1".to_owned(),
+            extensions: Vec::new(),
         }
     }
 }
@@ -70,6 +73,8 @@ struct Asked {
     /// `outbound` (redirected), `inbound` (redirected) or `direct`; redirected outbound unless said otherwise.
     way: Option<String>,
     from: Option<IpAddr>,
+    /// What external authorizers say: `allows`, `away`, or the status of a refusal.
+    authorizer: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -78,7 +83,10 @@ struct Asked {
 struct TlsOfCall {
     sni: Option<String>,
     alpn: Vec<String>,
+    /// A certificate is shown.
     certificate: bool,
+    /// The URI of the certificate, behind `spiffe://`.
+    principal: Option<String>,
 }
 
 #[test]
@@ -119,6 +127,7 @@ fn answers(file: &Path) -> Result<String> {
         let [region, zone] = proxy.locality.split_once('/').map_or(["", ""], |(region, zone)| [region, zone]);
         let locality = Locality { region: region.into(), zone: zone.into(), subzone: String::new() };
         let node = Proxy::parse(&proxy.id, &proxy.metadata, locality).with_context(|| proxy.id.clone())?;
+        let node = Proxy { says_extensions: !proxy.extensions.is_empty(), ..node };
         let resources = Resources::sent(&mesh, &node)?;
         writeln!(answers, "{}", proxy.id)?;
         for asked in calls {
@@ -156,6 +165,15 @@ fn call(asked: Asked) -> Result<Call> {
         Some(other) => bail!("{other} is no way"),
     };
     call.source.set_ip(asked.from.unwrap_or_else(|| call.source.ip()));
-    call.tls = asked.tls.map(|t| ClientTls { sni: t.sni, alpn: t.alpn, certificate: t.certificate });
+    call.tls = asked.tls.map(|tls| {
+        let uris: Vec<String> = tls.principal.iter().map(|name| format!("spiffe://{name}")).collect();
+        let certificate = (tls.certificate || !uris.is_empty()).then_some(uris);
+        ClientTls { sni: tls.sni, alpn: tls.alpn, certificate }
+    });
+    call.authorizer = match asked.authorizer.as_deref() {
+        None | Some("allows") => Authorizer::Allows,
+        Some("away") => Authorizer::Away,
+        Some(status) => Authorizer::Denies(status.parse().with_context(|| format!("status {status}"))?),
+    };
     Ok(call)
 }

@@ -1,5 +1,6 @@
-//! Every field of the traffic kinds, of what is read of Services and Ingresses, and of the mesh's settings makes a
-//! difference in some case, or stands in `docs/unsupported.md` with its reason.
+//! Every field of the traffic kinds, of authentication and authorization, of what is read of Services and Ingresses, and of
+//! the mesh's settings, and every label, annotation and field of node metadata that counts makes a difference in some case,
+//! or stands in `docs/unsupported.md` with its reason.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,8 +11,8 @@ use api::Kind;
 use testkit::conformance::{Case, cases};
 use testkit::guard::{self, Effects, Listed, Subject};
 
-/// The kinds whose fields are held. Those of security, telemetry and extensions join with their rooms.
-const KINDS: [Kind; 9] = [
+/// The kinds whose fields are held. Those of telemetry and extensions join with their rooms.
+const KINDS: [Kind; 12] = [
     Kind::VirtualService,
     Kind::DestinationRule,
     Kind::ServiceEntry,
@@ -21,6 +22,9 @@ const KINDS: [Kind; 9] = [
     Kind::Gateway,
     Kind::Service,
     Kind::Ingress,
+    Kind::PeerAuthentication,
+    Kind::RequestAuthentication,
+    Kind::AuthorizationPolicy,
 ];
 
 fn subjects() -> Result<Vec<Subject>> {

@@ -23,6 +23,7 @@ const TABLE: &[(&str, Doors)] = &[
     ("sources", Only(&["api", "model"])),
     ("controllers", Only(&["api", "model", "sources"])),
     ("ca", Only(&["api"])),
+    ("auth", Only(&["api", "ca", "envoy", "model", "sources"])),
     ("inject", Only(&["api", "model"])),
     ("debug", Only(&["api", "model", "xds"])),
     ("pilothouse", AllBut(&["testkit", "e2e"])),

@@ -7,6 +7,7 @@ mod code;
 mod doors;
 mod features;
 mod heads;
+mod lessons;
 mod machine;
 mod manifest;
 mod orphans;
@@ -97,6 +98,11 @@ fn files_stay_small() {
 #[test]
 fn no_path_of_one_machine() {
     hold(machine::check);
+}
+
+#[test]
+fn lessons_name_the_tests_that_hold_them() {
+    hold(lessons::check);
 }
 
 #[test]

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use api::ObjectRef;
-use api::istio::{MutualTls, MutualTlsMode, PeerAuthentication};
+use api::istio::{MutualTls, MutualTlsMode, PeerAuthentication, Unread};
 use model::config::selects;
 use model::{Config, Labels, Mesh, Ref};
 
@@ -88,14 +88,16 @@ fn general<'a>(mesh: &'a Mesh, namespace: &str) -> Vec<&'a Policy> {
     own.into_iter().chain(whole(root)).collect()
 }
 
-/// The oldest policy whose selector matches the workload. Selectors in the root namespace do not count.
+/// The oldest policy whose selector matches the workload, or may match it, which nobody knows of one that cannot be read.
+/// Selectors in the root namespace do not count.
 fn of_workload<'a>(mesh: &'a Mesh, namespace: &str, labels: &Labels) -> Option<&'a Policy> {
     if namespace == mesh.settings.mesh.root_namespace {
         return None;
     }
     let of_namespace = mesh.peer_authentications.of_namespace(namespace);
     of_namespace.iter().find(|p| {
-        has_selector(p) && p.spec.selector.as_ref().is_some_and(|s| selects(&s.match_labels, labels))
+        let selects = || p.spec.selector.as_ref().is_some_and(|s| selects(&s.match_labels, labels));
+        p.spec.unread == Unread::Scope || (has_selector(p) && selects())
     })
 }
 

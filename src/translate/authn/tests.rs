@@ -30,7 +30,12 @@ fn policy(
         creation: Some(creation),
         labels: Labels::new(),
         annotations: Labels::new(),
-        spec: PeerAuthentication { selector, mtls: Some(mtls(mode)), port_level_mtls: BTreeMap::new() },
+        spec: PeerAuthentication {
+            selector,
+            mtls: Some(mtls(mode)),
+            port_level_mtls: BTreeMap::new(),
+            ..Default::default()
+        },
     }
 }
 
@@ -97,4 +102,26 @@ fn ports_inherit_from_the_workload() {
     }
     assert_eq!(all.of_port(7070), Mode::Strict);
     assert_eq!(all.sources.len(), 1);
+}
+
+/// One that cannot be read may be for any workload: it comes before what is said of the namespace, and by its age among what is
+/// said of workloads.
+#[test]
+fn a_policy_of_unknown_scope_is_for_each_workload() {
+    let unread = |namespace, creation| {
+        let mut policy = policy(namespace, "unread", creation, None, MutualTlsMode::Strict);
+        policy.spec.unread = Unread::Scope;
+        policy
+    };
+    let of_web = |policies| mode(&mesh(policies), "shop", &labels("web"), Some(80));
+    let whole = || policy("shop", "ns", 1, None, MutualTlsMode::Disable);
+    let web = || policy("shop", "web", 2, Some("web"), MutualTlsMode::Permissive);
+    assert_eq!(of_web(vec![whole(), unread("shop", 3)]), Mode::Strict);
+    assert_eq!(of_web(vec![whole(), web(), unread("shop", 1)]), Mode::Strict);
+    assert_eq!(of_web(vec![whole(), web(), unread("shop", 3)]), Mode::Permissive);
+    assert_eq!(of_web(vec![unread(ROOT, 3)]), Mode::Strict);
+    assert_eq!(of_web(vec![unread("bank", 3)]), Mode::Permissive);
+    // What inherits from the namespace inherits from it.
+    let unset = policy("shop", "web", 1, Some("web"), MutualTlsMode::Unset);
+    assert_eq!(of_web(vec![unset, unread("shop", 3)]), Mode::Strict);
 }

@@ -9,7 +9,7 @@ use model::Mesh;
 use serde_json::Value;
 use store::{Next, Options, Tables};
 use testkit::large::{self, Size};
-use translate::{Class, Key, Plan, class, clusters, endpoints, listeners, names, plan, routes};
+use translate::{Class, Key, Plan, class, clusters, endpoints, listeners, names, plan, routes, secrets};
 
 const SIZE: Size = Size { namespaces: 100, services: 10, pods: 4 };
 
@@ -91,6 +91,7 @@ fn build(key: &Key) {
             key.virtual_hosts.iter().for_each(|host| drop(routes::build_virtual_host(host)));
         }
         Key::Names(key) => key.parts.iter().for_each(|part| drop(names::build(part))),
+        Key::Secret(key) => drop(secrets::build(key)),
     }
 }
 

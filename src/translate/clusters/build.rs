@@ -7,7 +7,6 @@ use envoy::config::cluster::v3::cluster::{DiscoveryType, DnsLookupFamily};
 use envoy::config::core::v3::http1_protocol_options::HeaderKeyFormat;
 use envoy::config::core::v3::http1_protocol_options::header_key_format::HeaderFormat;
 use envoy::config::core::v3::{Http1ProtocolOptions, TypedExtensionConfig};
-use envoy::extensions::common::dynamic_forward_proxy::v3::DnsCacheConfig;
 use envoy::extensions::http::header_formatters::preserve_case::v3::PreserveCaseFormatterConfig;
 use envoy::pack_any;
 use model::ProxyKind;
@@ -20,6 +19,7 @@ use super::outbound::{Discovery, OutboundKey, discovery, races};
 use super::policy::Policy;
 use super::{balancer, discovery as wire, names, outlier, pool, tls};
 use crate::endpoints;
+use crate::listeners::http::DnsCache;
 use crate::output::Built;
 
 const PRESERVE_CASE: &str = "preserve_case";
@@ -147,12 +147,7 @@ fn dynamic(key: &OutboundKey, port: &ServicePort, name: &str) -> Draft {
     let mesh = &key.settings.mesh;
     let mut draft = Draft::new(name, DiscoveryType::Static, mesh.connect_timeout);
     set_stat_name(&mut draft, key, port);
-    let family = wire::lookup_family(key.client.families, key.settings.features.dual_stack);
-    let cache = DnsCacheConfig {
-        name: format!("{}_dfp_dns_cache", key.service.host),
-        dns_lookup_family: family.into(),
-        ..DnsCacheConfig::default()
-    };
+    let cache = DnsCache::of_host(&key.service.host, key.client.families, &key.settings.features).config();
     let rule = key.rule.as_ref().map(|r| &r.rule.spec);
     let policy = Policy::of(rule, key.port, &key.subset, mesh);
     wire::set_dynamic(&mut draft.cluster, cache, tls::is_insecure(&policy));

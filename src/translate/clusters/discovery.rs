@@ -23,7 +23,8 @@ use model::service::{Registry, Service, ServicePort, TargetPort};
 use super::draft::wire;
 
 const DYNAMIC_FORWARD_PROXY: &str = "envoy.clusters.dynamic_forward_proxy";
-const CARES: &str = "envoy.network.dns_resolver.cares";
+/// The extension that resolves names.
+pub(crate) const CARES: &str = "envoy.network.dns_resolver.cares";
 
 /// Assignments come over the same stream; the cluster waits for its own without limit.
 pub(super) fn set_eds(cluster: &mut Cluster) {
@@ -58,7 +59,7 @@ pub(super) fn set_dns(
 }
 
 /// Which records of a name a proxy asks for.
-pub(super) fn lookup_family(families: IpFamilies, dual_stack: bool) -> DnsLookupFamily {
+pub(crate) fn lookup_family(families: IpFamilies, dual_stack: bool) -> DnsLookupFamily {
     match families {
         IpFamilies::V6 => DnsLookupFamily::V6Only,
         IpFamilies::Dual if dual_stack => DnsLookupFamily::All,

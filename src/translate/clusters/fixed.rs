@@ -7,21 +7,26 @@ use std::sync::Arc;
 use api::istio::{ClientTlsMode, ClientTlsSettings};
 use envoy::config::cluster::v3::Cluster;
 use envoy::config::cluster::v3::cluster::{DiscoveryType, LbPolicy};
-use envoy::extensions::common::dynamic_forward_proxy::v3::DnsCacheConfig;
+use envoy::config::endpoint::v3::{ClusterLoadAssignment, LocalityLbEndpoints};
 use envoy::google::protobuf::Duration;
 use model::mesh::Settings;
+use model::protocol::Class;
+use model::proxy::SecretServers;
 use model::{ProxyKind, Ref};
 
+use super::build::preserving_case;
 use super::draft::Draft;
 use super::outbound::Client;
 use super::tls::ByHost;
 use super::{ClusterKey, discovery, pool};
 use crate::context::Context;
+use crate::endpoints::group;
 use crate::key::Key;
+use crate::listeners::http::DnsCache;
 use crate::listeners::outbound::Unknown;
 use crate::output::Built;
-use crate::tls::sds;
 use crate::tls::upstream::{self, Verify};
+use crate::tls::{announced, sds};
 
 /// The cluster that drops everything.
 pub const BLACK_HOLE: &str = "BlackHoleCluster";
@@ -29,16 +34,25 @@ pub const BLACK_HOLE: &str = "BlackHoleCluster";
 pub const PASSTHROUGH: &str = "PassthroughCluster";
 /// The cluster of hosts that no service has.
 pub const ALLOW_ANY_DYNAMIC_DNS: &str = "AllowAnyDynamicDNSCluster";
-/// Its DNS cache; the HTTP filter names the same.
-pub(crate) const ALLOW_ANY_CACHE: &str = "allow_any_dfp_dns_cache";
 /// How long an idle connection of a passthrough cluster lives.
 const PASSTHROUGH_IDLE: Duration = Duration::from_secs(300);
+
+/// All that the cluster of addresses that no service has is built from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PassthroughKey {
+    /// HTTP/1 headers keep their case.
+    pub preserve_header_case: bool,
+    /// Settings of the mesh.
+    pub settings: Ref<Settings>,
+}
 
 /// All that the cluster of unknown hosts is built from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct DynamicDnsKey {
-    /// The client.
-    pub client: Ref<Client>,
+    /// Its DNS cache, which HTTP filters name as well: Envoy takes two of one name only if they are alike.
+    pub cache: DnsCache,
+    /// HTTP/1 headers keep their case.
+    pub preserve_header_case: bool,
     /// Settings of the mesh.
     pub settings: Ref<Settings>,
 }
@@ -48,10 +62,16 @@ pub(super) fn plan(context: &Context<'_>, client: &Ref<Client>) -> Vec<(Arc<str>
     let settings = &context.mesh.settings;
     let entry = |name: &str, key: ClusterKey| (Arc::from(name), Key::Cluster(Ref::new(key)));
     let mut planned = vec![entry(BLACK_HOLE, ClusterKey::BlackHole(settings.clone()))];
+    if context.view.secret_servers.credentials {
+        planned.push(entry(sds::EXTERNAL_CLUSTER, ClusterKey::SecretServer(settings.clone())));
+    }
     if client.kind == ProxyKind::Sidecar {
-        planned.push(entry(PASSTHROUGH, ClusterKey::Passthrough(settings.clone())));
+        let preserve_header_case = client.preserve_header_case;
+        let passthrough = PassthroughKey { preserve_header_case, settings: settings.clone() };
+        planned.push(entry(PASSTHROUGH, ClusterKey::Passthrough(passthrough)));
         if Unknown::of(context) == Unknown::PassByName {
-            let key = DynamicDnsKey { client: client.clone(), settings: settings.clone() };
+            let cache = DnsCache::allow_any(context.view, &settings.features);
+            let key = DynamicDnsKey { cache, preserve_header_case, settings: settings.clone() };
             planned.push(entry(ALLOW_ANY_DYNAMIC_DNS, ClusterKey::AllowAnyDynamicDns(key)));
         }
     }
@@ -66,16 +86,33 @@ pub(super) fn black_hole(settings: &Settings) -> Cluster {
     draft.finish().0
 }
 
+/// The cluster of the server of secrets beside the proxy, which `sds://` names are asked of.
+pub(super) fn secret_server(settings: &Settings) -> Cluster {
+    let name = sds::EXTERNAL_CLUSTER;
+    let mut draft = Draft::new(name, DiscoveryType::Static, settings.mesh.connect_timeout);
+    draft.prefer_http2();
+    draft.cluster.circuit_breakers = None;
+    let endpoint = group::host(group::at(group::pipe(sds::EXTERNAL_SOCKET)));
+    let endpoints =
+        vec![LocalityLbEndpoints { lb_endpoints: vec![endpoint], ..LocalityLbEndpoints::default() }];
+    draft.cluster.load_assignment = Some(ClusterLoadAssignment {
+        cluster_name: name.to_owned(),
+        endpoints,
+        ..ClusterLoadAssignment::default()
+    });
+    draft.finish().0
+}
+
 /// The cluster of addresses that no service has.
-pub(super) fn passthrough(settings: &Settings) -> Cluster {
-    passthrough_draft(PASSTHROUGH, settings).finish().0
+pub(super) fn passthrough(key: &PassthroughKey) -> Cluster {
+    passthrough_draft(PASSTHROUGH, &key.settings, key.preserve_header_case).finish().0
 }
 
 /// A cluster of the address that the client asked for, with the limits of the mesh.
-pub(crate) fn passthrough_draft(name: &str, settings: &Settings) -> Draft {
+pub(crate) fn passthrough_draft(name: &str, settings: &Settings, preserve_case: bool) -> Draft {
     let mesh = &settings.mesh;
     let mut draft = Draft::new(name, DiscoveryType::OriginalDst, mesh.connect_timeout);
-    set_passthrough_http(&mut draft);
+    set_passthrough_http(&mut draft, preserve_case);
     let pool = mesh.default_traffic_policy.as_ref().and_then(|p| p.connection_pool.as_ref());
     let (tcp, http) = (pool.and_then(|p| p.tcp.as_ref()), pool.and_then(|p| p.http.as_ref()));
     pool::apply_limits(&mut draft, tcp, http, mesh);
@@ -83,7 +120,10 @@ pub(crate) fn passthrough_draft(name: &str, settings: &Settings) -> Draft {
 }
 
 /// HTTP as the client speaks it.
-fn set_passthrough_http(draft: &mut Draft) {
+fn set_passthrough_http(draft: &mut Draft, preserve_case: bool) {
+    if preserve_case {
+        draft.use_http1(preserving_case());
+    }
     draft.common_http().idle_timeout = Some(PASSTHROUGH_IDLE);
     draft.use_downstream_protocol();
 }
@@ -93,18 +133,11 @@ pub(super) fn allow_any_dynamic_dns(key: &DynamicDnsKey) -> Built<Cluster> {
     let mesh = &key.settings.mesh;
     let mut draft = Draft::new(ALLOW_ANY_DYNAMIC_DNS, DiscoveryType::Static, mesh.connect_timeout);
     let tls = mesh.outbound_traffic_policy.tls.as_ref().filter(|t| t.mode != ClientTlsMode::Disable);
-    let family = discovery::lookup_family(key.client.families, key.settings.features.dual_stack);
-    let cache = DnsCacheConfig {
-        name: ALLOW_ANY_CACHE.to_owned(),
-        dns_lookup_family: family.into(),
-        max_hosts: Some(key.settings.features.dynamic_dns_max_hosts.into()),
-        ..DnsCacheConfig::default()
-    };
     let insecure = tls.is_none_or(|tls| ByHost::of(tls, true).is_insecure());
-    discovery::set_dynamic(&mut draft.cluster, cache, insecure);
+    discovery::set_dynamic(&mut draft.cluster, key.cache.config(), insecure);
     match tls {
         Some(tls) => set_tls(&mut draft, tls, &key.settings),
-        None => set_passthrough_http(&mut draft),
+        None => set_passthrough_http(&mut draft, key.preserve_header_case),
     }
     Built::new(draft.finish().0, Vec::new())
 }
@@ -114,21 +147,34 @@ fn set_tls(draft: &mut Draft, tls: &ClientTlsSettings, settings: &Settings) {
     ByHost::of(tls, true).apply(draft);
     let names = tls.subject_alt_names.clone();
     let context = match tls.mode {
-        ClientTlsMode::IstioMutual => upstream::mesh(names, tls.sni.clone(), false),
+        ClientTlsMode::IstioMutual => {
+            {
+                // Whatever it is told: no policy looks into it on the way.
+                let announced = announced::by_cluster(Class::None, false, false);
+                upstream::mesh(names, tls.sni.clone(), announced, settings.features.compliance)
+            }
+        }
         ClientTlsMode::Disable | ClientTlsMode::Simple | ClientTlsMode::Mutual => {
             let roots = if tls.ca_certificates.is_empty() { "system" } else { &tls.ca_certificates };
             let mutual = tls.mode == ClientTlsMode::Mutual;
             let verify = if tls.insecure_skip_verify == Some(true) {
                 Verify::Nothing
             } else {
-                Verify::Roots { roots: Box::new(sds::root_file(roots)), names, crl: tls.ca_crl.clone() }
+                Verify::Roots {
+                    roots: Box::new(sds::root_file(roots, SecretServers::default())),
+                    names,
+                    crl: tls.ca_crl.clone(),
+                }
             };
-            let files = || sds::certificate_files(&tls.client_certificate, &tls.private_key);
+            let files = || {
+                sds::certificate_files(&tls.client_certificate, &tls.private_key, SecretServers::default())
+            };
             upstream::context(upstream::Settings {
                 certificate: mutual.then(files),
                 verify,
                 sni: tls.sni.clone(),
                 parameters: upstream::default_parameters(&settings.mesh),
+                compliance: settings.features.compliance,
                 alpn: Vec::new(),
             })
         }

@@ -71,6 +71,8 @@ pub struct InboundKey {
 pub struct InboundPassthroughKey {
     /// Address families of the proxy.
     pub families: IpFamilies,
+    /// HTTP/1 headers keep their case.
+    pub preserve_header_case: bool,
     /// Settings of the mesh.
     pub settings: Ref<Settings>,
 }
@@ -94,13 +96,13 @@ pub fn plan(context: &Context<'_>, view: &OwnView, ports: &[InboundPort]) -> Vec
         return Vec::new();
     }
     let (settings, families) = (&context.mesh.settings, view.shared.families);
-    let key = InboundPassthroughKey { families, settings: settings.clone() };
+    let headers = view.shared.proxy_config.proxy_headers.as_ref();
+    let preserve_header_case = headers.is_some_and(|h| h.preserve_http1_header_case == Some(true));
+    let key = InboundPassthroughKey { families, preserve_header_case, settings: settings.clone() };
     let entry = |name: String, key| (Arc::from(name), Key::Cluster(Ref::new(key)));
     let mut planned = vec![entry(INBOUND_PASSTHROUGH.to_owned(), ClusterKey::InboundPassthrough(key))];
     let sidecar = context.scope.sidecar.as_ref();
     let pool = sidecar.and_then(|s| s.spec.inbound_connection_pool.clone()).map(Ref::new);
-    let headers = view.shared.proxy_config.proxy_headers.as_ref();
-    let preserve = headers.is_some_and(|h| h.preserve_http1_header_case == Some(true));
     for port in ports {
         let key = InboundKey {
             destination: destination(settings, view, port),
@@ -108,7 +110,7 @@ pub fn plan(context: &Context<'_>, view: &OwnView, ports: &[InboundPort]) -> Vec
             port: port.clone(),
             pool: pool.clone(),
             families,
-            preserve_header_case: preserve,
+            preserve_header_case,
             settings: settings.clone(),
         };
         planned.push(entry(names::inbound(port.number), ClusterKey::Inbound(key)));
@@ -282,7 +284,7 @@ fn source(families: IpFamilies, both: bool) -> BindConfig {
 
 /// Builds the cluster of all other addresses of the workload.
 pub(super) fn passthrough(key: &InboundPassthroughKey) -> Cluster {
-    let mut draft = fixed::passthrough_draft(INBOUND_PASSTHROUGH, &key.settings);
+    let mut draft = fixed::passthrough_draft(INBOUND_PASSTHROUGH, &key.settings, key.preserve_header_case);
     draft.cluster.alt_stat_name = names::stat(PASSTHROUGH_STAT);
     draft.cluster.upstream_bind_config = Some(source(key.families, true));
     draft.finish().0

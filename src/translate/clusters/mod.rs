@@ -25,7 +25,9 @@ use model::mesh::Settings;
 use crate::output::Built;
 
 pub(crate) use balancer::sends_unhealthy;
-pub use fixed::{ALLOW_ANY_DYNAMIC_DNS, BLACK_HOLE, DynamicDnsKey, PASSTHROUGH};
+pub(crate) use discovery::{CARES, lookup_family};
+pub use fixed::{ALLOW_ANY_DYNAMIC_DNS, BLACK_HOLE, DynamicDnsKey, PASSTHROUGH, PassthroughKey};
+pub(crate) use tls::is_foreign;
 
 /// All that a cluster is built from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -34,8 +36,10 @@ pub enum ClusterKey {
     Outbound(outbound::OutboundKey),
     /// Drops everything.
     BlackHole(Ref<Settings>),
+    /// The server of secrets beside the proxy.
+    SecretServer(Ref<Settings>),
     /// The address that the client asked for.
-    Passthrough(Ref<Settings>),
+    Passthrough(PassthroughKey),
     /// A port that the workload serves.
     Inbound(inbound::InboundKey),
     /// The workload's own address that a client asked for.
@@ -47,7 +51,8 @@ pub enum ClusterKey {
 impl ClusterKey {
     fn settings(&self) -> &Settings {
         match self {
-            Self::BlackHole(settings) | Self::Passthrough(settings) => settings,
+            Self::BlackHole(settings) | Self::SecretServer(settings) => settings,
+            Self::Passthrough(key) => &key.settings,
             Self::Outbound(key) => &key.settings,
             Self::Inbound(key) => &key.settings,
             Self::InboundPassthrough(key) => &key.settings,
@@ -69,7 +74,8 @@ fn plain(key: &ClusterKey) -> Built<Cluster> {
     match key {
         ClusterKey::Outbound(key) => build::cluster(key),
         ClusterKey::BlackHole(settings) => Built::new(fixed::black_hole(settings), Vec::new()),
-        ClusterKey::Passthrough(settings) => Built::new(fixed::passthrough(settings), Vec::new()),
+        ClusterKey::SecretServer(settings) => Built::new(fixed::secret_server(settings), Vec::new()),
+        ClusterKey::Passthrough(key) => Built::new(fixed::passthrough(key), Vec::new()),
         ClusterKey::Inbound(key) => inbound::cluster(key),
         ClusterKey::InboundPassthrough(key) => Built::new(inbound::passthrough(key), Vec::new()),
         ClusterKey::AllowAnyDynamicDns(key) => fixed::allow_any_dynamic_dns(key),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use model::mesh::{MergedRule, Settings};
 use model::protocol::Protocol;
-use model::proxy::{FileCertificates, IpFamilies};
+use model::proxy::{FileCertificates, IpFamilies, SecretServers};
 use model::service::{Registry, Resolution, Service, ServicePort};
 use model::{ProxyKind, Ref};
 
@@ -28,10 +28,12 @@ pub struct Client {
     pub families: IpFamilies,
     /// Client certificates from files.
     pub tls_client: FileCertificates,
-    /// Credentials that begin with `sds://` come from a server beside it.
-    pub credential_socket: bool,
+    /// Servers of secrets beside it.
+    pub secret_servers: SecretServers,
     /// Keep the case of HTTP/1 headers.
     pub preserve_header_case: bool,
+    /// Mesh mTLS announces whether HTTP is inside.
+    pub announces_http: bool,
 }
 
 impl Client {
@@ -42,8 +44,9 @@ impl Client {
             kind: view.kind,
             families: view.families,
             tls_client: view.tls_client.clone(),
-            credential_socket: view.credential_socket,
+            secret_servers: view.secret_servers,
             preserve_header_case: headers.is_some_and(|h| h.preserve_http1_header_case == Some(true)),
+            announces_http: view.announces_http,
         }
     }
 }

@@ -10,14 +10,15 @@ use envoy::extensions::transport_sockets::raw_buffer::v3::RawBuffer;
 use envoy::extensions::transport_sockets::tls::v3::UpstreamTlsContext;
 use envoy::google::protobuf::{Struct, Value};
 use model::ProxyKind;
+use model::protocol::Class;
 use model::service::{Registry, Resolution};
 
 use super::draft::Draft;
 use super::names;
 use super::outbound::OutboundKey;
 use super::policy::Policy;
-use crate::tls::sds;
 use crate::tls::upstream::{self, Settings, Verify};
+use crate::tls::{announced, sds};
 
 /// How the reference names the plain socket inside that of the PROXY protocol.
 const INNER_RAW: &str = "raw_buffer";
@@ -61,8 +62,8 @@ fn apply_rule(draft: &mut Draft, key: &OutboundKey, tls: &ClientTlsSettings) {
             if is_dynamic(key) {
                 ByHost::of(tls, true).apply(draft);
             }
-            let http2 = draft.explicit_http2().is_some();
-            set(draft, upstream::mesh(names, sni, http2));
+            let announced = announced(draft, key);
+            set(draft, upstream::mesh(names, sni, announced, key.settings.features.compliance));
         }
     }
 }
@@ -77,8 +78,8 @@ fn apply_auto(draft: &mut Draft, key: &OutboundKey) {
         set(draft, context);
         return;
     }
-    let http2 = draft.explicit_http2().is_some();
-    let context = upstream::mesh(identities(key), own_sni(key), http2);
+    let announced = announced(draft, key);
+    let context = upstream::mesh(identities(key), own_sni(key), announced, key.settings.features.compliance);
     if draft.is_original_dst() {
         set(draft, context);
         return;
@@ -144,13 +145,15 @@ fn file_context(draft: &mut Draft, key: &OutboundKey, names: Vec<String>, sni: S
         ..ClientTlsSettings::default()
     };
     let verify = Verify::Roots { roots: Box::new(roots(key, &tls)), names, crl: String::new() };
-    let certificate = Some(sds::certificate_files(&tls.client_certificate, &tls.private_key));
+    let certificate =
+        Some(sds::certificate_files(&tls.client_certificate, &tls.private_key, key.client.secret_servers));
     upstream::context(Settings {
         certificate,
         verify,
         sni,
         parameters: upstream::default_parameters(&key.settings.mesh),
-        alpn: http2_alpn(draft),
+        compliance: key.settings.features.compliance,
+        alpn: if key.client.announces_http { announced(draft, key) } else { http2_alpn(draft) },
     })
 }
 
@@ -172,7 +175,7 @@ fn user_context(draft: &mut Draft, key: &OutboundKey, tls: &ClientTlsSettings) -
     ByHost::of(tls, is_dynamic(key)).apply(draft);
     let certificate = match (mutual, by_credential) {
         (false, _) => None,
-        (true, true) => Some(sds::credential(&tls.credential_name, key.client.credential_socket)),
+        (true, true) => Some(sds::credential(&tls.credential_name, key.client.secret_servers)),
         (true, false) if tls.client_certificate.is_empty() || tls.private_key.is_empty() => {
             note(
                 draft,
@@ -183,7 +186,9 @@ fn user_context(draft: &mut Draft, key: &OutboundKey, tls: &ClientTlsSettings) -
             );
             return None;
         }
-        (true, false) => Some(sds::certificate_files(&tls.client_certificate, &tls.private_key)),
+        (true, false) => {
+            Some(sds::certificate_files(&tls.client_certificate, &tls.private_key, key.client.secret_servers))
+        }
     };
     let verify = match (tls.insecure_skip_verify == Some(true), by_credential) {
         (true, true) => Verify::Unsaid,
@@ -198,6 +203,7 @@ fn user_context(draft: &mut Draft, key: &OutboundKey, tls: &ClientTlsSettings) -
         verify,
         sni: tls.sni.clone(),
         parameters: upstream::default_parameters(&key.settings.mesh),
+        compliance: key.settings.features.compliance,
         alpn: http2_alpn(draft),
     }))
 }
@@ -207,9 +213,10 @@ fn roots(
     tls: &ClientTlsSettings,
 ) -> envoy::extensions::transport_sockets::tls::v3::SdsSecretConfig {
     if !tls.credential_name.is_empty() {
-        return sds::credential_roots(&tls.credential_name, key.client.credential_socket);
+        return sds::credential_roots(&tls.credential_name, key.client.secret_servers);
     }
-    sds::root_file(if tls.ca_certificates.is_empty() { SYSTEM_ROOTS } else { &tls.ca_certificates })
+    let path = if tls.ca_certificates.is_empty() { SYSTEM_ROOTS } else { &tls.ca_certificates };
+    sds::root_file(path, key.client.secret_servers)
 }
 
 /// Gateways use credentials; sidecars only those that a rule gives to chosen workloads, or that are no secret.
@@ -217,6 +224,12 @@ fn may_use_credential(key: &OutboundKey, name: &str) -> bool {
     key.client.kind == ProxyKind::Router
         || sds::is_config_map(name)
         || key.rule.as_ref().is_some_and(|r| r.selector().is_some())
+}
+
+/// What mesh mTLS announces.
+fn announced(draft: &mut Draft, key: &OutboundKey) -> Vec<String> {
+    let class = key.service.port(key.port).map_or(Class::None, |port| port.protocol.class());
+    announced::by_cluster(class, draft.explicit_http2().is_some(), key.client.announces_http)
 }
 
 fn http2_alpn(draft: &mut Draft) -> Vec<String> {
@@ -260,7 +273,7 @@ impl ByHost {
 }
 
 /// Whether a rule asks for TLS that is not the mesh's.
-pub(super) fn is_foreign(policy: &Policy<'_>) -> bool {
+pub(crate) fn is_foreign(policy: &Policy<'_>) -> bool {
     policy.tls.is_some_and(|tls| matches!(tls.mode, ClientTlsMode::Simple | ClientTlsMode::Mutual))
 }
 

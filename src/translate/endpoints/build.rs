@@ -14,7 +14,7 @@ use model::config::selects;
 use model::endpoint::{Address, Endpoint, Health, TlsMode, Workload};
 
 use super::group::{self, Group, Labeled, Member};
-use super::{EndpointsKey, mtls, networks, priority};
+use super::{EndpointsKey, Form, LOCAL_CLUSTER, mtls, networks, priority};
 use crate::clusters::metadata::ISTIO;
 use crate::clusters::policy::{Policy, find_subset};
 use crate::clusters::{names, sends_unhealthy};
@@ -27,10 +27,10 @@ const DRAINING: &str = "istio.io/draining";
 
 /// Builds a load assignment from its key.
 pub fn build(key: &EndpointsKey) -> Built<ClusterLoadAssignment> {
-    let cluster_name = if key.form.is_sni_dnat() {
-        names::sni(key.port, &key.subset, &key.service.host)
-    } else {
-        names::outbound(key.port, &key.subset, &key.service.host)
+    let cluster_name = match key.form {
+        Form::Local => LOCAL_CLUSTER.to_owned(),
+        Form::SniDnat | Form::InlineSniDnat => names::sni(key.port, &key.subset, &key.service.host),
+        Form::Eds | Form::Inline => names::outbound(key.port, &key.subset, &key.service.host),
     };
     let mut groups = grouped(key);
     if let Some(networks) = &key.networks {

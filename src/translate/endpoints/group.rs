@@ -94,12 +94,12 @@ impl<'a> Group<'a> {
 }
 
 /// An endpoint at an address.
-pub(super) fn at(address: Address) -> WireEndpoint {
+pub(crate) fn at(address: Address) -> WireEndpoint {
     WireEndpoint { address: Some(address), ..WireEndpoint::default() }
 }
 
 /// The endpoint message of an address.
-pub(super) fn host(endpoint: WireEndpoint) -> LbEndpoint {
+pub(crate) fn host(endpoint: WireEndpoint) -> LbEndpoint {
     LbEndpoint { host_identifier: Some(HostIdentifier::Endpoint(endpoint)), ..LbEndpoint::default() }
 }
 
@@ -114,6 +114,6 @@ pub(crate) fn socket(address: &str, port: u16) -> Address {
 }
 
 /// A Unix domain socket.
-pub(super) fn pipe(path: &str) -> Address {
+pub(crate) fn pipe(path: &str) -> Address {
     Address { address: Some(WireAddress::Pipe(Pipe { path: path.to_owned(), ..Pipe::default() })) }
 }

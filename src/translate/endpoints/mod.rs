@@ -3,7 +3,7 @@
 //! Source: Istio `pilot/pkg/xds/endpoints/`; `shared/spec/xds.md` 3.
 
 mod build;
-mod group;
+pub(crate) mod group;
 mod local;
 pub(crate) mod mtls;
 mod networks;
@@ -28,6 +28,9 @@ pub use networks::NetworkView;
 pub use own::{concerns_own, plan_own};
 pub use plan::{Planner, plan, plan_service};
 
+/// The cluster of the bootstrap by which a proxy knows the zones of its own workload (zone-aware load balancing).
+pub const LOCAL_CLUSTER: &str = "local_cluster";
+
 /// What the assignment is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Form {
@@ -39,6 +42,8 @@ pub enum Form {
     SniDnat,
     /// It is part of such a cluster.
     InlineSniDnat,
+    /// It is that of the client's own workload ([`LOCAL_CLUSTER`]).
+    Local,
 }
 
 impl Form {

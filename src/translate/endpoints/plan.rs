@@ -107,6 +107,19 @@ impl<'a> Planner<'a> {
         self.finish(&self.common(service, rule, form), port, Arc::from(subset))
     }
 
+    /// The assignment of those endpoints of a service that are of the client's own workload, whatever rules say.
+    pub(super) fn local(
+        &self,
+        service: &Ref<Service>,
+        port: u16,
+        own: impl Fn(&Endpoint) -> bool,
+    ) -> EndpointsKey {
+        let all = self.context.endpoints(service).map_or(&self.nobody, |e| &e.endpoints);
+        let endpoints: Vec<_> = all.iter().filter(|e| own(e)).cloned().collect();
+        let common = self.common(service, None, Form::Local);
+        EndpointsKey { port, plain: self.plain(&endpoints), endpoints: Ref::new(endpoints), ..common }
+    }
+
     /// What the assignments of all ports of a service share.
     fn common(&self, service: &Ref<Service>, rule: Option<&Ref<MergedRule>>, form: Form) -> EndpointsKey {
         let context = self.context;

@@ -9,6 +9,7 @@ pub(crate) mod merge;
 mod misdirected;
 mod ports;
 mod quic;
+pub(crate) mod references;
 pub(crate) mod routes;
 pub(crate) mod rules;
 mod select;

@@ -5,6 +5,7 @@
 
 mod hold;
 mod own;
+mod secrets;
 mod shared;
 pub(crate) mod upstreams;
 
@@ -32,6 +33,8 @@ pub struct Plan {
     pub routes: Entries,
     /// The table of names; nothing where that of the layer below is right.
     pub names: Entries,
+    /// All secrets that the class may have.
+    pub secrets: Entries,
     /// Clusters of lower layers that this class must not have.
     pub hidden_clusters: Arc<[Arc<str>]>,
     /// Assignments of lower layers that this class must not have.
@@ -89,6 +92,7 @@ pub fn plan(
     match class {
         Class::Shared(view) => shared::plan(mesh, view, previous, hold, beside),
         Class::Own(view) => own::plan(mesh, view, previous),
+        Class::Secrets(view) => secrets::plan(mesh, view, previous.map(|(plan, _)| plan)),
     }
 }
 

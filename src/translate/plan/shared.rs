@@ -140,6 +140,7 @@ pub(super) fn plan(
         listeners,
         routes,
         names,
+        secrets: Entries::default(),
         hidden_clusters,
         hidden_endpoints,
         hidden_listeners,

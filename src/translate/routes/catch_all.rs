@@ -36,6 +36,8 @@ pub struct CatchAll {
     pub unknown: Unknown,
     /// Whether requests tell how often they were tried.
     pub attempt_count: bool,
+    /// Whether requests tell the host that they were for.
+    pub forwarded_host: bool,
     /// The Sidecar that decides, if one does.
     pub sidecar: Option<ObjectRef>,
 }
@@ -43,6 +45,9 @@ pub struct CatchAll {
 /// Decides for a class. A Sidecar that has a policy replaces the mesh's as a whole.
 pub fn plan(context: &Context<'_>, attempt_count: bool) -> CatchAll {
     let sidecar = context.scope.sidecar.as_ref();
+    let headers = context.view.proxy_config.proxy_headers.as_ref();
+    let forwarded_host =
+        headers.and_then(|h| h.x_forwarded_host.as_ref()).and_then(|h| h.enabled) == Some(true);
     let own = sidecar.and_then(|s| Some((s, s.spec.outbound_traffic_policy.as_ref()?)));
     let Some((sidecar, policy)) = own else {
         let unknown = match context.settings().mesh.outbound_traffic_policy.mode {
@@ -50,7 +55,7 @@ pub fn plan(context: &Context<'_>, attempt_count: bool) -> CatchAll {
             OutboundMode::AllowAny => Unknown::Pass,
             OutboundMode::AllowAnyDynamicDns => Unknown::PassByName,
         };
-        return CatchAll { unknown, attempt_count, sidecar: None };
+        return CatchAll { unknown, attempt_count, forwarded_host, sidecar: None };
     };
     let unknown = match (policy.mode, &policy.egress_proxy) {
         (OutboundTrafficPolicyMode::RegistryOnly, _) => Unknown::Refuse,
@@ -61,7 +66,7 @@ pub fn plan(context: &Context<'_>, attempt_count: bool) -> CatchAll {
         }
         (OutboundTrafficPolicyMode::AllowAny, None) => Unknown::Pass,
     };
-    CatchAll { unknown, attempt_count, sidecar: Some(sidecar.source.clone()) }
+    CatchAll { unknown, attempt_count, forwarded_host, sidecar: Some(sidecar.source.clone()) }
 }
 
 /// The cluster of an egress proxy. Without a port it is 0, which no cluster has.
@@ -76,6 +81,7 @@ pub fn build(key: &CatchAll) -> Built<VirtualHost> {
     let to = |cluster: &str| {
         Action::Route(RouteAction {
             cluster_specifier: Some(ClusterSpecifier::Cluster(cluster.to_owned())),
+            append_x_forwarded_host: key.forwarded_host,
             ..unlimited()
         })
     };

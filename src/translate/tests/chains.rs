@@ -5,13 +5,12 @@ use std::collections::BTreeSet;
 use std::error::Error;
 use std::fmt::Write;
 
-use model::endpoint::Locality;
 use model::{Mesh, Proxy};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use serde_json::json;
 use testkit::chains::conflicts;
-use testkit::mesh::{dump, mesh, plans};
+use testkit::mesh::{dump, mesh, plans, proxy};
 use translate::{Key, listeners};
 
 type Outcome = Result<(), Box<dyn Error>>;
@@ -31,11 +30,11 @@ const SUBNETS: [&str; 5] = ["10.1.0.0/16", "10.1.2.0/16", "10.1.2.3", "10.0.0.0/
 
 fn router() -> Result<Proxy, Box<dyn Error>> {
     let metadata = json!({"LABELS": {"app": "gate"}});
-    Ok(Proxy::parse("router~10.1.0.1~gate-1.edge~edge.svc.cluster.local", &metadata, Locality::default())?)
+    Ok(proxy("router", "10.1.0.1", "gate-1.edge", &metadata)?)
 }
 
 fn sidecar() -> Result<Proxy, Box<dyn Error>> {
-    Ok(Proxy::parse("sidecar~10.1.0.2~web-1.shop~shop.svc.cluster.local", &json!({}), Locality::default())?)
+    Ok(proxy("sidecar", "10.1.0.2", "web-1.shop", &json!({}))?)
 }
 
 /// Every listener of a proxy is one that Envoy takes.

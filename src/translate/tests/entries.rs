@@ -336,3 +336,23 @@ fn an_entry_prefers_what_its_namespace_prefers() -> Outcome {
     assert!(weighs("PreferClose")? && !weighs("Any")?);
     Ok(())
 }
+
+#[test]
+fn what_is_near_is_told_by_where_the_proxy_says_it_is() -> Outcome {
+    let near = "{hosts: [m.example], resolution: STATIC, ports: [{number: 80, name: http, protocol: HTTP}], endpoints: [{address: 192.0.2.1}, {address: 192.0.2.2, locality: r1/z1}, {address: 192.0.2.3, locality: r1/z2}]}";
+    let namespace = "
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop, annotations: {networking.istio.io/traffic-distribution: PreferClose}}
+";
+    let dump = sent(&[&entry("m", near), namespace].concat())?;
+    let endpoints = at(&dump, "eds", "outbound|80||m.example", "/endpoints");
+    let priorities: Vec<(&Value, u64)> = endpoints
+        .as_array()
+        .ok_or("no endpoints")?
+        .iter()
+        .map(|group| (&group["locality"]["zone"], group["priority"].as_u64().unwrap_or_default()))
+        .collect();
+    assert_eq!(priorities, [(&Value::Null, 2), (&json!("z1"), 0), (&json!("z2"), 1)]);
+    Ok(())
+}

@@ -350,3 +350,18 @@ fn statistics_call_a_port_of_a_sidecar_after_the_sidecar() -> Outcome {
     assert_eq!(name, json!("shop.ns_9443;"));
     Ok(())
 }
+
+#[test]
+fn where_the_proxy_listens_itself_nothing_is_taken_for_the_workload() -> Outcome {
+    let service =
+        SHOP.replace("targetPort: 8080", "targetPort: 15021").replace("targetPort: raw", "targetPort: 15006");
+    let own = json!({"ENVOY_STATUS_PORT": 15021});
+    for (metadata, taken) in [(own, vec![]), (json!({}), vec!["0.0.0.0_15021"])] {
+        let dump = sent(&[&service], "shop-1", &metadata)?;
+        let chains = chains(&listener(&dump, "virtualInbound"));
+        let names: Vec<_> = chains.keys().filter(|name| name.starts_with("0.0.0.0_")).collect();
+        assert_eq!(names, taken, "{metadata}");
+        assert_eq!(inbound_clusters(&dump), ["inbound|15006||", "inbound|15021||"], "as in the reference");
+    }
+    Ok(())
+}

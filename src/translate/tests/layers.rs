@@ -5,12 +5,11 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::Arc;
 
-use model::endpoint::Locality;
 use model::mesh::Changes;
 use model::{Mesh, Proxy, Ref};
 use serde_json::json;
 use store::Options;
-use testkit::mesh::{documents, mesh, plans, tables};
+use testkit::mesh::{documents, mesh, plans, proxy, tables};
 use translate::class::{Class, Layer, SharedView};
 use translate::key::Entries;
 use translate::{Key, Plan, class, plan};
@@ -56,8 +55,7 @@ spec:
 }
 
 fn sidecar(namespace: &str) -> Result<Proxy, Box<dyn Error>> {
-    let id = format!("sidecar~10.1.0.1~web.{namespace}~{namespace}.svc.cluster.local");
-    Ok(Proxy::parse(&id, &json!({}), Locality::default())?)
+    Ok(proxy("sidecar", "10.1.0.1", &format!("web.{namespace}"), &json!({}))?)
 }
 
 /// Public and private services, a host that two namespaces define, rules of the client's namespace, of the service's,

@@ -6,24 +6,19 @@ use std::path::Path;
 use std::sync::Arc;
 
 use api::decode::{decode, items};
-use model::endpoint::Locality;
 use model::mesh::Features;
 use model::{Mesh, Proxy, Ref};
 use serde_json::{Value, json};
 use store::{Next, Options, Tables};
-use testkit::mesh::{documents, mesh, name_table, plans, tables};
+use testkit::mesh::{documents, mesh, name_table, plans, proxy, tables};
 use translate::names::{NamesKey, Of};
 use translate::{Key, Plan, class, plan};
 
 type Outcome = Result<(), Box<dyn Error>>;
 
-fn proxy(id: &str, metadata: &Value) -> Result<Proxy, Box<dyn Error>> {
-    Ok(Proxy::parse(id, metadata, Locality::default())?)
-}
-
 /// A sidecar of the namespace `shop`.
 fn client(metadata: &Value) -> Result<Proxy, Box<dyn Error>> {
-    proxy("sidecar~10.9.0.1~client-1.shop~shop.svc.cluster.local", metadata)
+    Ok(proxy("sidecar", "10.9.0.1", "client-1.shop", metadata)?)
 }
 
 /// The addresses that each name has.
@@ -253,8 +248,7 @@ spec: {hosts: [partner.example], addresses: [192.0.2.2], resolution: DNS, ports:
 #[test]
 fn a_router_has_a_table_without_names() -> Outcome {
     let mesh = mesh(&[&headless("db-0", "10.1.0.1", "")])?;
-    let router =
-        proxy("router~10.9.0.2~gateway-1.shop~shop.svc.cluster.local", &json!({"DNS_CAPTURE": "true"}))?;
+    let router = proxy("router", "10.9.0.2", "gateway-1.shop", &json!({"DNS_CAPTURE": "true"}))?;
     let entries: Vec<_> = plans(&mesh, &router).iter().flat_map(|plan| plan.names.to_vec()).collect();
     // Its agent waits until it has one.
     let [(name, Key::Names(key))] = entries.as_slice() else { return Err(format!("{entries:?}").into()) };
@@ -317,7 +311,7 @@ fn a_change_touches_its_namespace_only() -> Outcome {
     assert_eq!(change(&headless("db-0", "10.1.0.9", ""))?, both);
     let hidden = "{apiVersion: v1, kind: Service, metadata: {name: own, namespace: other, annotations: {networking.istio.io/exportTo: .}}, spec: {clusterIP: 10.96.0.4, ports: [{name: http, port: 80}]}}";
     assert_eq!(change(hidden)?, [], "for others there is nothing new");
-    let owner = proxy("sidecar~10.9.0.3~client-1.other~other.svc.cluster.local", &json!({}))?;
+    let owner = proxy("sidecar", "10.9.0.3", "client-1.other", &json!({}))?;
     let [_, upper, _] = &*class::classes(&mesh, &owner) else { return Err("not three layers".into()) };
     let owners = parts(&plan::plan(&mesh, upper, None, false, Some(&last)));
     let shared: Vec<_> =

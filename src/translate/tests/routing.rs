@@ -2,19 +2,13 @@
 
 use std::error::Error;
 
-use model::endpoint::Locality;
 use model::{Mesh, Proxy};
 use serde_json::{Value, json};
-use testkit::mesh::{dump, mesh, plans};
+use testkit::mesh::{WEB, dump, mesh, plans, proxy};
 
 type Outcome = Result<(), Box<dyn Error>>;
 
-const SERVICES: &str = "
-apiVersion: v1
-kind: Service
-metadata: {name: web, namespace: shop}
-spec: {clusterIP: 10.96.0.1, ports: [{name: http, port: 80}]}
----
+const CART: &str = "
 apiVersion: v1
 kind: Service
 metadata: {name: cart, namespace: shop}
@@ -33,8 +27,7 @@ spec:
 }
 
 fn client(namespace: &str, metadata: &Value) -> Result<Proxy, Box<dyn Error>> {
-    let id = format!("sidecar~10.1.0.1~client.{namespace}~{namespace}.svc.cluster.local");
-    Ok(Proxy::parse(&id, metadata, Locality::default())?)
+    Ok(proxy("sidecar", "10.1.0.1", &format!("client.{namespace}"), metadata)?)
 }
 
 /// The virtual hosts of a route configuration of a client in `shop`.
@@ -55,7 +48,7 @@ fn names(routes: &[Value]) -> Vec<&str> {
     routes.iter().map(|r| r["name"].as_str().unwrap_or_default()).collect()
 }
 
-const WEB: &str = "web.shop.svc.cluster.local:80";
+const WEB_80: &str = "web.shop.svc.cluster.local:80";
 
 #[test]
 fn rules_come_in_order_up_to_the_first_that_takes_everything() -> Outcome {
@@ -70,8 +63,8 @@ fn rules_come_in_order_up_to_the_first_that_takes_everything() -> Outcome {
     route: [{destination: {host: web}}]
   - name: never
     route: [{destination: {host: web}}]";
-    let mesh = mesh(&[SERVICES, &rules("web", spec)])?;
-    let routes = routes(&mesh, WEB, &json!({}))?;
+    let mesh = mesh(&[WEB, CART, &rules("web", spec)])?;
+    let routes = routes(&mesh, WEB_80, &json!({}))?;
     assert_eq!(names(&routes), ["exact.a", "exact", "all"]);
     assert_eq!(routes[0]["match"], json!({"path": "/a", "caseSensitive": true}));
     assert_eq!(routes[0]["route"]["cluster"], "outbound|8080||cart.shop.svc.cluster.local");
@@ -93,8 +86,8 @@ fn what_cannot_be_built_answers_500_and_leaves_the_rest() -> Outcome {
     redirect: {uri: /coffee, redirectCode: 418}
   - name: whole
     route: [{destination: {host: web}}]";
-    let mesh = mesh(&[SERVICES, &rules("web", spec)])?;
-    let routes = routes(&mesh, WEB, &json!({}))?;
+    let mesh = mesh(&[WEB, CART, &rules("web", spec)])?;
+    let routes = routes(&mesh, WEB_80, &json!({}))?;
     assert_eq!(names(&routes), ["broken", "teapot", "whole"]);
     assert_eq!(routes[0]["match"]["prefix"], "/users/", "what the expression surely begins with");
     for (route, name) in routes.iter().zip(["broken", "teapot"]) {
@@ -113,7 +106,7 @@ fn problems_name_the_field() -> Outcome {
   http:
   - match: [{uri: {prefix: /a}}, {headers: {x-a: {regex: '('}}}]
     route: [{destination: {host: web, subset: v9}}, {destination: {host: gone}, weight: 1}]";
-    let mesh = mesh(&[SERVICES, &rules("web", spec)])?;
+    let mesh = mesh(&[WEB, CART, &rules("web", spec)])?;
     let mut told: Vec<String> = Vec::new();
     for plan in plans(&mesh, &client("shop", &json!({}))?) {
         for (_, key) in plan.routes.iter() {
@@ -151,10 +144,10 @@ fn the_client_and_the_listener_decide_which_matches_there_are() -> Outcome {
     route: [{destination: {host: web}}]
   - name: rest
     route: [{destination: {host: web}}]";
-    let mesh = mesh(&[SERVICES, &rules("web", spec)])?;
+    let mesh = mesh(&[WEB, CART, &rules("web", spec)])?;
     let second = json!({"LABELS": {"version": "v2"}});
-    assert_eq!(names(&routes(&mesh, WEB, &second)?), ["canary", "mesh", "rest"]);
-    assert_eq!(names(&routes(&mesh, WEB, &json!({}))?), ["mesh", "rest"]);
+    assert_eq!(names(&routes(&mesh, WEB_80, &second)?), ["canary", "mesh", "rest"]);
+    assert_eq!(names(&routes(&mesh, WEB_80, &json!({}))?), ["mesh", "rest"]);
     Ok(())
 }
 
@@ -163,7 +156,7 @@ fn hosts_that_no_service_has_are_known_on_port_80() -> Outcome {
     let spec = "
   hosts: [www.outside.example, cart]
   http: [{name: out, route: [{destination: {host: web}}]}]";
-    let mesh = mesh(&[SERVICES, &rules("out", spec)])?;
+    let mesh = mesh(&[WEB, CART, &rules("out", spec)])?;
     let domains = |configuration: &str| -> Result<Vec<Value>, Box<dyn Error>> {
         let hosts = hosts(&mesh, configuration, &json!({}))?;
         Ok(hosts
@@ -192,8 +185,8 @@ fn the_most_specific_then_the_oldest_rule_has_a_host() -> Outcome {
     let narrow = to("*.shop.svc.cluster.local", "narrow");
     let exact = to("web", "exact");
     let late = to("web", "late");
-    let mesh = mesh(&[SERVICES, &wide, &narrow, &exact, &late])?;
-    assert_eq!(names(&routes(&mesh, WEB, &json!({}))?), ["exact"]);
+    let mesh = mesh(&[WEB, CART, &wide, &narrow, &exact, &late])?;
+    assert_eq!(names(&routes(&mesh, WEB_80, &json!({}))?), ["exact"]);
     assert_eq!(names(&routes(&mesh, "cart.shop.svc.cluster.local:80", &json!({}))?), ["narrow"]);
     assert_eq!(hosts(&mesh, "80", &json!({}))?.len(), 3, "wildcards that cover services are no hosts");
     Ok(())
@@ -210,8 +203,8 @@ fn weights_and_mirrors_without_a_share_are_left_out() -> Outcome {
     mirror: {host: cart}
     mirrorPercentage: {value: 0.0}
     mirrors: [{destination: {host: cart}, percentage: {value: 12.5}}]";
-    let mesh = mesh(&[SERVICES, &rules("web", spec)])?;
-    let routes = routes(&mesh, WEB, &json!({}))?;
+    let mesh = mesh(&[WEB, CART, &rules("web", spec)])?;
+    let routes = routes(&mesh, WEB_80, &json!({}))?;
     let action = &routes[0]["route"];
     let web = json!([{"name": "outbound|80||web.shop.svc.cluster.local", "weight": 100}]);
     assert_eq!(action["weightedClusters"]["clusters"], web);
@@ -232,7 +225,7 @@ fn classes_share_the_virtual_hosts_that_do_not_differ() -> Outcome {
     fault: {abort: {httpStatus: 503}}
     route: [{destination: {host: cart}}]
   - route: [{destination: {host: web}}]";
-    let mesh = mesh(&[SERVICES, &rules("web", spec)])?;
+    let mesh = mesh(&[WEB, CART, &rules("web", spec)])?;
     let keys = |namespace: &str| -> Result<Vec<_>, Box<dyn Error>> {
         let plans = plans(&mesh, &client(namespace, &json!({}))?);
         let routes = plans.iter().flat_map(|p| p.routes.iter()).filter(|(name, _)| &**name == "80");
@@ -263,7 +256,7 @@ spec:
   resolution: STATIC
   ports: [{number: 80, name: http, protocol: HTTP}, {number: 8080, name: tcp, protocol: TCP}]
   endpoints: [{address: 172.22.0.1}]";
-    let mesh = mesh(&[SERVICES, entry])?;
+    let mesh = mesh(&[WEB, CART, entry])?;
     let of_cart = |hosts: &[Value]| -> Vec<Value> {
         let named = hosts.iter().filter(|h| h["name"].as_str().is_some_and(|n| n.starts_with("cart.")));
         named.map(|h| h["domains"].clone()).collect()
@@ -286,8 +279,8 @@ fn commands_that_envoy_does_not_know_are_kept_from_it() -> Outcome {
   - name: right
     headers: {request: {set: {x-path: '%REQ(:path)%', host: other.example}}}
     route: [{destination: {host: web}}]";
-    let mesh = mesh(&[SERVICES, &rules("web", spec)])?;
-    let routes = routes(&mesh, WEB, &json!({}))?;
+    let mesh = mesh(&[WEB, CART, &rules("web", spec)])?;
+    let routes = routes(&mesh, WEB_80, &json!({}))?;
     assert_eq!(routes[0]["directResponse"]["status"], 500);
     assert_eq!(routes[0]["responseHeadersToAdd"], Value::Null);
     assert_eq!(routes[1]["requestHeadersToAdd"][0]["header"]["value"], "%REQ(:path)%");
@@ -307,8 +300,8 @@ fn a_match_of_which_nothing_is_left_matches_nothing() -> Outcome {
     route: [{destination: {host: web}}]
   - name: rest
     route: [{destination: {host: web}}]";
-    let mesh = mesh(&[SERVICES, &rules("web", spec)])?;
-    let routes = routes(&mesh, WEB, &json!({}))?;
+    let mesh = mesh(&[WEB, CART, &rules("web", spec)])?;
+    let routes = routes(&mesh, WEB_80, &json!({}))?;
     assert_eq!(names(&routes), ["lost", "lost", "rest"]);
     for lost in routes.iter().take(2) {
         assert_eq!(lost["directResponse"]["status"], 500);

@@ -13,10 +13,10 @@ use envoy::extensions::transport_sockets::tls::v3::{
 };
 use envoy::r#type::matcher::v3::StringMatcher;
 use envoy::r#type::matcher::v3::string_matcher::MatchPattern;
-use model::mesh::Settings;
+use model::mesh::{Compliance, Settings};
 
-use super::sds;
 use super::upstream::{TLS, parameters, typed};
+use super::{compliance, sds};
 
 /// The cipher suites of mesh mTLS below TLS 1.3, unless the mesh names others.
 const CIPHER_SUITES: [&str; 6] = [
@@ -37,6 +37,8 @@ pub struct MeshServer {
     newest_only: bool,
     /// Cipher suites below TLS 1.3.
     cipher_suites: Vec<String>,
+    /// The standard that TLS is held to.
+    compliance: Compliance,
     /// Whose identities are taken; empty for any that the roots vouch for.
     trust_domains: Vec<String>,
 }
@@ -51,6 +53,7 @@ impl MeshServer {
         Self {
             newest_only: tls.is_some_and(|t| t.min_protocol_version == MeshTlsProtocol::V1_3),
             cipher_suites: named.unwrap_or_else(|| CIPHER_SUITES.map(str::to_owned).to_vec()),
+            compliance: settings.features.compliance,
             trust_domains: if skip { Vec::new() } else { trust_domains(mesh) },
         }
     }
@@ -62,12 +65,13 @@ impl MeshServer {
 
     fn context(&self) -> DownstreamTlsContext {
         let minimum = if self.newest_only { TlsProtocol::TlSv13 } else { TlsProtocol::TlSv12 };
+        let asked = TlsParameters {
+            tls_minimum_protocol_version: minimum.into(),
+            cipher_suites: self.cipher_suites.clone(),
+            ..parameters()
+        };
         let common = CommonTlsContext {
-            tls_params: Some(TlsParameters {
-                tls_minimum_protocol_version: minimum.into(),
-                cipher_suites: self.cipher_suites.clone(),
-                ..parameters()
-            }),
+            tls_params: compliance::enforce(self.compliance, Some(asked)),
             tls_certificate_sds_secret_configs: vec![sds::workload()],
             alpn_protocols: ALPN.map(str::to_owned).to_vec(),
             validation_context_type: Some(self.validation()),

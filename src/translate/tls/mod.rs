@@ -3,6 +3,8 @@
 //! Source: Istio `pilot/pkg/security/model/authentication.go`, `pilot/pkg/networking/core/cluster_tls.go`;
 //! `shared/spec/xds.md` 2.7.
 
+pub(crate) mod announced;
+pub(crate) mod compliance;
 pub mod downstream;
 pub mod sds;
 pub mod upstream;

@@ -20,16 +20,14 @@ use envoy::extensions::transport_sockets::tls::v3::{
 use envoy::r#type::matcher::v3::StringMatcher;
 use envoy::r#type::matcher::v3::string_matcher::MatchPattern;
 use envoy::{Message, Name, pack_any};
+use model::mesh::Compliance;
 
-use super::sds;
+use super::{compliance, sds};
 
 /// Name of Envoy's TLS transport socket.
 pub const TLS: &str = "envoy.transport_sockets.tls";
 /// Name of Envoy's plain transport socket.
 pub const RAW: &str = "envoy.transport_sockets.raw_buffer";
-/// The protocol that mesh mTLS announces (ALPN).
-const MESH_ALPN: &str = "istio";
-
 /// Whom to trust on the other side.
 #[derive(Clone, Debug)]
 pub(crate) enum Verify {
@@ -59,6 +57,8 @@ pub(crate) struct Settings {
     pub(crate) sni: String,
     /// Versions, cipher suites, curves.
     pub(crate) parameters: TlsParameters,
+    /// The standard that they are held to.
+    pub(crate) compliance: Compliance,
     /// Announced protocols.
     pub(crate) alpn: Vec<String>,
 }
@@ -82,15 +82,19 @@ pub(crate) fn default_parameters(mesh: &MeshConfig) -> TlsParameters {
     }
 }
 
-/// The context of mesh mTLS: the workload's certificate, the mesh's roots, names of the other side.
-pub(crate) fn mesh(names: Vec<String>, sni: String, http2: bool) -> UpstreamTlsContext {
-    let mut alpn = vec![MESH_ALPN.to_owned()];
-    alpn.extend(http2.then(|| "h2".to_owned()));
+/// The context of mesh mTLS: the workload's certificate, the mesh's roots, names of the other side, what is announced.
+pub(crate) fn mesh(
+    names: Vec<String>,
+    sni: String,
+    alpn: Vec<String>,
+    compliance: Compliance,
+) -> UpstreamTlsContext {
     context(Settings {
         certificate: Some(sds::workload()),
         verify: Verify::Roots { roots: Box::new(sds::root()), names, crl: String::new() },
         sni,
         parameters: parameters(),
+        compliance,
         alpn,
     })
 }
@@ -98,7 +102,7 @@ pub(crate) fn mesh(names: Vec<String>, sni: String, http2: bool) -> UpstreamTlsC
 /// A context of any settings.
 pub(crate) fn context(settings: Settings) -> UpstreamTlsContext {
     let common = CommonTlsContext {
-        tls_params: Some(settings.parameters),
+        tls_params: compliance::enforce(settings.compliance, Some(settings.parameters)),
         tls_certificate_sds_secret_configs: settings.certificate.into_iter().collect(),
         alpn_protocols: settings.alpn,
         validation_context_type: validation(settings.verify),
@@ -185,12 +189,5 @@ mod tests {
         let identities = [Arc::from("spiffe://td/ns/a/sa/b"), Arc::from("plain.example")];
         let all = with_aliases(identities.iter(), &["old".to_owned()]);
         assert_eq!(all, ["plain.example", "spiffe://old/ns/a/sa/b", "spiffe://td/ns/a/sa/b"]);
-    }
-
-    #[test]
-    fn mesh_mtls_announces_http2_only_where_it_is_certain() {
-        let alpn = |http2| mesh(Vec::new(), "s".into(), http2).common_tls_context.unwrap_or_default();
-        assert_eq!(alpn(false).alpn_protocols, ["istio"]);
-        assert_eq!(alpn(true).alpn_protocols, ["istio", "h2"]);
     }
 }

@@ -35,10 +35,12 @@ pub(super) fn next(
     watch.base = Some(Arc::clone(&set));
     // Of a whole type, nothing says that there is nothing.
     let silent = !whole && parts.resources.is_empty() && parts.removed.is_empty() && !due.forced;
-    if silent && !std::mem::take(&mut watch.answer_due) {
+    // Of secrets an empty answer would say that there are none (spec/security.md, trap 18).
+    let none = kind == ResourceType::Secret && parts.resources.is_empty();
+    let asked = std::mem::take(&mut watch.answer_due);
+    if none || (silent && !asked) {
         return None;
     }
-    watch.answer_due = false;
     if kind == ResourceType::Cluster {
         stream.follow(&parts.changed, now);
     }
@@ -217,6 +219,9 @@ fn gather(
     if watch.base.is_none() {
         parts.changed.clone_from(&parts.resources);
     }
+    if due.names.len() == watch.owed.len() {
+        watch.owed.clear();
+    }
     for name in &due.names {
         watch.owed.remove(name);
         match set.get(name) {
@@ -229,14 +234,20 @@ fn gather(
             None if variant == Variant::Sotw && kind.is_wildcard() => {}
             None => match context.absent(kind, name) {
                 Some(absent) => parts.resources.push(absent),
-                // A client keeps an extension's configuration until it names another (spec/xds.md, trap 62).
-                None if variant == Variant::Delta && kind != ResourceType::ExtensionConfig => {
+                None if variant == Variant::Delta && !kept(kind) => {
                     parts.removed.push(Arc::clone(name));
                 }
                 None => {}
             },
         }
     }
+}
+
+/// Whether clients keep what they hold of a type when it is gone, and are not told: an extension's configuration until
+/// they name another (spec/xds.md, trap 62); secrets, for whoever reconnects would say that it holds none, and still use it
+/// (spec/security.md, trap 18).
+const fn kept(kind: ResourceType) -> bool {
+    matches!(kind, ResourceType::ExtensionConfig | ResourceType::Secret)
 }
 
 fn respond(

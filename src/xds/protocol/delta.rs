@@ -85,24 +85,28 @@ fn first(
             watch.owed.insert(name, behind(step, FOREIGN));
         }
     }
-    let names: Vec<_> = watch.subscription.names().to_vec();
-    for name in names {
-        let held = version(&request.held, &name);
-        let lately = kind == ResourceType::Endpoints && context.changed_lately(&name);
-        let (step, wanted) = match set.get(&name) {
+    let asked = watch.subscription.names().iter().filter_map(|name| {
+        let held = version(&request.held, name);
+        let lately = || kind == ResourceType::Endpoints && context.changed_lately(name);
+        let (step, wanted) = match set.get(name) {
             Some(resource) => (Step::Change, Some(set.version(resource))),
             None => {
-                let absent = context.absent(kind, &name);
+                let absent = context.absent(kind, name);
                 (Step::Removal, absent.map(|absent| absent.version(set.slots())))
             }
         };
-        match held {
-            Some(held) if !lately && wanted == Some(held) => {}
+        let owed = match held {
+            Some(held) if lately() => Owed::asked(step, Some(held), epoch, now),
+            Some(held) if wanted == Some(held) => return None,
             // The client uses what it holds; the newer form goes in the order of a change.
-            Some(held) if !lately => drop(watch.owed.insert(name, behind(step, held))),
-            held => watch.owe_answer(&name, held, &set, (epoch, now)),
-        }
-    }
+            Some(held) => behind(step, held),
+            None => Owed::asked(step, None, epoch, now),
+        };
+        Some((Arc::clone(name), owed))
+    });
+    // The names are in order, so that the map is made in one go.
+    let mut asked = asked.collect();
+    watch.owed.append(&mut asked);
     if !wildcard || watch.resumed {
         watch.base = Some(set);
     }

@@ -180,7 +180,8 @@ impl Clients {
             connected_at: self.clock.now(),
             clock: self.clock,
             peer,
-            node,
+            // Envoys list all of their extensions: a hundred kilobytes that nobody asks for any more.
+            node: NodeInfo { extensions: Vec::new(), ..node },
             stream: Mutex::new(stream(number)),
             mailbox,
         });

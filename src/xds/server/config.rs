@@ -22,6 +22,10 @@ pub struct Config {
     pub max_connection_age: Option<Duration>,
     /// How long a connection that was told to go away may go on.
     pub max_connection_age_grace: Duration,
+    /// Connections at once; who comes when there are so many is sent away.
+    pub max_connections: usize,
+    /// How long a connection may be there without having asked anything.
+    pub first_request: Duration,
     /// The name of this control plane in every response; empty for none.
     pub control_plane: String,
     /// For how long what would name something that does not exist yet keeps its last form; zero for not at all.
@@ -40,6 +44,8 @@ impl Default for Config {
             keepalive_timeout: Duration::from_secs(10),
             max_connection_age: None,
             max_connection_age_grace: Duration::from_secs(10),
+            max_connections: 65_536,
+            first_request: Duration::from_secs(20),
             control_plane: String::new(),
             hold_for: Duration::from_secs(1),
             limits: Limits::default(),

@@ -14,6 +14,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -23,11 +24,13 @@ use super::config::Config;
 use super::debug_types::DebugTypes;
 use super::doubts::Doubts;
 use super::engine::{self, EngineHandle};
+use super::gate::Gate;
 use super::rate::Rate;
 use super::recent::Recent;
 use super::registrar::Registrar;
 use super::service::{self, Shared};
 use super::status::Status;
+use crate::frame::Pages;
 use crate::generate::{Generate, Peer};
 use crate::metrics::Metrics;
 use crate::protocol::NameLists;
@@ -44,6 +47,8 @@ pub struct Server {
     shared: Arc<Shared>,
     drain: Drain,
     connections: Arc<AtomicU64>,
+    /// For so many connections more there is room.
+    room: Arc<Semaphore>,
 }
 
 /// What others do for the server, where there is somebody.
@@ -86,10 +91,13 @@ impl Server {
             recent: Recent::default(),
             doubts: Doubts::default(),
             names: NameLists::default(),
+            pages: Pages::default(),
             backend,
             hooks,
         };
-        let server = Self { shared: Arc::new(shared), drain: Drain::default(), connections: Arc::default() };
+        let room = Arc::new(Semaphore::new(shared.config.max_connections));
+        let (drain, connections) = (Drain::default(), Arc::default());
+        let server = Self { shared: Arc::new(shared), drain, connections, room };
         Ok((server, engine))
     }
 
@@ -98,8 +106,9 @@ impl Server {
         &self.shared.clients
     }
 
-    /// Serves plaintext HTTP/2 on a listener until the server is shut down. Paths that are not ADS go to `router`.
-    pub async fn listen(&self, listener: TcpListener, router: Router) {
+    /// Serves plaintext HTTP/2 on a listener until the server is shut down. Streams pass `gate`, if there is one; paths that
+    /// are not ADS go to `router`.
+    pub async fn listen(&self, listener: TcpListener, gate: Option<Arc<dyn Gate>>, router: Router) {
         loop {
             let accepted = tokio::select! {
                 () = self.drain.begun.cancelled() => return,
@@ -111,8 +120,8 @@ impl Server {
                         tracing::debug!(%address, %error, "cannot turn off Nagle's algorithm");
                     }
                     let peer = Peer { address: Some(address), ..Peer::default() };
-                    let (server, router) = (self.clone(), router.clone());
-                    self.drain.tasks.spawn(async move { server.serve(socket, peer, router).await });
+                    let (server, gate, router) = (self.clone(), gate.clone(), router.clone());
+                    self.drain.tasks.spawn(async move { server.serve(socket, peer, gate, router).await });
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
@@ -122,20 +131,27 @@ impl Server {
         }
     }
 
-    /// Serves one connection, which may be of TLS, until it ends.
+    /// Serves one connection, which may be of TLS, until it ends. Without a gate, streams are of the identities of `peer`;
+    /// requests for `router` have `peer` among their extensions.
     ///
     /// Spawn it with [`Server::spawn`] if a shutdown should wait for it.
-    pub async fn serve<C>(&self, connection: C, peer: Peer, router: Router)
+    pub async fn serve<C>(&self, connection: C, peer: Peer, gate: Option<Arc<dyn Gate>>, router: Router)
     where
         C: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        let Ok(_place) = self.room.try_acquire() else {
+            tracing::warn!(address = ?peer.address, most = self.shared.config.max_connections, "there is no room for more connections");
+            return;
+        };
         let number = self.connections.fetch_add(1, Ordering::Relaxed);
         let config = &self.shared.config;
+        let asked = CancellationToken::new();
         let service = {
-            let (shared, peer) = (Arc::clone(&self.shared), peer.clone());
+            let (shared, peer, asked) = (Arc::clone(&self.shared), peer.clone(), asked.clone());
             service_fn(move |request| {
-                let answer =
-                    service::serve(Arc::clone(&shared), number, peer.clone(), router.clone(), request);
+                asked.cancel();
+                let from = (number, peer.clone(), gate.clone());
+                let answer = service::serve(Arc::clone(&shared), from, router.clone(), request);
                 async move { Ok::<_, std::convert::Infallible>(answer.await) }
             })
         };
@@ -151,6 +167,10 @@ impl Server {
             ended = connection.as_mut() => Some(ended),
             () = self.drain.begun.cancelled() => None,
             () = self.of_age(number) => None,
+            () = silence(&asked, config.first_request) => {
+                tracing::debug!(address = ?peer.address, "a connection that asks nothing is closed");
+                return;
+            }
         };
         let ended = match ended {
             Some(ended) => ended,
@@ -170,6 +190,11 @@ impl Server {
         if let Err(error) = ended {
             tracing::debug!(address = ?peer.address, %error, "connection ended");
         }
+    }
+
+    /// Ends when the server is told to shut down: no more connections are to be accepted then.
+    pub async fn ending(&self) {
+        self.drain.begun.cancelled().await;
     }
 
     /// Spawns a task that a shutdown waits for.
@@ -206,6 +231,13 @@ impl Server {
         } else {
             tokio::time::sleep(self.shared.config.max_connection_age_grace).await;
         }
+    }
+}
+
+/// Ends when nothing was asked for so long; never if something was.
+async fn silence(asked: &CancellationToken, limit: Duration) {
+    if tokio::time::timeout(limit, asked.cancelled()).await.is_ok() {
+        std::future::pending().await
     }
 }
 

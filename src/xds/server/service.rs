@@ -14,10 +14,12 @@ use super::clients::Clients;
 use super::clock::Clock;
 use super::config::Config;
 use super::doubts::Doubts;
+use super::gate::Gate;
 use super::listen::Hooks;
 use super::rate::Rate;
 use super::recent::Recent;
 use super::status::Status;
+use crate::frame::Pages;
 use crate::generate::Peer;
 use crate::metrics::Metrics;
 use crate::protocol::{NameLists, Variant};
@@ -36,22 +38,25 @@ pub(super) struct Shared {
     pub(super) recent: Recent,
     pub(super) doubts: Doubts,
     pub(super) names: NameLists,
+    pub(super) pages: Pages,
     pub(super) backend: Arc<dyn Backend>,
     pub(super) hooks: Hooks,
 }
 
-/// Serves one request that came over `connection`.
+/// Serves one request of a connection: its number, who is at its other end, and the gate that streams pass.
 pub(super) async fn serve(
     shared: Arc<Shared>,
-    connection: u64,
-    peer: Peer,
+    (connection, mut peer, gate): (u64, Peer, Option<Arc<dyn Gate>>),
     router: Router,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> Response<Body> {
     let variant = match request.uri().path() {
         SOTW_PATH => Variant::Sotw,
         DELTA_PATH => Variant::Delta,
-        _ => return route(router, request).await,
+        _ => {
+            request.extensions_mut().insert(peer);
+            return route(router, request).await;
+        }
     };
     if request.method() != Method::POST {
         return plain(StatusCode::METHOD_NOT_ALLOWED);
@@ -64,6 +69,12 @@ pub(super) async fn serve(
         Ok(turn) => turn,
         Err(status) => return refused(&status),
     };
+    if let Some(gate) = gate {
+        match gate.admit(&peer, request.headers()).await {
+            Ok(identities) => peer.identities = identities,
+            Err(refusal) => return refused(&Status::from(refusal)),
+        }
+    }
     let body = AdsBody::new(shared, variant, connection, peer, turn, request.into_body());
     let mut response = Response::new(Body::new(body));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(GRPC));

@@ -187,3 +187,52 @@ fn reports_follow_the_batches() {
     reports.apply(&texts.put(&[("b.yaml", "")]));
     assert!(reports.is_empty());
 }
+
+/// An AuthorizationPolicy `p`.
+fn authorization(app: &str, action: &str) -> String {
+    format!(
+        "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {{name: p, namespace: shop}}\n\
+         spec: {{selector: {{matchLabels: {{app: {app}.example}}}}, action: {action}}}\n"
+    )
+}
+
+/// What is served of the policy `p`.
+fn denies(batch: &Batch) -> Option<bool> {
+    let event = batch.events.iter().find(|event| event.key.kind == api::Kind::AuthorizationPolicy)?;
+    Some(event.object.as_ref()?.consequence().is_some())
+}
+
+#[test]
+fn what_stands_in_for_an_unreadable_policy_denies_until_the_policy_can_be_read() {
+    let mut texts = Texts::default();
+    let batch = texts.put(&[("a.yaml", &authorization("web", "REFUSE"))]);
+    assert_eq!((said(&batch).as_str(), denies(&batch)), ("+p=web", Some(true)));
+    let reports = here(&batch);
+    assert_eq!(reports.len(), 1);
+    assert!(reports[0].contains("AuthorizationPolicy/shop/p: spec.action: "), "{reports:?}");
+    assert!(reports[0].ends_with("all that reaches the workloads that it is for is denied"), "{reports:?}");
+    // Another slip, for other workloads: the first stand-in is no good form of it.
+    let batch = texts.put(&[("a.yaml", &authorization("api", "FORBID"))]);
+    assert_eq!((said(&batch).as_str(), denies(&batch)), ("+p=api", Some(true)));
+    // A file without any form keeps what it gave.
+    assert_eq!(said(&texts.put(&[("a.yaml", BROKEN)])), "");
+    let batch = texts.put(&[("a.yaml", &authorization("api", "ALLOW"))]);
+    assert_eq!((said(&batch).as_str(), denies(&batch)), ("+p=api", Some(false)));
+}
+
+#[test]
+fn the_last_good_form_of_a_policy_counts_before_what_would_stand_in() {
+    let mut texts = Texts::default();
+    texts.put(&[("a.yaml", &authorization("web", "ALLOW"))]);
+    let batch = texts.put(&[("a.yaml", &authorization("web", "REFUSE"))]);
+    assert_eq!(said(&batch), "");
+    assert!(here(&batch)[0].contains("still served as last read: AuthorizationPolicy/shop/p"), "{batch:?}");
+    assert_eq!(said(&texts.put(&[("a.yaml", GONE)])), "-p");
+}
+
+#[test]
+fn another_file_s_policy_counts_before_what_would_stand_in() {
+    let mut texts = Texts::default();
+    texts.put(&[("a.yaml", &authorization("a", "REFUSE")), ("b.yaml", &authorization("b", "ALLOW"))]);
+    assert_eq!(said(&texts.put(&[("b.yaml", GONE)])), "+p=a");
+}

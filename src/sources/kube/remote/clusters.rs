@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -204,10 +204,17 @@ impl Clusters {
         self.last += 1;
         let (health, stop) = (Health::new(name), CancellationToken::new());
         let follow = Follow {
+            name: Arc::clone(name),
+            status: self.status.clone(),
             number: self.last,
             kubeconfig: cluster.provided.kubeconfig.clone(),
             allowed: self.options.allowed.clone(),
-            options: source::Options { kinds: self.options.kinds.clone(), config_maps: Vec::new() },
+            options: source::Options {
+                kinds: self.options.kinds.clone(),
+                config_maps: Vec::new(),
+                // Those that are named are the home cluster's.
+                wanted: watch::channel(BTreeSet::new()).1,
+            },
             health: health.clone(),
             said: self.said.clone(),
             stop: stop.clone(),
@@ -244,6 +251,8 @@ impl Clusters {
 
 /// One source, in a task of its own.
 struct Follow {
+    name: Arc<str>,
+    status: Remotes,
     number: Number,
     kubeconfig: Hidden,
     allowed: BTreeSet<String>,
@@ -256,7 +265,7 @@ struct Follow {
 impl Follow {
     /// Runs until it is stopped, or until nobody listens.
     async fn run(self) -> Result<(), SourceError> {
-        let Self { number, kubeconfig, allowed, options, health, said, stop } = self;
+        let Self { name, status, number, kubeconfig, allowed, options, health, said, stop } = self;
         let client = match kubeconfig::connect(&kubeconfig, &allowed).await {
             Ok(client) => client,
             Err(refusal) => {
@@ -266,6 +275,7 @@ impl Follow {
             }
         };
         let connection = Connection::new(client, health);
+        status.reached(&name, connection.clone());
         let (sender, mut batches) = mpsc::channel(WAITING);
         let pass_on = async {
             while let Some(batch) = batches.recv().await {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::kube::connection::Connection;
 use crate::kube::health::Health;
 
 /// How far a cluster is.
@@ -70,6 +71,7 @@ pub struct Remotes {
 #[derive(Debug, Default)]
 struct State {
     clusters: BTreeMap<Arc<str>, Known>,
+    connections: BTreeMap<Arc<str>, Connection>,
     timeouts: BTreeMap<Arc<str>, u64>,
     events: BTreeMap<SecretEvent, u64>,
 }
@@ -134,12 +136,23 @@ impl Remotes {
         self.healths().iter().flat_map(Health::lines).collect()
     }
 
+    /// The API server of a cluster that is followed, under the credentials that came last.
+    pub fn connection(&self, cluster: &str) -> Option<Connection> {
+        self.lock().connections.get(cluster).cloned()
+    }
+
+    pub(super) fn reached(&self, cluster: &Arc<str>, connection: Connection) {
+        self.lock().connections.insert(Arc::clone(cluster), connection);
+    }
+
     pub(super) fn set(&self, cluster: &Arc<str>, secret: String, status: SyncStatus, health: Health) {
         self.lock().clusters.insert(Arc::clone(cluster), Known { secret, status, health });
     }
 
     pub(super) fn remove(&self, cluster: &str) {
-        self.lock().clusters.remove(cluster);
+        let mut state = self.lock();
+        state.clusters.remove(cluster);
+        state.connections.remove(cluster);
     }
 
     pub(super) fn timed_out(&self, cluster: &Arc<str>) {

@@ -21,6 +21,7 @@ const RULES_DEFINED: &str = "virtualservices.networking.istio.io";
 struct Follows {
     batches: mpsc::Receiver<Batch>,
     health: Health,
+    wanted: watch::Sender<ConfigMaps>,
     _shutdown: DropGuard,
 }
 
@@ -28,16 +29,18 @@ impl Follows {
     fn start(server: &FakeServer) -> Self {
         let uri = format!("http://{}", server.address).parse().expect("a URI");
         let client = client::client(Config::new(uri)).expect("a client");
+        let (wanted, named) = watch::channel(ConfigMaps::new());
         let options = Options {
             kinds: vec![Kind::Service, Kind::ConfigMap, Kind::VirtualService],
             config_maps: vec![("istio-system".into(), "istio".into())],
+            wanted: named,
         };
         let (sender, batches) = mpsc::channel(8);
         let (health, shutdown) = (Health::new("home"), CancellationToken::new());
         let told = (health.clone(), shutdown.clone());
         let connection = Connection::new(client, told.0);
         tokio::spawn(async move { watch(connection, options, sender, told.1).await.expect("no fault") });
-        Self { batches, health, _shutdown: shutdown.drop_guard() }
+        Self { batches, health, wanted, _shutdown: shutdown.drop_guard() }
     }
 
     async fn next(&mut self) -> Batch {
@@ -104,6 +107,25 @@ async fn the_first_batch_is_complete_and_holds_all_pages() {
     assert_eq!(counts, [501, 1, 1]);
     assert_eq!((server.asked(SERVICES, "limit"), server.asked(SERVICES, "continue")), (2, 1));
     until("watches", || [SERVICES, CONFIG_MAPS, RULES].iter().all(|p| server.asked(p, "watch") == 1)).await;
+    assert!(source.health.lines().is_empty(), "{:?}", source.health.lines());
+}
+
+#[tokio::test]
+async fn config_maps_are_followed_while_others_name_them() {
+    let server = server().await;
+    server.put(SERVICES, service("a", 80));
+    for name in ["roots", "other"] {
+        server.put(
+            CONFIG_MAPS,
+            json!({"metadata": {"name": name, "namespace": "shop"}, "data": {"ca.crt": "x"}}),
+        );
+    }
+    let mut source = Follows::start(&server);
+    assert_eq!(source.changes().await, ["+a"]);
+    source.wanted.send_replace(ConfigMaps::from([("shop".into(), "roots".into())]));
+    assert_eq!(source.changes().await, ["+roots"]);
+    source.wanted.send_replace(ConfigMaps::new());
+    assert_eq!(source.changes().await, ["-roots"]);
     assert!(source.health.lines().is_empty(), "{:?}", source.health.lines());
 }
 

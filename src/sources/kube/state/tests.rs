@@ -7,7 +7,7 @@ use super::*;
 fn reading(name: &str, object: bool) -> Reading {
     let key = ObjectKey { kind: Kind::Namespace, namespace: "".into(), name: name.into() };
     let meta = api::Meta { name: name.into(), ..api::Meta::default() };
-    let content = AnyObject::NotServed(Kind::Namespace, meta);
+    let content = AnyObject::NotServed(Kind::Namespace, Box::new(meta));
     Reading { key, object: object.then(|| Arc::new(content)), reports: Vec::new() }
 }
 

@@ -82,6 +82,15 @@ fn one(
             Some(policy) => vec![cors(&policy, request, passed)?],
             None => vec![passed],
         },
+        // They have had their say before routes were chosen, and what they say stays.
+        "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication"
+        | "envoy.extensions.filters.http.rbac.v3.RBAC"
+        | "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz" => {
+            if chosen.settings(&filter.name).next().is_some() {
+                bail!("the simulator does not know what routes say of it");
+            }
+            vec![passed]
+        }
         // They count, translate bodies, keep to endpoints, or resolve what the cluster's type has resolved.
         "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig"
         | "envoy.extensions.filters.http.grpc_web.v3.GrpcWeb"
@@ -94,12 +103,7 @@ fn one(
 
 /// What the route, its virtual host or its configuration says of a filter; the first of them counts.
 fn of_route<M: Message + Name + Default>(filter: &HttpFilter, chosen: Chosen<'_>) -> Result<Option<M>> {
-    let levels = [
-        &chosen.route.typed_per_filter_config,
-        &chosen.host.typed_per_filter_config,
-        &chosen.configuration.typed_per_filter_config,
-    ];
-    let Some(found) = levels.iter().find_map(|level| level.get(&filter.name)) else { return Ok(None) };
+    let Some(found) = chosen.settings(&filter.name).next() else { return Ok(None) };
     if type_name(&found.type_url) == FilterConfig::full_name() {
         bail!("the simulator does not know filters that routes switch off");
     }

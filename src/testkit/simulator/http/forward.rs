@@ -17,7 +17,7 @@ use envoy::r#type::matcher::v3::RegexMatchAndSubstitute;
 
 use super::super::cluster::{self, Bound, Nowhere};
 use super::super::resources::Resources;
-use super::super::{Call, Chance, Forwarded, Outcome, Request, known, matcher};
+use super::super::{Call, Chance, Forwarded, Outcome, Request, known, limits, matcher};
 use super::filters::Passed;
 use super::route_match::fraction;
 use super::{Chosen, edits, reply, status};
@@ -69,12 +69,13 @@ pub(super) fn run(
     known::only(action, USED, INERT)?;
     let send = |name: &str, share: f64, weighted: Option<&ClusterWeight>| -> Result<Chance> {
         let names = [chosen.host.name.as_str(), chosen.route.name.as_str()];
-        let bound = Bound { call, request: Some(request), sni_port: None };
+        let bound = Bound { call, request: Some(request), sni_port: None, announced: None };
         let own = match cluster::upstreams(resources, name, bound)? {
             Ok(upstreams) => {
                 let sent = forwarded(chosen, action, request, passed, weighted)?;
-                let outcome =
-                    Outcome::Forwarded(Box::new(Forwarded { cluster: name.to_owned(), upstreams, ..sent }));
+                let limits = limits::of(resources, name)?;
+                let sent = Forwarded { cluster: name.to_owned(), upstreams, limits, ..sent };
+                let outcome = Outcome::Forwarded(Box::new(sent));
                 let [host, route] = names.map(str::to_owned);
                 return Ok(Chance { share, virtual_host: host, route, outcome });
             }

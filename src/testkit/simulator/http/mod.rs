@@ -1,8 +1,10 @@
 //! HTTP: from a request on a connection to its routes' actions.
 
+mod before;
 mod edits;
 mod filters;
 mod forward;
+mod jwt;
 mod path;
 mod redirect;
 mod route_match;
@@ -14,11 +16,13 @@ use envoy::config::route::v3::virtual_host::TlsRequirementType;
 use envoy::config::route::v3::{Route, RouteConfiguration, VirtualHost};
 use envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
 use envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager::RouteSpecifier;
+use envoy::google::protobuf::Any;
 
 use super::downstream::Content;
 use super::resources::Resources;
 use super::{Call, Chance, Outcome, Reply, Request, Says, Version, known};
 use filters::Passed;
+pub(super) use route_match::header;
 
 const USED: &[&str] = &[
     "rds",
@@ -112,6 +116,18 @@ struct Chosen<'a> {
     route: &'a Route,
 }
 
+impl<'a> Chosen<'a> {
+    /// What is said of a filter, the nearest to the route first.
+    fn settings(self, filter: &str) -> impl Iterator<Item = &'a Any> {
+        let levels = [
+            &self.route.typed_per_filter_config,
+            &self.host.typed_per_filter_config,
+            &self.configuration.typed_per_filter_config,
+        ];
+        levels.into_iter().filter_map(move |level| level.get(filter))
+    }
+}
+
 /// What becomes of what is said to a connection manager.
 pub(super) fn run(
     resources: &Resources,
@@ -130,6 +146,9 @@ pub(super) fn run(
     take_url(&mut request);
     set_scheme(manager, content, &mut request);
     if let Err(refused) = path::normalize(manager, &mut request)? {
+        return Ok(vec![reply(&request, 1.0, ["", ""], refused)]);
+    }
+    if let Some(refused) = before::pass(manager, call, content, &mut request)? {
         return Ok(vec![reply(&request, 1.0, ["", ""], refused)]);
     }
     let configuration = routes(resources, manager)?;

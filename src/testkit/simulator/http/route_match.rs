@@ -91,7 +91,7 @@ fn path(wanted: &RouteMatch, request: &Request) -> Result<bool> {
 }
 
 /// Whether a header fits; also what faults ask of headers.
-pub(super) fn header(wanted: &HeaderMatcher, request: &Request) -> Result<bool> {
+pub(in super::super) fn header(wanted: &HeaderMatcher, request: &Request) -> Result<bool> {
     let value = request.value(&wanted.name.to_lowercase());
     let value =
         if wanted.treat_missing_header_as_empty { value.or_else(|| Some(String::new())) } else { value };

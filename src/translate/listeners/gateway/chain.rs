@@ -6,6 +6,8 @@ use api::ObjectRef;
 use envoy::config::listener::v3::{FilterChain, FilterChainMatch};
 
 use super::tls::ServerTls;
+use crate::authz::Filters;
+use crate::jwt::Jwt;
 use crate::listeners::http::{Manager, Route, Side};
 use crate::listeners::outbound::OutboundDefaults;
 use crate::listeners::tcp::Forward;
@@ -63,12 +65,19 @@ impl GatewayChain {
         self.inspected
     }
 
+    /// Whether it carries HTTP.
+    pub(super) fn is_http(&self) -> bool {
+        matches!(self.content, Content::Http { .. })
+    }
+
     /// The chain of a listener with this name.
     pub(super) fn build(
         &self,
         listener: &str,
         transport: Transport,
+        jwt: Option<&Jwt>,
         defaults: &OutboundDefaults,
+        authz: &Filters,
     ) -> Built<FilterChain> {
         let filters = match &self.content {
             Content::Http { routes, stat_prefix, grpc_web } => {
@@ -78,11 +87,15 @@ impl GatewayChain {
                 };
                 let route = Route::Rds(routes.to_string());
                 let mut manager = Manager::new(&defaults.http, Side::Gateway, prefix, route);
+                manager.jwt = jwt;
                 manager.grpc_web = *grpc_web;
                 manager.http3 = transport == Transport::Quic;
+                manager.authz = Some(&authz.http);
                 vec![manager.filter()]
             }
-            Content::Tcp(forward) => forward.filters(),
+            // What passes as it came, mesh mTLS of another network, is checked where it ends.
+            Content::Tcp(forward) if self.mesh_only => forward.filters(),
+            Content::Tcp(forward) => authz.tcp.iter().cloned().chain(forward.filters()).collect(),
         };
         let tls = self.tls.as_ref().map(|tls| tls.build(transport));
         let (transport_socket, problems) = tls.map_or((None, Vec::new()), |(s, p)| (Some(s), p));

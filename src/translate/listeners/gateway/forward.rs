@@ -11,6 +11,7 @@ use crate::context::Context;
 use crate::gateways::server::Server;
 use crate::listeners::outbound::OutboundDefaults;
 use crate::listeners::tcp::{Forward, Inspection, Target, policy};
+use crate::tls::announced;
 
 /// A TCP proxy and the objects that it came from.
 pub(super) struct Forwarding {
@@ -48,6 +49,9 @@ impl Forwarder<'_> {
             (Target::Weighted(weighted.collect()), prefix, "")
         };
         let mut forwarding = self.forwarding(target, stat_prefix, rule, subset);
+        let ports =
+            route.iter().map(|r| (self.service(&r.destination.host), self.port(r), &*r.destination.subset));
+        forwarding.forward.corrects = announced::must_correct(self.context, ports);
         forwarding.sources.push(config.source.clone());
         forwarding.sources.extend(service.map(|s| s.source.clone()));
         Some(forwarding)
@@ -86,6 +90,7 @@ impl Forwarder<'_> {
             max_duration: spec.and_then(policy::max_duration),
             hash_source_ip: spec.is_some_and(|s| policy::hashes_source_ip(s, subset)),
             tunnel: spec.and_then(|s| policy::tunnel(s, subset)),
+            corrects: false,
             inspection: Inspection::of(self.server.protocol, &self.context.settings().features),
             access_logs: self.defaults.access_logs.clone(),
         };
@@ -96,15 +101,22 @@ impl Forwarder<'_> {
         self.context.mesh.services.visible(host, &self.context.view.namespace)
     }
 
-    /// The cluster of a destination: a port that is not named is the only one of the service, else the server's.
-    fn cluster(&self, route: &RouteDestination) -> String {
-        let to = &route.destination;
-        let service = self.service(&to.host);
-        let only = || match service.map(|s| s.ports.as_slice()) {
+    /// The port of a destination: one that is not named is the only one of the service, else the server's. 0 for one that
+    /// there cannot be.
+    fn port(&self, route: &RouteDestination) -> u16 {
+        let only = || match self.service(&route.destination.host).map(|s| s.ports.as_slice()) {
             Some([only]) => only.number,
             _ => self.server.number,
         };
-        let port = to.port.as_ref().map_or_else(|| u32::from(only()), |p| p.number);
+        let named = route.destination.port.as_ref();
+        named.map_or_else(only, |port| u16::try_from(port.number).unwrap_or_default())
+    }
+
+    /// The cluster of a destination.
+    fn cluster(&self, route: &RouteDestination) -> String {
+        let to = &route.destination;
+        let service = self.service(&to.host);
+        let port = to.port.as_ref().map_or_else(|| u32::from(self.port(route)), |p| p.number);
         let host = service.and_then(|s| s.alias_of.as_deref()).unwrap_or(&to.host);
         format!("outbound|{port}|{}|{host}", to.subset)
     }

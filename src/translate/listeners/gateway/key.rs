@@ -12,6 +12,8 @@ use envoy::extensions::filters::listener::proxy_protocol::v3::ProxyProtocol;
 use model::Ref;
 
 use super::chain::{GatewayChain, Transport};
+use crate::authz::Policies;
+use crate::jwt::Jwt;
 use crate::listeners::exact_balance;
 use crate::listeners::outbound::{OutboundDefaults, accepts, tls_inspector};
 use crate::listeners::shape::{address, listener_filter, udp_address};
@@ -32,6 +34,10 @@ pub struct GatewayKey {
     pub chains: Vec<GatewayChain>,
     /// Connections begin with a PROXY protocol header.
     pub proxy_protocol: bool,
+    /// Which tokens of requests are verified, where it carries HTTP.
+    pub jwt: Option<Ref<Jwt>>,
+    /// Who may do what.
+    pub authz: Ref<Policies>,
     /// What it has in common with others.
     pub defaults: Ref<OutboundDefaults>,
     /// What its Gateways asked for and did not get.
@@ -55,15 +61,19 @@ impl GatewayKey {
     pub(crate) fn build(&self) -> Built<Listener> {
         let defaults = &*self.defaults;
         let name = self.name();
+        let mut authz = self.authz.filters();
         let mut problems = self.problems.clone();
-        let mut sources: Vec<ObjectRef> = Vec::new();
+        problems.append(&mut authz.problems);
+        let mut sources: Vec<ObjectRef> = self.authz.sources().cloned().collect();
         let mut filter_chains = Vec::with_capacity(self.chains.len());
         for chain in &self.chains {
-            let built = chain.build(&name, self.transport, defaults);
+            let built = chain.build(&name, self.transport, self.jwt.as_deref(), defaults, &authz);
             filter_chains.push(built.message);
             sources.extend(built.sources);
             problems.extend(built.problems);
         }
+        sources.extend(self.jwt.iter().flat_map(|j| &j.sources).cloned());
+        problems.extend(self.jwt.iter().flat_map(|j| &j.problems).cloned());
         sources.sort();
         sources.dedup();
         let at = if self.is_quic() { udp_address } else { address };

@@ -13,6 +13,7 @@ use super::forward::{Forwarder, Forwarding};
 use super::key::GatewayKey;
 use super::taken::{Claimant, Taken};
 use super::tls::ServerTls;
+use crate::authz::Policies;
 use crate::class::OwnView;
 use crate::clusters::outbound::subsets;
 use crate::context::Context;
@@ -20,6 +21,7 @@ use crate::gateways::hosts;
 use crate::gateways::merge::{Listening, Merged};
 use crate::gateways::rules::Bindings;
 use crate::gateways::server::{Carries, Server};
+use crate::jwt::{self, Jwt};
 use crate::key::Key;
 use crate::listeners::ListenerKey;
 use crate::listeners::outbound::{OutboundDefaults, Wildcard};
@@ -36,6 +38,8 @@ pub(super) fn listeners(
 ) -> (Planned, Vec<Problem>) {
     let context = bindings.context;
     let defaults = Ref::new(OutboundDefaults::of(context));
+    let jwt = jwt::plan(context.mesh, view, true);
+    let authz = Ref::new(Policies::of(context.mesh, view));
     let mut keys = Vec::new();
     let mut problems = merged.problems.clone();
     for listening in &merged.listeners {
@@ -49,6 +53,8 @@ pub(super) fn listeners(
             view,
             listening,
             defaults: &defaults,
+            jwt: jwt.as_ref(),
+            authz: &authz,
             taken: Taken::default(),
             chains: Vec::new(),
             http3: Vec::new(),
@@ -88,6 +94,8 @@ struct Planner<'a> {
     view: &'a OwnView,
     listening: &'a Listening<'a>,
     defaults: &'a Ref<OutboundDefaults>,
+    jwt: Option<&'a Ref<Jwt>>,
+    authz: &'a Ref<Policies>,
     taken: Taken,
     chains: Vec<GatewayChain>,
     /// Those of them that there are for HTTP/3 as well.
@@ -179,9 +187,10 @@ impl<'a> Planner<'a> {
         ServerTls {
             settings: Box::new(settings.clone()),
             defaults: self.context.settings().mesh.tls_defaults.clone(),
+            compliance: self.context.settings().features.compliance,
             tcp: server.carries() == Carries::Tls,
             workload: self.view.tls_server.clone(),
-            credential_socket: self.view.shared.credential_socket,
+            secret_servers: self.view.shared.secret_servers,
             at: (server.gateway.source.key.clone(), format!("spec.servers[{}]", server.index)),
         }
     }
@@ -284,6 +293,7 @@ impl<'a> Planner<'a> {
             "" => (Arc::clone(&wildcard.any), if dual { wildcard.any_extra.clone() } else { Vec::new() }),
             bind => (Arc::from(bind), Vec::new()),
         };
+        let http = self.chains.iter().any(GatewayChain::is_http);
         let topology = self.view.shared.proxy_config.gateway_topology.as_ref();
         let key = GatewayKey {
             address,
@@ -292,6 +302,8 @@ impl<'a> Planner<'a> {
             transport: Transport::Tcp,
             chains: self.chains,
             proxy_protocol: topology.is_some_and(|t| t.proxy_protocol.is_some()),
+            jwt: self.jwt.filter(|_| http).cloned(),
+            authz: self.authz.clone(),
             defaults: self.defaults.clone(),
             problems: self.problems,
         };

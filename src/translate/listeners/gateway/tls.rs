@@ -19,11 +19,12 @@ use envoy::extensions::transport_sockets::tls::v3::{
 };
 use envoy::r#type::matcher::v3::StringMatcher;
 use envoy::r#type::matcher::v3::string_matcher::MatchPattern;
-use model::proxy::FileCertificates;
+use model::mesh::Compliance;
+use model::proxy::{FileCertificates, SecretServers};
 
 use super::chain::Transport;
 use super::pins;
-use crate::tls::{sds, upstream};
+use crate::tls::{compliance, sds, upstream};
 
 /// Cipher suites that Envoy knows, without those of shared keys, which no server here has.
 const CIPHER_SUITES: [&str; 17] = [
@@ -59,12 +60,14 @@ pub struct ServerTls {
     pub settings: Box<ServerTlsSettings>,
     /// What the mesh says where a server says nothing.
     pub defaults: Option<MeshTlsConfig>,
+    /// The standard that TLS is held to.
+    pub compliance: Compliance,
     /// Whether bytes are carried and not HTTP.
     pub tcp: bool,
     /// Files that stand for the workload's certificate.
     pub workload: FileCertificates,
-    /// Credentials that begin with `sds://` come from a server beside the proxy.
-    pub credential_socket: bool,
+    /// Servers of secrets beside the proxy.
+    pub secret_servers: SecretServers,
     /// The Gateway, and the field of the server in it.
     pub at: (ObjectKey, String),
 }
@@ -76,9 +79,10 @@ impl ServerTls {
         let mut problems = Vec::new();
         let settings = &*self.settings;
         let mesh = settings.mode == ServerTlsMode::IstioMutual;
+        let asked = if mesh { None } else { self.parameters(&mut problems) };
         let common = CommonTlsContext {
             alpn_protocols: self.alpn(transport),
-            tls_params: if mesh { None } else { self.parameters(&mut problems) },
+            tls_params: compliance::enforce(self.compliance, asked),
             tls_certificate_sds_secret_configs: self.certificates(&mut problems),
             validation_context_type: self.validation(&mut problems),
             ..CommonTlsContext::default()
@@ -114,7 +118,7 @@ impl ServerTls {
         let settings = &*self.settings;
         if settings.mode == ServerTlsMode::IstioMutual {
             let FileCertificates { chain, key, .. } = &self.workload;
-            return vec![files(chain, key).unwrap_or_else(sds::workload)];
+            return vec![self.files(chain, key).unwrap_or_else(sds::workload)];
         }
         if !settings.credential_names.is_empty() {
             return settings.credential_names.iter().map(|name| self.credential(name)).collect();
@@ -123,10 +127,10 @@ impl ServerTls {
             return vec![self.credential(&settings.credential_name)];
         }
         let listed = &settings.tls_certificates;
-        let several = listed.iter().filter_map(|c| files(&c.server_certificate, &c.private_key));
+        let several = listed.iter().filter_map(|c| self.files(&c.server_certificate, &c.private_key));
         let mut found: Vec<_> = several.collect();
         if found.is_empty() {
-            found.extend(files(&settings.server_certificate, &settings.private_key));
+            found.extend(self.files(&settings.server_certificate, &settings.private_key));
         }
         if found.is_empty() {
             let message = "no certificate is named; the workload's own is shown".to_owned();
@@ -188,7 +192,12 @@ impl ServerTls {
     }
 
     fn credential(&self, name: &str) -> SdsSecretConfig {
-        sds::credential(name, self.credential_socket)
+        sds::credential(name, self.secret_servers)
+    }
+
+    fn files(&self, chain: &str, key: &str) -> Option<SdsSecretConfig> {
+        let named = !chain.is_empty() && !key.is_empty();
+        named.then(|| sds::certificate_files(chain, key, self.secret_servers))
     }
 
     fn credential_roots(&self) -> SdsSecretConfig {
@@ -197,7 +206,7 @@ impl ServerTls {
             return self.credential(&settings.ca_cert_credential_name);
         }
         let first = settings.credential_names.first().unwrap_or(&settings.credential_name);
-        sds::credential_roots(first, self.credential_socket)
+        sds::credential_roots(first, self.secret_servers)
     }
 
     fn file_roots(&self) -> SdsSecretConfig {
@@ -207,7 +216,7 @@ impl ServerTls {
             ServerTlsMode::IstioMutual => &self.workload.root,
             _ => &settings.ca_certificates,
         };
-        if path.is_empty() { sds::root() } else { sds::root_file(path) }
+        if path.is_empty() { sds::root() } else { sds::root_file(path, self.secret_servers) }
     }
 
     /// Versions, cipher suites and curves: the server's over the mesh's; none if nobody says anything.
@@ -294,10 +303,6 @@ fn validates(mode: ServerTlsMode) -> bool {
 
 fn by_credential(settings: &ServerTlsSettings) -> bool {
     !settings.credential_name.is_empty() || !settings.credential_names.is_empty()
-}
-
-fn files(chain: &str, key: &str) -> Option<SdsSecretConfig> {
-    (!chain.is_empty() && !key.is_empty()).then(|| sds::certificate_files(chain, key))
 }
 
 // The older, untyped form of the names: EnvoyFilters of users name it.

@@ -17,6 +17,8 @@ use hcm::http_connection_manager::{
 use hcm::{HttpConnectionManager, Rds, RequestIdExtension};
 
 use super::{DnsCache, HttpDefaults, connection, filters, headers};
+use crate::authz::HttpFilters;
+use crate::jwt::Jwt;
 use crate::listeners::shape::{cidr, duration, network_filter};
 
 /// On which side of the mesh a manager stands.
@@ -60,6 +62,10 @@ pub struct Manager<'a> {
     pub absolute_url: bool,
     /// Hosts of requests are resolved.
     pub dns_cache: Option<DnsCache>,
+    /// Tokens of requests are verified.
+    pub jwt: Option<&'a Jwt>,
+    /// Who may ask for what; `None` for everybody anything.
+    pub authz: Option<&'a HttpFilters>,
 }
 
 impl<'a> Manager<'a> {
@@ -75,6 +81,8 @@ impl<'a> Manager<'a> {
             grpc_web: false,
             absolute_url: false,
             dns_cache: None,
+            jwt: None,
+            authz: None,
         }
     }
 

@@ -26,6 +26,7 @@ use model::mesh::Settings;
 use model::{ProxyKind, Ref};
 
 pub use filters::DnsCache;
+pub(crate) use filters::filter as http_filter;
 pub use manager::{Manager, Route, Side};
 
 use super::access_log::AccessLogs;

@@ -8,6 +8,7 @@ use model::protocol::{Class, Protocol};
 use super::matches::{self, Take};
 use super::{InboundDefaults, VIRTUAL_INBOUND};
 use crate::authn::Mode;
+use crate::authz::Filters;
 use crate::clusters::inbound::{self as clusters, INBOUND_PASSTHROUGH};
 use crate::clusters::{metadata, names};
 use crate::listeners::http::{Manager, Route, Side};
@@ -65,12 +66,12 @@ impl Group {
     }
 
     /// Builds the chains.
-    pub(super) fn build(&self, defaults: &InboundDefaults) -> Vec<FilterChain> {
-        self.takes().iter().map(|take| self.chain(*take, defaults)).collect()
+    pub(super) fn build(&self, defaults: &InboundDefaults, authz: &Filters) -> Vec<FilterChain> {
+        self.takes().iter().map(|take| self.chain(*take, defaults, authz)).collect()
     }
 
-    fn chain(&self, take: Take, defaults: &InboundDefaults) -> FilterChain {
-        let filters = if take.http { self.http(defaults) } else { self.tcp(defaults) };
+    fn chain(&self, take: Take, defaults: &InboundDefaults, authz: &Filters) -> FilterChain {
+        let filters = if take.http { self.http(defaults, authz) } else { self.tcp(defaults, authz) };
         FilterChain {
             name: self.name(take, defaults),
             filter_chain_match: Some(take.filter_chain_match(self.port(), defaults.http10)),
@@ -92,9 +93,9 @@ impl Group {
         }
     }
 
-    fn http(&self, defaults: &InboundDefaults) -> Vec<Filter> {
+    fn http(&self, defaults: &InboundDefaults, authz: &Filters) -> Vec<Filter> {
         let retries = defaults.retries.as_deref();
-        let manager = match &self.place {
+        let mut manager = match &self.place {
             Place::Port(port) => {
                 let cluster = names::inbound(port.number);
                 let host = host(port);
@@ -111,10 +112,11 @@ impl Group {
                 manager(defaults, format!("{INBOUND_PASSTHROUGH};"), route)
             }
         };
+        manager.authz = Some(&authz.http);
         vec![manager.filter()]
     }
 
-    fn tcp(&self, defaults: &InboundDefaults) -> Vec<Filter> {
+    fn tcp(&self, defaults: &InboundDefaults, authz: &Filters) -> Vec<Filter> {
         let (cluster, place, protocol) = match &self.place {
             Place::Port(port) => (names::inbound(port.number), stat_place(port), port.protocol),
             Place::Passthrough(_) => {
@@ -130,13 +132,15 @@ impl Group {
             Protocol::Redis if defaults.redis => Inspection::Redis,
             _ => Inspection::None,
         };
-        forward.filters()
+        authz.tcp.iter().cloned().chain(forward.filters()).collect()
     }
 }
 
 fn manager<'a>(defaults: &'a InboundDefaults, prefix: String, route: Inbound<'_>) -> Manager<'a> {
     let route = Route::Inline(Box::new(configuration(route)));
-    Manager::new(&defaults.http, Side::Inbound, prefix, route)
+    let mut manager = Manager::new(&defaults.http, Side::Inbound, prefix, route);
+    manager.jwt = defaults.jwt.as_deref();
+    manager
 }
 
 /// The name of the chains of a port: address and port.

@@ -4,8 +4,10 @@ use api::Duration;
 use api::istio::HttpRetry;
 use model::Ref;
 
+use crate::authz::Policies;
 use crate::class::OwnView;
 use crate::context::Context;
+use crate::jwt::{self, Jwt};
 use crate::listeners;
 use crate::listeners::access_log::AccessLogs;
 use crate::listeners::http::HttpDefaults;
@@ -39,8 +41,12 @@ pub struct InboundDefaults {
     pub dual_stack: bool,
     /// How mesh mTLS is taken.
     pub tls: MeshServer,
+    /// Who may do what.
+    pub authz: Ref<Policies>,
     /// Retries of inbound routes, if the mesh says any.
     pub retries: Option<Ref<HttpRetry>>,
+    /// Which tokens of requests are verified.
+    pub jwt: Option<Ref<Jwt>>,
     /// What HTTP connection managers have in common.
     pub http: Ref<HttpDefaults>,
 }
@@ -64,7 +70,9 @@ impl InboundDefaults {
             wildcard: Wildcard::of(view.families).clone(),
             dual_stack: features.dual_stack,
             tls: MeshServer::of(settings),
+            authz: Ref::new(Policies::of(context.mesh, own)),
             retries: settings.mesh.default_inbound_http_retry_policy.clone().map(Ref::new),
+            jwt: jwt::plan(context.mesh, own, false),
             http: Ref::new(http),
             access_logs,
         }

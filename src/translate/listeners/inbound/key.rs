@@ -82,7 +82,8 @@ impl InboundKey {
     pub(crate) fn build(&self) -> Built<Listener> {
         let defaults = &*self.defaults;
         let own_port = self.redirected.map(|_| chain::own_port(self.port));
-        let chains = self.groups.iter().flat_map(|g| g.build(defaults));
+        let authz = defaults.authz.filters();
+        let chains = self.groups.iter().flat_map(|g| g.build(defaults, &authz));
         let additional = |a: &Arc<str>| AdditionalAddress {
             address: Some(address(a, self.port)),
             ..AdditionalAddress::default()
@@ -103,10 +104,14 @@ impl InboundKey {
             access_log: defaults.access_logs.listener(),
             ..Listener::default()
         };
-        let mut sources: Vec<_> = self.groups.iter().flat_map(Group::sources).cloned().collect();
+        let jwt = defaults.jwt.iter();
+        let policies = jwt.clone().flat_map(|j| &j.sources).chain(defaults.authz.sources());
+        let mut sources: Vec<_> =
+            self.groups.iter().flat_map(Group::sources).chain(policies).cloned().collect();
         sources.sort();
         sources.dedup();
-        Built::new(message, sources)
+        let problems = jwt.flat_map(|j| &j.problems).cloned().chain(authz.problems).collect();
+        Built { message, sources, problems }
     }
 
     /// What looks at a connection before a chain is chosen.

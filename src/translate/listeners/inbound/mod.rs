@@ -22,6 +22,7 @@ pub use defaults::InboundDefaults;
 pub use key::InboundKey;
 
 use super::ListenerKey;
+use super::outbound::{Wildcard, may_bind};
 use crate::authn::{self, Effective};
 use crate::class::OwnView;
 use crate::context::Context;
@@ -44,7 +45,8 @@ pub fn plan(context: &Context<'_>, view: &OwnView, ports: &[InboundPort]) -> Vec
         sources: modes.sources.clone(),
     };
     let mut planned = Vec::new();
-    let mut redirected = passthrough(ports, &modes);
+    let ports: Vec<_> = ports.iter().filter(|port| port.ingress.is_some() || taken(context, port)).collect();
+    let mut redirected = passthrough(&ports, &modes);
     for port in ports {
         match port.ingress.as_ref().filter(|i| i.bound) {
             Some(ingress) => {
@@ -61,13 +63,19 @@ pub fn plan(context: &Context<'_>, view: &OwnView, ports: &[InboundPort]) -> Vec
     planned
 }
 
+/// Whether the proxy takes a port of a service: not where it listens itself.
+fn taken(context: &Context<'_>, port: &InboundPort) -> bool {
+    let any = &*Wildcard::of(context.view.families).any;
+    may_bind(context.view, &context.settings().mesh, Some(any), false, port.number, port.protocol)
+}
+
 fn entry(key: InboundKey) -> (Arc<str>, Key) {
     (key.name().into(), Key::Listener(Ref::new(ListenerKey::Inbound(key))))
 }
 
 /// What becomes of ports that are not the workload's as far as the mesh knows: all of them as the workload's mode has
 /// it, and those that a PeerAuthentication names as it says, where that differs.
-fn passthrough(ports: &[InboundPort], modes: &Effective) -> Vec<Group> {
+fn passthrough(ports: &[&InboundPort], modes: &Effective) -> Vec<Group> {
     let known = |number: u16| ports.iter().any(|p| p.number == number);
     let group = |port, mode| Group { place: Place::Passthrough(port), mode, sources: modes.sources.clone() };
     let named: BTreeMap<_, _> =

@@ -66,6 +66,8 @@ pub struct TcpChain {
     pub hash_source_ip: bool,
     /// Connections go through a tunnel.
     pub tunnel: Option<Tunnel>,
+    /// The clusters announce HTTP, and have to be told that bytes come.
+    pub corrects: bool,
     /// The protocol is looked into.
     pub inspection: Inspection,
     /// The name in the SNI is resolved: cache and port.
@@ -221,6 +223,7 @@ impl TcpChain {
             max_duration: self.max_duration,
             hash_source_ip: self.hash_source_ip,
             tunnel: self.tunnel.clone(),
+            corrects: self.corrects,
             inspection: self.inspection,
             access_logs: defaults.access_logs.clone(),
         };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use api::istio::IstioEgressListener;
 use model::Ref;
 use model::endpoint::Address;
+use model::mesh::Features;
 use model::protocol::{Class, Protocol};
 use model::service::{Registry, Resolution, Service, ServicePort};
 
@@ -13,6 +14,7 @@ use super::entry::{Entries, Wish};
 use super::left_out::{declared, egress_port};
 use super::routes::{Listen, Routes};
 use super::{Chain, HttpChain, OutboundDefaults, OutboundKey, Unknown};
+use crate::class::SharedView;
 use crate::context::Context;
 use crate::listeners::http::DnsCache;
 use crate::scope::{EgressListener, ScopedService};
@@ -127,8 +129,9 @@ impl<'a, 'e> Collector<'a, 'e> {
         }
     }
 
-    /// Listeners on the addresses of the endpoints. A ServiceEntry that can have none gets the unspecified
-    /// address; any other service without endpoints gets nothing.
+    /// Listeners on the addresses of the endpoints; on a TCP port they may be chains of one listener on the unspecified
+    /// address instead. A ServiceEntry that can have no endpoints gets that address; any other service without endpoints
+    /// gets nothing.
     fn headless(&mut self, scoped: &ScopedService, port: &ServicePort, listen: Listen) {
         let service = &scoped.service;
         let endpoints = self.context.endpoints(service).map(|e| e.endpoints.clone());
@@ -137,8 +140,17 @@ impl<'a, 'e> Collector<'a, 'e> {
         if open && of_port().next().is_none() {
             return self.enter(scoped, listen, Bind::any(self.wildcard), Vec::new());
         }
+        // Where the protocol is not declared, chains by address would take HTTP away from its own chain.
+        let features = &self.context.settings().features;
+        let chains = features.headless_filter_chains && listen.protocol.class() == Class::Tcp;
         for endpoint in of_port() {
             if let Address::Ip(address) = &endpoint.address {
+                if chains {
+                    let ranges = [address].into_iter().chain(&endpoint.additional);
+                    let ranges = ranges.map(ToString::to_string).collect();
+                    self.enter(scoped, listen, Bind::any(self.wildcard), ranges);
+                    continue;
+                }
                 let bind = Bind { address: Arc::clone(address), extra: endpoint.additional.clone() };
                 self.enter(scoped, listen, bind, Vec::new());
             }
@@ -156,8 +168,9 @@ impl<'a, 'e> Collector<'a, 'e> {
         let on_any = bind.address == self.wildcard.any;
         let wish = Wish { bind, port: listen.port, bound: self.placing.bound, protocol: listen.protocol };
         let (routes, unknown, view) = (&self.routes, self.unknown, self.context.view);
+        let features = &self.context.settings().features;
         let http = || {
-            let dns_cache = dns_cache(&scoped.service, view.families, unknown);
+            let dns_cache = dns_cache(&scoped.service, view, features, unknown);
             Chain::Http(http_chain(&scoped.service, listen.protocol, on_any, dns_cache))
         };
         self.entries.enter(wish, on_any, || match class {
@@ -189,9 +202,14 @@ fn http_chain(service: &Service, protocol: Protocol, on_any: bool, dns_cache: Op
 }
 
 /// The cache of names, where requests are sent to the host that they name.
-fn dns_cache(service: &Service, families: model::proxy::IpFamilies, unknown: &Unknown) -> Option<DnsCache> {
+fn dns_cache(
+    service: &Service,
+    view: &SharedView,
+    features: &Features,
+    unknown: &Unknown,
+) -> Option<DnsCache> {
     if service.resolution == Resolution::DynamicDns && model::hostname::is_wildcard(&service.host) {
-        return Some(DnsCache::of_host(&service.host, families));
+        return Some(DnsCache::of_host(&service.host, view.families, features));
     }
-    (*unknown == Unknown::PassByName).then(|| DnsCache::allow_any(families))
+    (*unknown == Unknown::PassByName).then(|| DnsCache::allow_any(view, features))
 }

@@ -20,6 +20,7 @@ use crate::context::Context;
 use crate::listeners::http::DnsCache;
 use crate::listeners::tcp::{Inspection, policy};
 use crate::scope::{EgressListener, ScopedService};
+use crate::tls::announced;
 
 /// The gateway name that stands for all sidecars.
 const MESH: &str = "mesh";
@@ -194,7 +195,8 @@ impl Place<'_> {
         let stat_prefix = self.stat_prefix(service, port, "", &to.subset);
         let chain = self.chain(vec![(to, 1)], self.context.rule(service), "");
         let dynamic = self.is_dynamic() && self.listen.protocol == Protocol::Tls;
-        let cache = || DnsCache::of_host(&service.host, self.context.view.families);
+        let features = &self.context.settings().features;
+        let cache = || DnsCache::of_host(&service.host, self.context.view.families, features);
         TcpChain { sni_hosts, ranges, stat_prefix, sni_proxy: dynamic.then(|| (cache(), port)), ..chain }
     }
 
@@ -206,6 +208,7 @@ impl Place<'_> {
     ) -> TcpChain {
         let spec = rule.map(|r| &r.rule.spec);
         let features = &self.context.settings().features;
+        let corrects = announced::must_correct(self.context, self.ports(&clusters));
         let mut sources = vec![self.scoped.service.source.clone()];
         sources.extend(rule.into_iter().flat_map(|r| r.from.iter().cloned()));
         TcpChain {
@@ -220,10 +223,22 @@ impl Place<'_> {
             max_duration: spec.and_then(policy::max_duration),
             hash_source_ip: spec.is_some_and(|s| policy::hashes_source_ip(s, subset)),
             tunnel: spec.and_then(|s| policy::tunnel(s, subset)),
+            corrects,
             inspection: Inspection::of(self.listen.protocol, features),
             sni_proxy: None,
             sources,
         }
+    }
+
+    /// The ports that connections go to.
+    fn ports<'c>(
+        &'c self,
+        clusters: &'c [(Destination, u32)],
+    ) -> impl Iterator<Item = (Option<&'c Ref<Service>>, u16, &'c str)> {
+        clusters.iter().map(|(to, _)| {
+            let service = self.context.scope.service(&to.host).map(|scoped| &scoped.service);
+            (service, u16::try_from(to.port).unwrap_or_default(), &*to.subset)
+        })
     }
 
     fn stat_prefix(&self, service: &Service, port: u16, port_name: &str, subset: &str) -> String {
@@ -246,6 +261,8 @@ impl Place<'_> {
         let addresses = bind::addresses(service, self.context.view);
         let any = &Wildcard::of(self.context.view.families).any;
         let shared = match addresses.first() {
+            // The ranges are then the addresses of single endpoints, which tell the service as well as a name.
+            None if !ranges.is_empty() => return Vec::new(),
             None => self.on_any,
             Some(bind) => bind.address.contains('/') || bind.address == *any && self.on_any,
         };

@@ -14,7 +14,7 @@ use envoy::config::route::v3::{
 };
 use envoy::google::protobuf::Duration;
 use model::Ref;
-use model::proxy::{Interception, IpFamilies};
+use model::proxy::Interception;
 
 use super::bind::Wildcard;
 use super::key::{accepts, http_inspector, to_cluster};
@@ -37,8 +37,8 @@ pub struct VirtualOutboundKey {
     pub address: Arc<str>,
     /// Further addresses.
     pub additional: Vec<Arc<str>>,
-    /// Families of names that are resolved.
-    pub families: IpFamilies,
+    /// The cache of the hosts that requests name, where they are resolved.
+    pub dns_cache: Option<DnsCache>,
     /// The client's address is kept.
     pub transparent: bool,
     /// What becomes of connections that no other listener takes.
@@ -62,7 +62,8 @@ impl VirtualOutboundKey {
             port: u16::try_from(settings.mesh.proxy_listen_port).unwrap_or(15001),
             address: Arc::clone(&wildcard.any),
             additional: if settings.features.dual_stack { wildcard.any_extra.clone() } else { Vec::new() },
-            families: view.families,
+            dns_cache: (unknown == Unknown::PassByName)
+                .then(|| DnsCache::allow_any(view, &settings.features)),
             transparent: view.interception == Interception::Tproxy,
             unknown,
             sidecar: deciding.map(|s| s.source.clone()),
@@ -74,9 +75,8 @@ impl VirtualOutboundKey {
     /// Builds the listener.
     pub(crate) fn build(&self) -> Built<Listener> {
         let defaults = &*self.defaults;
-        let by_name = self.unknown == Unknown::PassByName;
         let mut filter_chains = vec![self.own_port()];
-        filter_chains.extend(by_name.then(|| self.by_name()));
+        filter_chains.extend(self.dns_cache.clone().map(|cache| self.by_name(cache)));
         filter_chains.push(FilterChain {
             name: format!("{VIRTUAL_OUTBOUND}-catchall-tcp"),
             filters: to_cluster(self.unknown.cluster(), defaults.idle_timeout, defaults),
@@ -93,7 +93,7 @@ impl VirtualOutboundKey {
             use_original_dst: Some(true.into()),
             transparent: self.transparent.then(|| true.into()),
             filter_chains,
-            listener_filters: by_name.then(http_inspector).into_iter().collect(),
+            listener_filters: self.dns_cache.as_ref().map(|_| http_inspector()).into_iter().collect(),
             traffic_direction: TrafficDirection::Outbound.into(),
             max_connections_to_accept_per_socket_event: accepts(true, defaults),
             access_log: defaults.access_logs.listener(),
@@ -117,11 +117,11 @@ impl VirtualOutboundKey {
         }
     }
 
-    fn by_name(&self) -> FilterChain {
+    fn by_name(&self, cache: DnsCache) -> FilterChain {
         let prefix = format!("outbound_{VIRTUAL_OUTBOUND}_{DYNAMIC_DNS};");
         let route = Route::Inline(Box::new(resolved(self.attempt_count)));
         let mut manager = Manager::new(&self.defaults.http, Side::Outbound, prefix, route);
-        manager.dns_cache = Some(DnsCache::allow_any(self.families));
+        manager.dns_cache = Some(cache);
         FilterChain {
             name: format!("{VIRTUAL_OUTBOUND}-catchall-tcp-http"),
             filter_chain_match: Some(FilterChainMatch {

@@ -20,6 +20,7 @@ use model::protocol::Protocol;
 
 use super::access_log::AccessLogs;
 use super::shape::{duration, network_filter};
+use crate::tls::announced;
 
 /// Time for one operation of Redis.
 const REDIS_TIMEOUT: Duration = Duration::from_secs(5);
@@ -82,6 +83,8 @@ pub struct Forward {
     pub hash_source_ip: bool,
     /// Connections go through a tunnel.
     pub tunnel: Option<Tunnel>,
+    /// The clusters announce HTTP, and have to be told that bytes come.
+    pub corrects: bool,
     /// What looks into the protocol.
     pub inspection: Inspection,
     /// What is logged.
@@ -98,13 +101,19 @@ impl Forward {
             max_duration: None,
             hash_source_ip: false,
             tunnel: None,
+            corrects: false,
             inspection: Inspection::None,
             access_logs: access_logs.clone(),
         }
     }
 
-    /// The filters: those that look into the protocol, then the proxy. Redis needs no proxy behind it.
+    /// The filters: what clusters are told of the connection, what looks into the protocol, then the proxy. Redis needs no
+    /// proxy behind it.
     pub fn filters(&self) -> Vec<Filter> {
+        self.corrects.then(announced::correction).into_iter().chain(self.ending()).collect()
+    }
+
+    fn ending(&self) -> Vec<Filter> {
         let proxy = || network_filter("envoy.filters.network.tcp_proxy", &self.proxy());
         match self.inspection {
             Inspection::None => vec![proxy()],

@@ -6,13 +6,12 @@ mod misdirected;
 use std::error::Error;
 use std::sync::Arc;
 
-use model::endpoint::Locality;
 use model::mesh::Features;
 use model::{Mesh, Proxy};
 use serde_json::{Value, json};
 use store::Options;
 use testkit::compare::Dump;
-use testkit::mesh::{dump, mesh, plans, tables};
+use testkit::mesh::{dump, mesh, plans, proxy, tables};
 use translate::{Key, listeners};
 
 type Outcome = Result<(), Box<dyn Error>>;
@@ -40,7 +39,7 @@ spec: {clusterIP: 10.96.0.10, ports: [{name: http, port: 8000}]}
 ";
 
 fn router(metadata: &Value) -> Result<Proxy, Box<dyn Error>> {
-    Ok(Proxy::parse("router~10.1.0.1~gate-1.edge~edge.svc.cluster.local", metadata, Locality::default())?)
+    Ok(proxy("router", "10.1.0.1", "gate-1.edge", metadata)?)
 }
 
 /// A Gateway for the router, created so many seconds into the year.

@@ -256,7 +256,10 @@ impl Running {
         };
         let kind = response.kind;
         match Writer::new(response, &self.shared.config.control_plane) {
-            Ok(writer) => self.sending = Some(Sending { writer, kind, since: now }),
+            Ok(writer) => {
+                let writer = writer.with(&self.shared.pages);
+                self.sending = Some(Sending { writer, kind, since: now });
+            }
             Err(error) => {
                 self.shared.metrics.internal_errors.inc();
                 self.end = Some(Status::internal(format!(

@@ -36,7 +36,7 @@ impl Fixture {
         let address = listener.local_addr().expect("bound");
         let router = Router::new().route("/hello", axum::routing::get(|| async { "hello" }));
         let listening = server.clone();
-        server.spawn(async move { listening.listen(listener, router).await });
+        server.spawn(async move { listening.listen(listener, None, router).await });
         Self { server, engine, address, metrics }
     }
 
@@ -60,6 +60,7 @@ pub(crate) fn world() -> World {
         routes: [(1, (0, [1, 2].into())), (2, (0, [3].into()))].into(),
         listeners: [(1, (0, [1].into())), (2, (0, [1, 2].into()))].into(),
         names: 0,
+        secrets: [].into(),
     }
 }
 

@@ -7,4 +7,5 @@ mod names;
 mod property;
 mod refusals;
 mod registrar;
+mod secrets;
 mod toy;

@@ -267,7 +267,7 @@ fn world() -> impl Strategy<Value = World> {
     let part = || prop::collection::btree_map(0..IDS, (0..3_u8, ids()), 0..4);
     (prop::collection::btree_map(0..IDS, 0..4_u8, 0..5), part(), part()).prop_map(
         |(clusters, routes, listeners)| {
-            World { clusters, endpoints: BTreeMap::new(), routes, listeners, names: 0 }.consistent()
+            World { clusters, routes, listeners, ..World::default() }.consistent()
         },
     )
 }
@@ -424,9 +424,7 @@ proptest! {
 #[test]
 fn what_a_lost_stream_left_is_removed_even_if_it_goes_before_the_first_answer() {
     let (clusters, none) = (BTreeMap::from([(0, 0), (2, 0)]), BTreeMap::new());
-    let world =
-        World { clusters, endpoints: BTreeMap::new(), routes: none.clone(), listeners: none, names: 0 }
-            .consistent();
+    let world = World { clusters, routes: none.clone(), listeners: none, ..World::default() }.consistent();
     for held_by_another in [false, true] {
         let mut link = Link::new(Variant::Delta, world.clone());
         if held_by_another {
@@ -454,9 +452,7 @@ fn what_a_lost_stream_left_is_removed_even_if_it_goes_before_the_first_answer() 
 #[test]
 fn a_removal_that_is_lost_with_its_stream_is_sent_again() {
     let (clusters, none) = (BTreeMap::from([(0, 3), (1, 0)]), BTreeMap::new());
-    let world =
-        World { clusters, endpoints: BTreeMap::new(), routes: none.clone(), listeners: none, names: 0 }
-            .consistent();
+    let world = World { clusters, routes: none.clone(), listeners: none, ..World::default() }.consistent();
     let mut link = Link::new(Variant::Delta, world);
     let first = [Step::Ask, Step::Hear, Step::Answer, Step::Change(Change::Cluster(0, None))];
     let refused = [Step::Refuse(Kind::Cluster, 0, true), Step::Learn];
@@ -474,9 +470,7 @@ fn a_removal_that_is_lost_with_its_stream_is_sent_again() {
 #[test]
 fn what_was_refused_later_is_removed_after_a_lost_stream() {
     let (clusters, none) = (BTreeMap::from([(0, 0), (4, 0)]), BTreeMap::new());
-    let world =
-        World { clusters, endpoints: BTreeMap::new(), routes: none.clone(), listeners: none, names: 0 }
-            .consistent();
+    let world = World { clusters, routes: none.clone(), listeners: none, ..World::default() }.consistent();
     let mut link = Link::new(Variant::Delta, world);
     let round = || [Step::Ask, Step::Hear, Step::Answer, Step::Learn];
     let (first, second) = (Step::Refuse(Kind::Cluster, 0, true), Step::Refuse(Kind::Cluster, 1, true));
@@ -497,9 +491,7 @@ fn what_was_refused_later_is_removed_after_a_lost_stream() {
 #[test]
 fn what_a_lost_stream_left_is_removed_after_another_lost_one_too() {
     let (clusters, none) = (BTreeMap::from([(0, 0), (2, 0)]), BTreeMap::new());
-    let world =
-        World { clusters, endpoints: BTreeMap::new(), routes: none.clone(), listeners: none, names: 0 }
-            .consistent();
+    let world = World { clusters, routes: none.clone(), listeners: none, ..World::default() }.consistent();
     let mut link = Link::new(Variant::Delta, world);
     let refused = Step::Refuse(Kind::Cluster, 0, true);
     let taken_in_part = [Step::Ask, refused, Step::Hear, Step::Answer, Step::Learn];
@@ -521,7 +513,7 @@ fn a_version_that_comes_back_takes_away_what_was_refused_in_between() {
     let (clusters, endpoints) = (BTreeMap::new(), BTreeMap::new());
     let mut link = Link::new(
         Variant::Sotw,
-        World { clusters, endpoints, routes: none.clone(), listeners: none, names: 0 },
+        World { clusters, endpoints, routes: none.clone(), listeners: none, ..World::default() },
     );
     link.settle();
     for id in [2, 4] {
@@ -545,7 +537,8 @@ fn a_name_that_goes_and_comes_back_unheard_is_answered() {
     let (clusters, endpoints) = (BTreeMap::new(), BTreeMap::new());
     let (routes, listeners) =
         (BTreeMap::from([(4, (0, BTreeSet::new()))]), BTreeMap::from([(1, (0, [4].into()))]));
-    let mut link = Link::new(Variant::Sotw, World { clusters, endpoints, routes, listeners, names: 0 });
+    let mut link =
+        Link::new(Variant::Sotw, World { clusters, endpoints, routes, listeners, ..World::default() });
     link.settle();
     for step in [
         Step::Change(Change::Listener(1, None)),
@@ -567,7 +560,8 @@ fn routes_wait_for_clusters_also_at_a_client_that_comes_back() {
     for clusters in [BTreeMap::new(), BTreeMap::from([(0, 0)])] {
         let (endpoints, listeners) = (BTreeMap::new(), BTreeMap::new());
         let routes = BTreeMap::from([(0, (0, BTreeSet::new()))]);
-        let mut link = Link::new(Variant::Delta, World { clusters, endpoints, routes, listeners, names: 0 });
+        let mut link =
+            Link::new(Variant::Delta, World { clusters, endpoints, routes, listeners, ..World::default() });
         link.settle();
         link.change(Change::Listener(0, Some((0, [0].into()))));
         for step in [Step::Answer, Step::Learn, Step::Change(Change::Cluster(1, Some(0))), Step::Lose] {

@@ -73,21 +73,6 @@ async fn a_type_that_nobody_knows_is_answered_with_nothing() {
     assert_eq!((answer.type_url, answer.resources.len()), (type_url, 0));
 }
 
-#[tokio::test]
-async fn a_secret_that_there_is_not_is_answered_with_nothing() {
-    let fixture = Fixture::with(&world()).await;
-    let type_url = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret".to_owned();
-    let mut connection = Connection::open(fixture.address, Variant::Sotw).await.expect("a stream");
-    let resource_names = vec!["kubernetes://a".to_owned()];
-    let request = DiscoveryRequest { node: Some(node()), type_url, resource_names, ..Default::default() };
-    connection.send(&Request::Sotw(request));
-    let Some(Response::Sotw(answer)) = connection.receive().await.expect("a stream") else {
-        panic!("an answer")
-    };
-    assert_eq!(answer.resources.len(), 0);
-    assert!(!answer.nonce.is_empty());
-}
-
 /// Says who asked, and refuses one name.
 struct Echo;
 

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use api::envoy::config::cluster::v3::{Cluster, cluster};
+use api::envoy::config::core::v3::DataSource;
+use api::envoy::config::core::v3::data_source::Specifier;
 use api::envoy::config::core::v3::{Address, Node, SocketAddress, address, socket_address};
 use api::envoy::config::endpoint::v3::{
     ClusterLoadAssignment, Endpoint, LbEndpoint, LocalityLbEndpoints, lb_endpoint,
@@ -15,6 +17,7 @@ use api::envoy::config::route::v3::{
 use api::envoy::extensions::filters::network::http_connection_manager::v3::{
     HttpConnectionManager, Rds, http_connection_manager::RouteSpecifier,
 };
+use api::envoy::extensions::transport_sockets::tls::v3::{CertificateValidationContext, Secret, secret};
 use api::envoy::google::protobuf::{Any, Duration};
 use api::envoy::istio::networking::nds::v1::NameTable;
 use api::envoy::istio::networking::nds::v1::name_table::NameInfo;
@@ -38,6 +41,8 @@ pub(crate) struct World {
     pub(crate) endpoints: BTreeMap<u8, u8>,
     pub(crate) routes: BTreeMap<u8, (u8, BTreeSet<u8>)>,
     pub(crate) listeners: BTreeMap<u8, (u8, BTreeSet<u8>)>,
+    /// Content of secrets.
+    pub(crate) secrets: BTreeMap<u8, u8>,
     /// The number in the one address of the table of names.
     pub(crate) names: u8,
 }
@@ -78,7 +83,11 @@ impl World {
                 self.listeners.iter().map(|(id, one)| (format!("listener-{id}"), body(id, one))).collect()
             }
             ResourceType::NameTable => [(String::new(), names(self.names))].into(),
-            ResourceType::Secret | ResourceType::ExtensionConfig => BTreeMap::new(),
+            ResourceType::Secret => {
+                let body = |id: &u8, content: &u8| (format!("secret-{id}"), secret(*id, *content));
+                self.secrets.iter().map(|(id, content)| body(id, content)).collect()
+            }
+            ResourceType::ExtensionConfig => BTreeMap::new(),
         }
     }
 
@@ -184,6 +193,13 @@ fn listener(id: u8, content: u8, routes: &BTreeSet<u8>) -> Bytes {
         filter_chains: routes.iter().map(chain).collect(),
         ..Listener::default()
     })
+}
+
+fn secret(id: u8, content: u8) -> Bytes {
+    let value = vec![content];
+    let source = DataSource { specifier: Some(Specifier::InlineBytes(value)), ..DataSource::default() };
+    let roots = CertificateValidationContext { trusted_ca: Some(source), ..Default::default() };
+    encode(&Secret { name: format!("secret-{id}"), r#type: Some(secret::Type::ValidationContext(roots)) })
 }
 
 fn names(content: u8) -> Bytes {

@@ -1,0 +1,67 @@
+//! Authorities of one root that operators plug into the control plane, in the reference's layout of files.
+
+use anyhow::{Context, Result};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rcgen::{BasicConstraints, CertifiedIssuer, IsCa, KeyPair, KeyUsagePurpose};
+
+use super::named;
+
+/// An authority that a root has signed.
+#[derive(Clone)]
+pub struct Intermediate {
+    name: &'static str,
+    certificate: String,
+    key: String,
+    root: String,
+}
+
+impl std::fmt::Debug for Intermediate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Intermediate({})", self.name)
+    }
+}
+
+impl Intermediate {
+    /// Two of one root.
+    pub fn pair() -> Result<[Self; 2]> {
+        let root = CertifiedIssuer::self_signed(authority("the root")?, KeyPair::generate()?)?;
+        let signed = |name: &'static str| -> Result<Self> {
+            let key = KeyPair::generate()?;
+            let certificate = authority(name)?.signed_by(&key, &*root)?.pem();
+            Ok(Self { name, certificate, key: key.serialize_pem(), root: root.pem() })
+        };
+        Ok([signed("first")?, signed("second")?])
+    }
+
+    /// What tells it apart.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The files of the Secret `cacerts`, with their names.
+    #[must_use]
+    pub fn files(&self) -> [(&'static str, String); 4] {
+        [
+            ("ca-cert.pem", self.certificate.clone()),
+            ("ca-key.pem", self.key.clone()),
+            ("root-cert.pem", self.root.clone()),
+            ("cert-chain.pem", format!("{}{}", self.certificate, self.root)),
+        ]
+    }
+
+    /// Whether its certificate is in a chain, which is given as base64 of its PEM.
+    pub fn is_in(&self, chain: &str) -> Result<bool> {
+        let text = String::from_utf8(STANDARD.decode(chain)?).context("a chain that is no text")?;
+        let bare = |pem: &str| pem.split_whitespace().collect::<String>();
+        Ok(bare(&text).contains(&bare(&self.certificate)))
+    }
+}
+
+fn authority(name: &str) -> Result<rcgen::CertificateParams> {
+    let mut params = named(&[], name)?;
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    Ok(params)
+}

@@ -1,0 +1,87 @@
+//! What the mesh trusts, and how far a replacement of its root is: `/debug/rootz`, for operators and for the other replicas.
+//!
+//! Own format: a JSON object, see [`RootPage`]. No keys.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use axum::routing::get;
+use axum::{Router, middleware};
+use serde::{Deserialize, Serialize};
+
+use crate::answer::{self, Query};
+use crate::{Surface, access};
+
+/// What a replica that asks for the page has to prove that it asks for.
+pub const ROOTZ: &str = "rootz";
+
+/// A certificate of the authority.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TrustedRoot {
+    /// Its subject.
+    pub name: String,
+    /// Whether peers trust it; if not, it stands in the chain.
+    pub trusted: bool,
+    /// Its end, in seconds since 1970.
+    pub not_after: u64,
+}
+
+/// A replacement of the root.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReplacedRoot {
+    /// `distributing` or `signing`.
+    pub stage: String,
+    /// Since when, in seconds since 1970.
+    pub since: u64,
+    /// What it waits for; only on the replica that moves it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<String>,
+    /// How many proxies are connected to all replicas; only there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxies: Option<usize>,
+    /// How many of them have confirmed that they trust both roots; only there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confirmed: Option<usize>,
+}
+
+/// The page of one replica.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RootPage {
+    /// What names all that is trusted; replicas that trust the same have the same.
+    pub bundle: String,
+    /// The roots and the certificates of the chain.
+    pub certificates: Vec<TrustedRoot>,
+    /// The replacement that is under way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replacement: Option<ReplacedRoot>,
+    /// The proxies that are connected to this replica, as `IDENTITY|ADDRESS`, and how many there are of each.
+    pub proxies: BTreeMap<String, usize>,
+    /// Who was given the roots by this replica, as above, and how often.
+    pub holders: BTreeMap<String, usize>,
+}
+
+/// What the page needs.
+#[derive(Clone)]
+pub struct Rootz {
+    /// The page of this replica.
+    pub page: Arc<dyn Fn() -> RootPage + Send + Sync>,
+    /// Whether a bearer's token proves that it is another replica.
+    pub admits: Arc<dyn Fn(&str) -> bool + Send + Sync>,
+}
+
+pub(crate) fn router(surface: &Surface) -> Router {
+    let admits = Arc::clone(&surface.rootz.admits);
+    Router::new()
+        .route("/debug/rootz", get(rootz))
+        .with_state(surface.rootz.clone())
+        .layer(middleware::from_fn_with_state(admits, access::loopback_or_bearer))
+}
+
+async fn rootz(State(rootz): State<Rootz>, query: Query) -> Response {
+    answer::json(&serde_json::to_value((rootz.page)()).unwrap_or_default(), &query)
+}

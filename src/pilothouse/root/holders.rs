@@ -1,0 +1,83 @@
+//! Which workloads were given the roots that are trusted now: whoever is issued a certificate gets them with it.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use xxhash_rust::xxh3::xxh3_64;
+
+/// More are not remembered: then all are forgotten, and count again when they renew their certificates.
+const MOST: usize = 200_000;
+
+/// The workloads. Clones are the same.
+#[derive(Clone, Default)]
+pub(crate) struct Holders(Arc<Mutex<Book>>);
+
+#[derive(Default)]
+struct Book {
+    bundle: Arc<str>,
+    given: BTreeMap<String, usize>,
+}
+
+impl Holders {
+    /// From now on these roots count, PEM; whoever has others is forgotten.
+    pub(crate) fn trusting(&self, bundle: &str) {
+        let mut book = self.book();
+        if *book.bundle != *bundle {
+            *book = Book { bundle: bundle.into(), given: BTreeMap::new() };
+        }
+    }
+
+    /// A workload of this identity at this address was given these roots, with a certificate.
+    pub(crate) fn given(&self, identity: &str, address: Option<IpAddr>, bundle: &str) {
+        let mut book = self.book();
+        if *book.bundle != *bundle {
+            return;
+        }
+        if book.given.len() >= MOST {
+            book.given.clear();
+        }
+        *book.given.entry(key(identity, address)).or_default() += 1;
+    }
+
+    /// What names the roots that count; who was given them, and how often.
+    pub(crate) fn now(&self) -> (String, BTreeMap<String, usize>) {
+        let book = self.book();
+        (digest(&book.bundle), book.given.clone())
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How a workload is known to replicas: by identity and address. The identity is empty if it was not verified.
+pub(super) fn key(identity: &str, address: Option<IpAddr>) -> String {
+    let address = address.map(|address| address.to_canonical().to_string()).unwrap_or_default();
+    format!("{identity}|{address}")
+}
+
+/// What names a bundle.
+fn digest(bundle: &str) -> String {
+    format!("{:016x}", xxh3_64(bundle.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_who_was_given_what_is_trusted_now_counts() {
+        let (holders, address) = (Holders::default(), Some("::ffff:10.0.0.1".parse().expect("an address")));
+        holders.trusting("a");
+        holders.given("x", address, "a");
+        holders.given("x", address, "a");
+        holders.given("y", None, "b");
+        assert_eq!(holders.now().1, BTreeMap::from([("x|10.0.0.1".to_owned(), 2)]));
+        holders.trusting("a");
+        assert_eq!(holders.now().1.len(), 1, "the same roots again");
+        let before = holders.now().0;
+        holders.trusting("ab");
+        assert!(holders.now().1.is_empty() && holders.now().0 != before);
+    }
+}

@@ -1,0 +1,218 @@
+//! How far the mesh is with its roots, for operators and for other replicas.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use anyhow::Result;
+use ca::{Confirmed, Stage};
+use debug::{ReplacedRoot, RootPage, TrustedRoot};
+use prometheus::{IntGaugeVec, Opts, Registry};
+use tokio::sync::watch;
+use xds::server::Clients;
+
+use super::Roots;
+use super::holders::{Holders, key};
+
+/// What is known of a replacement.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Replacing {
+    /// How far it is; none if none is under way.
+    pub(super) stage: Option<Stage>,
+    /// What it waits for, as the replica has it that moves it.
+    pub(super) waiting: Option<String>,
+    /// Which proxies have confirmed, on that replica.
+    pub(super) confirmed: Option<Confirmed>,
+}
+
+/// All of it. Clones are the same.
+#[derive(Clone)]
+pub(crate) struct Progress {
+    pub(super) roots: Roots,
+    pub(super) holders: Holders,
+    pub(super) clients: Clients,
+    pub(super) replacing: Arc<watch::Sender<Replacing>>,
+    metrics: Metrics,
+}
+
+#[derive(Clone)]
+struct Metrics {
+    stage: IntGaugeVec,
+    proxies: IntGaugeVec,
+}
+
+impl Metrics {
+    fn register(registry: &Registry) -> Result<Self> {
+        let stage = Opts::new(
+            "pilothouse_root_replacement_stage",
+            "1 for the stage in which the replacement of the root is; 0 for all if none is under way.",
+        );
+        let proxies = Opts::new(
+            "pilothouse_root_replacement_proxies",
+            "Proxies by whether they have confirmed that they trust both roots; on the replica that moves the replacement.",
+        );
+        let this = Self {
+            stage: IntGaugeVec::new(stage, &["stage"])?,
+            proxies: IntGaugeVec::new(proxies, &["state"])?,
+        };
+        registry.register(Box::new(this.stage.clone()))?;
+        registry.register(Box::new(this.proxies.clone()))?;
+        Ok(this)
+    }
+
+    fn show(&self, replacing: &Replacing) {
+        for stage in ["distributing", "signing"] {
+            let is = replacing.stage.is_some_and(|known| known.name() == stage);
+            self.stage.with_label_values(&[stage]).set(i64::from(is));
+        }
+        let Confirmed { asked, have } = replacing.confirmed.unwrap_or_default();
+        for (state, count) in [("confirmed", have), ("waiting", asked.saturating_sub(have))] {
+            self.proxies.with_label_values(&[state]).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+    }
+}
+
+impl Progress {
+    /// Of these roots and the proxies that are connected here.
+    ///
+    /// # Errors
+    /// The name of a metric is taken.
+    pub(crate) fn new(
+        roots: Roots,
+        (holders, clients): (Holders, Clients),
+        registry: &Registry,
+    ) -> Result<Self> {
+        let metrics = Metrics::register(registry)?;
+        metrics.show(&Replacing::default());
+        let replacing = Arc::new(watch::Sender::new(Replacing::default()));
+        Ok(Self { roots, holders, clients, replacing, metrics })
+    }
+
+    /// Tells how far the replacement is.
+    pub(super) fn tell(&self, replacing: Replacing) {
+        self.metrics.show(&replacing);
+        self.replacing.send_if_modified(|known| {
+            let differs = *known != replacing;
+            if differs {
+                *known = replacing;
+            }
+            differs
+        });
+    }
+
+    /// The proxies that are connected here, by what replicas know them by, and how many there are of each.
+    fn proxies(&self) -> BTreeMap<String, usize> {
+        let mut nodes: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for client in self.clients.list() {
+            let peer = client.peer();
+            let identity = peer.identities.first().map(String::as_str).unwrap_or_default();
+            let key = key(identity, peer.address.map(|address| address.ip()));
+            nodes.entry(key).or_default().insert(client.node().id.clone());
+        }
+        nodes.into_iter().map(|(key, nodes)| (key, nodes.len())).collect()
+    }
+
+    /// The page.
+    pub(crate) fn page(&self) -> RootPage {
+        let (bundle, holders) = self.holders.now();
+        let replacing = self.replacing.borrow().clone();
+        let authority = self.roots.borrow().clone();
+        let standings = authority.as_ref().map(|authority| authority.standings()).unwrap_or_default();
+        let certificate = |standing: &ca::Standing| TrustedRoot {
+            name: standing.name.clone(),
+            trusted: standing.is_root,
+            not_after: seconds(standing.not_after),
+        };
+        RootPage {
+            bundle,
+            certificates: standings.iter().map(certificate).collect(),
+            replacement: replacing.stage.map(|stage| ReplacedRoot {
+                stage: stage.name().to_owned(),
+                since: seconds(stage.since()),
+                waiting: replacing.waiting,
+                proxies: replacing.confirmed.map(|confirmed| confirmed.asked),
+                confirmed: replacing.confirmed.map(|confirmed| confirmed.have),
+            }),
+            proxies: self.proxies(),
+            holders,
+        }
+    }
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+/// Which of the proxies of all replicas were given the roots, by the pages of all replicas.
+///
+/// # Errors
+/// They do not all trust the same roots.
+pub(super) fn confirmed(pages: &[RootPage]) -> Result<Confirmed, String> {
+    let bundles: BTreeSet<&str> = pages.iter().map(|page| page.bundle.as_str()).collect();
+    if bundles.len() > 1 {
+        return Err("not all replicas trust the same roots yet".to_owned());
+    }
+    let mut given: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut by_address: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut asked: BTreeMap<&str, usize> = BTreeMap::new();
+    for page in pages {
+        for (key, count) in &page.holders {
+            *given.entry(key).or_default() += count;
+            *by_address.entry(address(key)).or_default() += count;
+        }
+        for (key, count) in &page.proxies {
+            *asked.entry(key).or_default() += count;
+        }
+    }
+    let of = |key: &str| {
+        let known = if key.starts_with('|') { by_address.get(address(key)) } else { given.get(key) };
+        known.copied().unwrap_or_default()
+    };
+    let have = asked.iter().map(|(key, count)| (*count).min(of(key))).sum();
+    Ok(Confirmed { asked: asked.values().sum(), have })
+}
+
+fn address(key: &str) -> &str {
+    key.rsplit_once('|').map_or("", |(_, address)| address)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(bundle: &str, proxies: &[(&str, usize)], holders: &[(&str, usize)]) -> RootPage {
+        let map = |pairs: &[(&str, usize)]| pairs.iter().map(|(key, n)| ((*key).to_owned(), *n)).collect();
+        RootPage {
+            bundle: bundle.to_owned(),
+            proxies: map(proxies),
+            holders: map(holders),
+            ..RootPage::default()
+        }
+    }
+
+    #[test]
+    fn a_proxy_counts_wherever_it_is_connected_and_wherever_it_was_given_the_roots() {
+        let a = page("x", &[("web|1", 1), ("db|2", 1)], &[("db|2", 3), ("gone|9", 1)]);
+        let b = page("x", &[("web|3", 1)], &[("web|1", 1)]);
+        assert_eq!(confirmed(&[a, b]), Ok(Confirmed { asked: 3, have: 2 }));
+    }
+
+    #[test]
+    fn several_proxies_that_cannot_be_told_apart_count_as_often_as_roots_were_given() {
+        let a = page("x", &[("web|1", 3)], &[("web|1", 2)]);
+        assert_eq!(confirmed(&[a]), Ok(Confirmed { asked: 3, have: 2 }));
+    }
+
+    #[test]
+    fn proxies_without_a_verified_identity_are_known_by_their_address_alone() {
+        let a = page("x", &[("|1", 1), ("|2", 1)], &[("web|1", 1)]);
+        assert_eq!(confirmed(&[a]), Ok(Confirmed { asked: 2, have: 1 }));
+    }
+
+    #[test]
+    fn replicas_that_trust_other_roots_confirm_nothing() {
+        let pages = [page("x", &[], &[]), page("y", &[], &[])];
+        assert!(confirmed(&pages).is_err());
+        assert_eq!(confirmed(&[]), Ok(Confirmed::default()));
+    }
+}
