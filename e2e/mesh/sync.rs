@@ -1,4 +1,4 @@
-//! What the control plane says of the proxies that are connected to it.
+//! What the control plane says: of the proxies that are connected to it, of what is wrong, in figures.
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -53,6 +53,16 @@ impl Mesh<'_> {
     pub fn text(&self, path: &str) -> Result<String> {
         let body = self.get(path)?.expect(http::StatusCode::OK)?.body;
         Ok(String::from_utf8_lossy(&body).into_owned())
+    }
+
+    /// Waits until one line of the control plane's problems holds all of `parts`: problems are told after what was made in
+    /// spite of them is sent.
+    pub fn tells(&self, parts: &[&str]) -> Result<()> {
+        wait_until(&format!("a problem that says {parts:?}"), || {
+            let page = self.text("/debug/problems")?;
+            let found = page.lines().any(|line| parts.iter().all(|part| line.contains(part)));
+            if found { Ok(true) } else { bail!("the problems are:\n{page}") }
+        })
     }
 
     /// The sum of a metric over all its labels; 0 if it has no value yet.

@@ -114,10 +114,7 @@ fn what_is_gone_or_broken_leaves_the_last_good_certificate() {
         edge.mesh.apply(&secret("shown", &mixed))?;
         wait_until("the refusal", || Ok(edge.gateway.envoy()?.stat("sds.*update_rejected$")? > 0))?;
         answers(&edge.call(&old.pem()), 200)?;
-        wait_until("the owner to be told", || {
-            let page = edge.mesh.get("/debug/problems")?;
-            Ok(String::from_utf8_lossy(&page.body).contains("edge/shown"))
-        })?;
+        edge.mesh.tells(&["edge/shown"])?;
 
         // No certificate at all is nothing that could be sent, as if the Secret were gone.
         let name = "kubernetes://edge/shown";

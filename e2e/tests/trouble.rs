@@ -1,18 +1,9 @@
 //! Bad input: each mistake is told with its place, harms nothing but itself, and no Envoy ever sees it.
 
 use anyhow::Result;
-use e2e::{Mesh, wait_until, world};
+use e2e::{wait_until, world};
 
 use crate::shop::{REVIEWS, Shop, answered, answered_with, says, seen, virtual_service};
-
-/// Waits until one line of the control plane's problems holds all of `parts`.
-fn told(mesh: &Mesh<'_>, parts: &[&str]) -> Result<()> {
-    wait_until(&format!("a problem that says {parts:?}"), || {
-        let page = mesh.text("/debug/problems")?;
-        let found = page.lines().any(|line| parts.iter().all(|part| line.contains(part)));
-        if found { Ok(true) } else { Err(anyhow::anyhow!("the problems are:\n{page}")) }
-    })
-}
 
 #[test]
 fn each_mistake_is_told_with_its_place_and_all_else_is_served() {
@@ -26,31 +17,31 @@ fn each_mistake_is_told_with_its_place_and_all_else_is_served() {
             "broken.yaml",
             "kind: Service\nmetadata: {name: a}\n---\nkind: Service\nmetadata: {name: [\n",
         )?;
-        told(mesh, &["error", "broken.yaml", "document 2", "line "])?;
+        mesh.tells(&["error", "broken.yaml", "document 2", "line "])?;
         mesh.put_file(
             "types.yaml",
             "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: typed, namespace: shop}\n\
              spec: {hosts: [typed], http: [{route: [{destination: {host: reviews}, weight: many}]}]}\n",
         )?;
-        told(mesh, &["error", "types.yaml", "weight"])?;
+        mesh.tells(&["error", "types.yaml", "weight"])?;
         mesh.put_file("unknown.yaml", "apiVersion: example.com/v1\nkind: Nonsense\nmetadata: {name: a}\n")?;
-        told(mesh, &["unknown.yaml", "Nonsense"])?;
+        mesh.tells(&["unknown.yaml", "Nonsense"])?;
         mesh.put_file(
             "field.yaml",
             "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: field, namespace: shop}\n\
              spec: {hosts: [field.example.com], ports: [{number: 8080, name: http, protocol: HTTP}], \
              resolution: NONE, colour: blue}\n",
         )?;
-        told(mesh, &["warning", "field.yaml", "spec.colour"])?;
+        mesh.tells(&["warning", "field.yaml", "spec.colour"])?;
         mesh.apply(
             "apiVersion: v1\nkind: Service\nmetadata: {name: portless, namespace: shop}\nspec: {selector: {app: reviews}}\n",
         )?;
-        told(mesh, &["portless", "port"])?;
+        mesh.tells(&["portless", "port"])?;
 
         let other = answered_by_rules("other", "v1").replace("{name: reviews,", "{name: zz-other,");
         shop.rules("first", &rule("first", "v2"))?;
         mesh.apply(&other)?;
-        told(mesh, &["zz-other", "reviews"])?;
+        mesh.tells(&["zz-other", "reviews"])?;
         assert_eq!(shop.client.get(REVIEWS).send()?.header("x-rules"), Some("first"));
         mesh.delete("VirtualService", "shop", "zz-other")?;
 
@@ -72,7 +63,7 @@ fn a_route_to_a_missing_subset_fails_alone_until_the_subset_is_there() {
             ),
         )?;
         answered_with(&shop.client, "http://reviews:8080/beta", 503)?;
-        told(&shop.mesh, &["VirtualService", "shop/reviews", "v2"])?;
+        shop.mesh.tells(&["VirtualService", "shop/reviews", "v2"])?;
         seen(&shop.client, REVIEWS)?;
         shop.subsets()?;
         assert_eq!(answered(&shop.client, "http://reviews:8080/beta")?.pod, "reviews-v2");
@@ -100,8 +91,8 @@ fn a_rule_that_envoy_would_refuse_answers_500_where_it_may_and_the_others_go_on(
         )?;
         let refused = answered_with(&shop.client, "http://reviews:8080/half", 500)?;
         assert!(String::from_utf8_lossy(&refused.body).contains("shop/reviews"), "{refused:?}");
-        told(&shop.mesh, &["shop/reviews", "http[0]", "uri.regex"])?;
-        told(&shop.mesh, &["shop/reviews", "http[1]", "headers.x-a"])?;
+        shop.mesh.tells(&["shop/reviews", "http[0]", "uri.regex"])?;
+        shop.mesh.tells(&["shop/reviews", "http[1]", "headers.x-a"])?;
         assert_eq!(seen(&shop.client, "http://reviews:8080/xy")?.pod, "reviews-v2");
         shop.mesh.wait_synced(&[&shop.client])
     });
@@ -121,7 +112,7 @@ fn a_file_that_no_longer_parses_keeps_what_it_gave_last() {
         };
         in_force("good")?;
         mesh.put_file("rules.yaml", &answered_by_rules("bad", "v2").replace("spec:", "spec: ["))?;
-        told(mesh, &["error", "rules.yaml", "line "])?;
+        mesh.tells(&["error", "rules.yaml", "line "])?;
         assert_eq!(shop.client.get(REVIEWS).send()?.header("x-rules"), Some("good"));
         mesh.put_file("rules.yaml", &answered_by_rules("better", "v2"))?;
         in_force("better")?;

@@ -1,6 +1,6 @@
 //! External authorizers of both kinds: what they decide, and what becomes of requests when they are away.
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use e2e::{Echo, MeshOptions, Pod, World, wait_until, world};
 use serde_json::json;
 
@@ -91,9 +91,7 @@ fn without_their_authorizer_requests_are_refused_unless_it_fails_open() {
         ask(&shop, "nobody")?;
         becomes(&asked, 403)?;
         assert_eq!(status(&shop.web.get(URL))?, 200);
-        let told = shop.mesh.get("/debug/problems")?;
-        let told = String::from_utf8_lossy(&told.body).into_owned();
-        ensure!(told.contains("AuthorizationPolicy/shop/custom") && told.contains("nobody"), "{told}");
+        shop.mesh.tells(&["AuthorizationPolicy/shop/custom", "nobody"])?;
         shop.settled()
     });
 }
