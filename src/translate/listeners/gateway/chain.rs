@@ -86,12 +86,12 @@ impl GatewayChain {
                     own => own.to_owned(),
                 };
                 let route = Route::Rds(routes.to_string());
-                let mut manager = Manager::new(&defaults.http, Side::Gateway, prefix, route);
+                let mut manager = Manager::new(&defaults.http, Side::Gateway);
                 manager.jwt = jwt;
                 manager.grpc_web = *grpc_web;
                 manager.http3 = transport == Transport::Quic;
                 manager.authz = Some(&authz.http);
-                vec![manager.filter()]
+                vec![manager.filter(prefix, route)]
             }
             // What passes as it came, mesh mTLS of another network, is checked where it ends.
             Content::Tcp(forward) if self.mesh_only => forward.filters(),

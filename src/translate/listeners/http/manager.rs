@@ -5,12 +5,12 @@ use envoy::config::core::v3::{
     AggregatedConfigSource, ApiVersion, ConfigSource, Http1ProtocolOptions, Http2ProtocolOptions,
     Http3ProtocolOptions, HttpProtocolOptions, config_source::ConfigSourceSpecifier,
 };
-use envoy::config::listener::v3::Filter;
+use envoy::config::listener::v3::{Filter, filter::ConfigType};
 use envoy::config::route::v3::RouteConfiguration;
 use envoy::extensions::filters::network::http_connection_manager::v3 as hcm;
 use envoy::extensions::request_id::uuid::v3::UuidRequestIdConfig;
-use envoy::google::protobuf::Duration;
-use envoy::pack_any;
+use envoy::google::protobuf::{Any, Duration};
+use envoy::{Message, pack_any, type_url};
 use hcm::http_connection_manager::{
     CodecType, InternalAddressConfig, PathWithEscapedSlashesAction, RouteSpecifier, UpgradeConfig,
 };
@@ -19,7 +19,10 @@ use hcm::{HttpConnectionManager, Rds, RequestIdExtension};
 use super::{DnsCache, HttpDefaults, connection, filters, headers};
 use crate::authz::HttpFilters;
 use crate::jwt::Jwt;
-use crate::listeners::shape::{cidr, duration, network_filter};
+use crate::listeners::shape::{cidr, duration};
+
+/// The name of the network filter.
+const NAME: &str = "envoy.filters.network.http_connection_manager";
 
 /// On which side of the mesh a manager stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,17 +44,13 @@ pub enum Route {
     Inline(Box<RouteConfiguration>),
 }
 
-/// All that one manager is built from. What is not an argument of [`Manager::new`] starts as off.
+/// All that managers are built from but their names and routes. What is not an argument of [`Manager::new`] starts as off.
 #[derive(Clone, Debug)]
 pub struct Manager<'a> {
     /// What it shares with the other managers of the proxy.
     pub defaults: &'a HttpDefaults,
     /// Its side.
     pub side: Side,
-    /// Prefix of its statistics, with the `;` that ends those of Istio.
-    pub stat_prefix: String,
-    /// Its routes.
-    pub route: Route,
     /// HTTP/2 options are set, as inbound ports of HTTP2 and GRPC have them.
     pub http2: bool,
     /// HTTP/3 is spoken and nothing else.
@@ -68,14 +67,33 @@ pub struct Manager<'a> {
     pub authz: Option<&'a HttpFilters>,
 }
 
+/// What managers of one listener have in common, encoded once.
+#[derive(Clone, Debug)]
+pub struct Common(Vec<u8>);
+
+impl Common {
+    /// The network filter that holds a manager: `stat_prefix` begins its statistics, with the `;` that ends those of Istio.
+    pub fn filter(&self, stat_prefix: String, route: Route) -> Filter {
+        let own = HttpConnectionManager {
+            stat_prefix,
+            route_specifier: Some(specifier(route)),
+            ..HttpConnectionManager::default()
+        };
+        // Fields of a message may come in any order.
+        let mut value = Vec::with_capacity(self.0.len() + own.encoded_len());
+        value.extend_from_slice(&self.0);
+        value.extend(own.encode_to_vec());
+        let any = Any { type_url: type_url::<HttpConnectionManager>(), value: value.into() };
+        Filter { name: NAME.to_owned(), config_type: Some(ConfigType::TypedConfig(any)) }
+    }
+}
+
 impl<'a> Manager<'a> {
-    /// A manager of some side.
-    pub fn new(defaults: &'a HttpDefaults, side: Side, stat_prefix: String, route: Route) -> Self {
+    /// Managers of some side.
+    pub fn new(defaults: &'a HttpDefaults, side: Side) -> Self {
         Self {
             defaults,
             side,
-            stat_prefix,
-            route,
             http2: false,
             http3: false,
             grpc_web: false,
@@ -86,17 +104,21 @@ impl<'a> Manager<'a> {
         }
     }
 
-    /// The network filter that holds the manager.
-    pub fn filter(self) -> Filter {
-        network_filter("envoy.filters.network.http_connection_manager", &self.build())
+    /// What all of them have in common.
+    pub fn common(&self) -> Common {
+        Common(self.build().encode_to_vec())
     }
 
-    fn build(self) -> HttpConnectionManager {
+    /// The network filter of the only one, as [`Common::filter`] says.
+    pub fn filter(&self, stat_prefix: String, route: Route) -> Filter {
+        self.common().filter(stat_prefix, route)
+    }
+
+    fn build(&self) -> HttpConnectionManager {
         let defaults = self.defaults;
         let remote = self.side == Side::Gateway || defaults.sidecar_use_remote_address;
         let mut manager = HttpConnectionManager {
-            http_filters: filters::all(&self),
-            stat_prefix: self.stat_prefix,
+            http_filters: filters::all(self),
             tracing: defaults.tracing.as_ref().map(super::Tracing::build),
             access_log: defaults.access_logs.http(),
             use_remote_address: Some(remote.into()),
@@ -107,7 +129,6 @@ impl<'a> Manager<'a> {
                 ..UpgradeConfig::default()
             }],
             request_id_extension: Some(request_id()),
-            route_specifier: Some(specifier(self.route)),
             path_with_escaped_slashes_action: PathWithEscapedSlashesAction::KeepUnchanged.into(),
             ..HttpConnectionManager::default()
         };

@@ -1,13 +1,16 @@
 //! HTTP connection managers: one builder for the outbound, the inbound and the gateway side.
 //!
 //! A plan takes [`HttpDefaults`] once for a class and keeps them as a `Ref` in its keys; a builder makes a
-//! [`Manager`] from them, sets what is particular, and calls [`Manager::filter`]:
+//! [`Manager`] from them, sets what is particular, and calls
+//! [`Manager::filter`]:
 //!
 //! ```text
-//! let mut manager = Manager::new(&key.http, Side::Inbound, "inbound_0.0.0.0_8080;".to_owned(), route);
+//! let mut manager = Manager::new(&key.http, Side::Inbound);
 //! manager.http2 = key.protocol.is_http2();
-//! let filter = manager.filter();
+//! let filter = manager.filter("inbound_0.0.0.0_8080;".to_owned(), route);
 //! ```
+//!
+//! Where a listener has several, [`Manager::common`] is encoded once for all that differ in their routes alone.
 //!
 //! Source: Istio `pilot/pkg/networking/core/listener.go`, `listener_builder.go`, `gateway.go`;
 //! `shared/spec/xds.md` 4.7.
@@ -27,7 +30,7 @@ use model::{ProxyKind, Ref};
 
 pub use filters::DnsCache;
 pub(crate) use filters::filter as http_filter;
-pub use manager::{Manager, Route, Side};
+pub use manager::{Common, Manager, Route, Side};
 
 use super::access_log::AccessLogs;
 use crate::class::SharedView;

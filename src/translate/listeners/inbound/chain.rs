@@ -5,13 +5,14 @@ use envoy::config::listener::v3::{Filter, FilterChain, FilterChainMatch};
 use model::Ref;
 use model::protocol::{Class, Protocol};
 
+use super::common::Shared;
 use super::matches::{self, Take};
 use super::{InboundDefaults, VIRTUAL_INBOUND};
 use crate::authn::Mode;
 use crate::authz::Filters;
 use crate::clusters::inbound::{self as clusters, INBOUND_PASSTHROUGH};
 use crate::clusters::{metadata, names};
-use crate::listeners::http::{Manager, Route, Side};
+use crate::listeners::http::Route;
 use crate::listeners::tcp::{Forward, Inspection};
 use crate::routes::inbound::{Inbound, configuration};
 use crate::workload::InboundPort;
@@ -65,18 +66,26 @@ impl Group {
         services.chain(sidecar).chain(&self.sources)
     }
 
-    /// Builds the chains.
-    pub(super) fn build(&self, defaults: &InboundDefaults, authz: &Filters) -> Vec<FilterChain> {
-        self.takes().iter().map(|take| self.chain(*take, defaults, authz)).collect()
+    /// Builds the chains. What they hold is the same with and without mesh mTLS.
+    pub(super) fn build(&self, shared: &mut Shared<'_>) -> Vec<FilterChain> {
+        let (mut http, mut tcp) = (None, None);
+        let takes = self.takes().iter();
+        let chains = takes.map(|take| {
+            let filters = match take.http {
+                true => http.get_or_insert_with(|| self.http(shared)),
+                false => tcp.get_or_insert_with(|| self.tcp(shared.defaults, shared.authz)),
+            };
+            self.chain(*take, filters.clone(), shared)
+        });
+        chains.collect()
     }
 
-    fn chain(&self, take: Take, defaults: &InboundDefaults, authz: &Filters) -> FilterChain {
-        let filters = if take.http { self.http(defaults, authz) } else { self.tcp(defaults, authz) };
+    fn chain(&self, take: Take, filters: Vec<Filter>, shared: &Shared<'_>) -> FilterChain {
         FilterChain {
-            name: self.name(take, defaults),
-            filter_chain_match: Some(take.filter_chain_match(self.port(), defaults.http10)),
+            name: self.name(take, shared.defaults),
+            filter_chain_match: Some(take.filter_chain_match(self.port(), shared.defaults.http10)),
             filters,
-            transport_socket: take.mtls.then(|| defaults.tls.socket()),
+            transport_socket: take.mtls.then(|| shared.socket.clone()),
             metadata: match &self.place {
                 Place::Port(port) => port.ingress.as_ref().map(|i| metadata::of_sidecar(&i.sidecar.source)),
                 Place::Passthrough(_) => None,
@@ -93,27 +102,24 @@ impl Group {
         }
     }
 
-    fn http(&self, defaults: &InboundDefaults, authz: &Filters) -> Vec<Filter> {
+    fn http(&self, shared: &mut Shared<'_>) -> Vec<Filter> {
+        let defaults = shared.defaults;
         let retries = defaults.retries.as_deref();
-        let mut manager = match &self.place {
+        let cluster;
+        let (protocol, prefix, route) = match &self.place {
             Place::Port(port) => {
-                let cluster = names::inbound(port.number);
-                let host = host(port);
+                cluster = names::inbound(port.number);
                 let grpc = port.protocol.is_grpc();
-                let route = Inbound { cluster: &cluster, host, port: port.service_port, grpc, retries };
-                let prefix = format!("inbound_{};", name(port, defaults));
-                let mut manager = manager(defaults, prefix, route);
-                manager.http2 = port.protocol.is_http2();
-                manager.grpc_web = port.protocol == Protocol::GrpcWeb;
-                manager
+                let route =
+                    Inbound { cluster: &cluster, host: host(port), port: port.service_port, grpc, retries };
+                (port.protocol, format!("inbound_{};", name(port, defaults)), route)
             }
             Place::Passthrough(_) => {
                 let route = Inbound { cluster: INBOUND_PASSTHROUGH, host: "", port: 0, grpc: false, retries };
-                manager(defaults, format!("{INBOUND_PASSTHROUGH};"), route)
+                (Protocol::Auto, format!("{INBOUND_PASSTHROUGH};"), route)
             }
         };
-        manager.authz = Some(&authz.http);
-        vec![manager.filter()]
+        vec![shared.manager(protocol, prefix, Route::Inline(Box::new(configuration(route))))]
     }
 
     fn tcp(&self, defaults: &InboundDefaults, authz: &Filters) -> Vec<Filter> {
@@ -134,13 +140,6 @@ impl Group {
         };
         authz.tcp.iter().cloned().chain(forward.filters()).collect()
     }
-}
-
-fn manager<'a>(defaults: &'a InboundDefaults, prefix: String, route: Inbound<'_>) -> Manager<'a> {
-    let route = Route::Inline(Box::new(configuration(route)));
-    let mut manager = Manager::new(&defaults.http, Side::Inbound, prefix, route);
-    manager.jwt = defaults.jwt.as_deref();
-    manager
 }
 
 /// The name of the chains of a port: address and port.

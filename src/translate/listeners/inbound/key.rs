@@ -9,6 +9,7 @@ use envoy::extensions::filters::listener::original_src::v3::OriginalSrc;
 use model::Ref;
 use model::proxy::Interception;
 
+use super::common::Shared;
 use super::{Group, InboundDefaults, VIRTUAL_INBOUND, chain, inspect};
 use crate::class::OwnView;
 use crate::context::Context;
@@ -83,7 +84,8 @@ impl InboundKey {
         let defaults = &*self.defaults;
         let own_port = self.redirected.map(|_| chain::own_port(self.port));
         let authz = defaults.authz.filters();
-        let chains = self.groups.iter().flat_map(|g| g.build(defaults, &authz));
+        let mut shared = Shared::new(defaults, &authz);
+        let chains = self.groups.iter().flat_map(|g| g.build(&mut shared));
         let additional = |a: &Arc<str>| AdditionalAddress {
             address: Some(address(a, self.port)),
             ..AdditionalAddress::default()

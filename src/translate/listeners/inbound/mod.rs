@@ -6,6 +6,7 @@
 //! Source: Istio `pilot/pkg/networking/core/listener_inbound.go`; `shared/spec/xds.md` 4.6.
 
 mod chain;
+mod common;
 mod defaults;
 mod inspect;
 mod key;

@@ -187,11 +187,11 @@ impl HttpChain {
             None => port.to_string(),
         };
         let prefix = format!("outbound_{listener};");
-        let mut manager = Manager::new(&defaults.http, Side::Outbound, prefix, Route::Rds(route));
+        let mut manager = Manager::new(&defaults.http, Side::Outbound);
         manager.grpc_web = self.grpc_web;
         manager.absolute_url = self.absolute_url;
         manager.dns_cache = self.dns_cache.clone();
-        manager.filter()
+        manager.filter(prefix, Route::Rds(route))
     }
 }
 

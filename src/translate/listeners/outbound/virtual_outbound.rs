@@ -120,7 +120,7 @@ impl VirtualOutboundKey {
     fn by_name(&self, cache: DnsCache) -> FilterChain {
         let prefix = format!("outbound_{VIRTUAL_OUTBOUND}_{DYNAMIC_DNS};");
         let route = Route::Inline(Box::new(resolved(self.attempt_count)));
-        let mut manager = Manager::new(&self.defaults.http, Side::Outbound, prefix, route);
+        let mut manager = Manager::new(&self.defaults.http, Side::Outbound);
         manager.dns_cache = Some(cache);
         FilterChain {
             name: format!("{VIRTUAL_OUTBOUND}-catchall-tcp-http"),
@@ -128,7 +128,7 @@ impl VirtualOutboundKey {
                 application_protocols: crate::listeners::http_protocols(self.defaults.http10),
                 ..FilterChainMatch::default()
             }),
-            filters: vec![manager.filter()],
+            filters: vec![manager.filter(prefix, route)],
             ..FilterChain::default()
         }
     }
