@@ -22,6 +22,9 @@ pub(crate) const BRIDGE: &str = "mesh0";
 /// Its address: the pods' gateway, and where they find the control plane.
 pub(crate) const BRIDGE_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 
+/// Its link-layer address.
+pub(crate) const BRIDGE_MAC: &str = "02:00:0a:4d:00:01";
+
 /// A network namespace with one interface on the bridge, and a thread inside that runs futures.
 #[derive(Debug)]
 pub(crate) struct Netns {

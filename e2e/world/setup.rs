@@ -14,7 +14,7 @@ use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Uid, chown};
 
 use super::print_logs;
-use crate::netns::{BRIDGE, BRIDGE_ADDRESS};
+use crate::netns::{BRIDGE, BRIDGE_ADDRESS, BRIDGE_MAC};
 use crate::process::run;
 use crate::redirect::{Owner, PROXY_ID};
 use crate::tools::system;
@@ -46,7 +46,8 @@ pub(super) fn prepare(name: &str) -> Result<Owner> {
     fs::write(HOSTS, "127.0.0.1 localhost\n")?;
     bind(Path::new(HOSTS), Path::new("/etc/hosts"))?;
     run(system("ip").args(["link", "set", "lo", "up"]))?;
-    run(system("ip").args(["link", "add", BRIDGE, "type", "bridge"]))?;
+    // One that is not set changes when a pod with a lower one comes, and what others send to the old one is dropped.
+    run(system("ip").args(["link", "add", BRIDGE, "address", BRIDGE_MAC, "type", "bridge"]))?;
     run(system("ip").args(["addr", "add", &format!("{BRIDGE_ADDRESS}/16"), "dev", BRIDGE]))?;
     run(system("ip").args(["link", "set", BRIDGE, "up"]))?;
     owner()
