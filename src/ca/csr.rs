@@ -1,10 +1,12 @@
 //! Requests for certificates (PKCS#10, RFC 2986): what is taken of one, and what a request must not be.
 
+mod registration;
+
 use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::prelude::FromDer;
 
 use crate::signature::verify;
-use crate::{Error, PublicKey};
+use crate::{Error, PublicKey, SpiffeId};
 
 /// The longest request that is read, in bytes of PEM. One with an RSA key of 8192 bits has less than 3 KiB.
 pub const MAX_CSR: usize = 64 * 1024;
@@ -26,6 +28,19 @@ impl Csr {
     /// [`Error::Refused`] naming `csr` when it is too long, cannot be read, or is not signed by its key with SHA-2; naming
     /// `public key` for a key of a kind or size that is not certified.
     pub fn from_pem(csr: &str) -> Result<Self, Error> {
+        Self::read(csr, None)
+    }
+
+    /// Reads a request in PEM that somebody else is to sign, who may take from it whatever stands in it: besides its
+    /// signature it is checked that it asks for `identity` and for nothing else (spec security.md 1.8).
+    ///
+    /// # Errors
+    /// As [`Csr::from_pem`].
+    pub fn for_others(csr: &str, identity: &SpiffeId) -> Result<Self, Error> {
+        Self::read(csr, Some(identity))
+    }
+
+    fn read(csr: &str, only: Option<&SpiffeId>) -> Result<Self, Error> {
         if csr.len() > MAX_CSR {
             return Err(refused(format!("has {} bytes; {MAX_CSR} are allowed", csr.len())));
         }
@@ -34,10 +49,10 @@ impl Csr {
         if block.label != "CERTIFICATE REQUEST" && block.label != "NEW CERTIFICATE REQUEST" {
             return Err(refused(format!("is a PEM block {:?}, not a CERTIFICATE REQUEST", block.label)));
         }
-        Self::from_der(&block.contents)
+        Self::from_der(&block.contents, only)
     }
 
-    fn from_der(der: &[u8]) -> Result<Self, Error> {
+    fn from_der(der: &[u8], only: Option<&SpiffeId>) -> Result<Self, Error> {
         let (rest, request) =
             X509CertificationRequest::from_der(der).map_err(|e| refused(format!("cannot be read: {e}")))?;
         if !rest.is_empty() {
@@ -53,6 +68,9 @@ impl Csr {
             info.raw,
         )
         .map_err(refused)?;
+        if let Some(identity) = only {
+            registration::check(&request, &identity.to_string())?;
+        }
         let has_common_name = info.subject.iter_common_name().any(|name| !name.attr_value().data.is_empty());
         Ok(Self { key, has_common_name })
     }

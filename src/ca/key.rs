@@ -84,6 +84,16 @@ impl PrivateKey {
         Ok(params.serialize_request(&self.0)?.pem()?)
     }
 
+    /// Asks for a certificate of a server: a request (PKCS#10, PEM) with an empty subject and these DNS names and addresses.
+    ///
+    /// # Errors
+    /// [`Error::Crypto`] when one of the names is none, or the library refuses.
+    pub fn request_server(&self, names: &[String]) -> Result<String, Error> {
+        let mut params = CertificateParams::new(names.to_vec())?;
+        params.distinguished_name = DistinguishedName::new();
+        Ok(params.serialize_request(&self.0)?.pem()?)
+    }
+
     /// DER of the public half (SubjectPublicKeyInfo).
     pub(crate) fn public_key_der(&self) -> Vec<u8> {
         self.0.subject_public_key_info()

@@ -80,7 +80,10 @@ pub(crate) struct Wanted<'a> {
 }
 
 /// Refuses a lifetime that nobody may have.
-pub(crate) fn check_lifetime(lifetime: Duration, longest: Duration) -> Result<(), Error> {
+///
+/// # Errors
+/// [`Error::Refused`] naming `lifetime` for one of zero, or above `longest`.
+pub fn check_lifetime(lifetime: Duration, longest: Duration) -> Result<(), Error> {
     if lifetime.is_zero() || lifetime > longest {
         let (asked, longest) = (lifetime.as_secs(), longest.as_secs());
         let problem = format!("{asked} s is not allowed; ask for 1 s to {longest} s");

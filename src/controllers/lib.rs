@@ -17,6 +17,7 @@ pub mod ip_allocate;
 mod queue;
 pub mod registration;
 pub mod root_cert;
+pub mod signing;
 pub mod status;
 #[cfg(test)]
 mod testing;

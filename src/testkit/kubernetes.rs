@@ -146,7 +146,7 @@ impl FakeServer {
     }
 
     /// The writes that came so far, as `create /api/v1/configmaps shop/name`, whatever became of them. The verbs are
-    /// create, update and patch, `patch status` for a subresource.
+    /// create, update, patch and delete, `patch status` for a subresource.
     pub fn writes(&self) -> Vec<String> {
         self.content().writes.clone()
     }

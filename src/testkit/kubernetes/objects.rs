@@ -24,12 +24,12 @@ pub(super) struct Place {
     pub(super) namespace: Option<String>,
     /// The object, if one is named.
     pub(super) name: Option<String>,
-    /// Whether its status is meant.
-    pub(super) status: bool,
+    /// A part of it that has rights of its own, such as its status.
+    pub(super) subresource: Option<String>,
 }
 
 impl Place {
-    /// Of `/api/v1[/namespaces/NAMESPACE]/PLURAL[/NAME[/status]]` and the like below `/apis/GROUP/VERSION`.
+    /// Of `/api/v1[/namespaces/NAMESPACE]/PLURAL[/NAME[/SUBRESOURCE]]` and the like below `/apis/GROUP/VERSION`.
     pub(super) fn of(path: &str) -> Self {
         let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
         let root = if parts.first() == Some(&"api") { 2 } else { 3 };
@@ -45,7 +45,7 @@ impl Place {
             list: format!("/{}/{plural}", head.join("/")),
             namespace,
             name: rest.get(1).map(|name| (*name).to_owned()),
-            status: rest.get(2) == Some(&"status"),
+            subresource: rest.get(2).map(|part| (*part).to_owned()),
         }
     }
 
@@ -120,7 +120,7 @@ pub(super) fn delete(content: &mut Content, place: &Place) -> Done {
     Ok(object)
 }
 
-/// Puts another form of an object in its place, if what it is made from is what is there. The subresource changes the
+/// Puts another form of an object in its place, if what it is made from is what is there. Subresources change the
 /// status and nothing else; what changes nothing is not written.
 fn store(content: &mut Content, place: &Place, mut object: Value) -> Done {
     let now = get(content, place)?;
@@ -128,7 +128,7 @@ fn store(content: &mut Content, place: &Place, mut object: Value) -> Done {
     if !made_from.is_empty() && made_from != version {
         return Err(CONFLICT);
     }
-    if place.status {
+    if place.subresource.is_some() {
         let status = object.get("status").cloned();
         object = now.clone();
         match (object.as_object_mut(), status) {

@@ -63,7 +63,7 @@ async fn answer(request: Request<Incoming>, shared: &Shared) -> Response<Body> {
     if method != Method::GET {
         let name = place.name.as_deref().unwrap_or_default();
         let namespace = place.namespace.as_deref().unwrap_or_default();
-        let subresource = if place.status { " status" } else { "" };
+        let subresource = place.subresource.iter().map(|part| format!(" {part}")).collect::<String>();
         content.writes.push(format!("{verb}{subresource} {} {namespace}/{name}", place.list));
     }
     if content.forbidden.contains(&(verb.to_owned(), place.list.clone())) {
