@@ -11,6 +11,7 @@
 //! presence         pods and service accounts that are there
 //! nodes            which identities a node's proxy may ask for beside its own
 //! service          IstioCertificateService
+//!   external       who signs in the authority's place
 //!   rate           how often an address may ask
 //!   fair           in which order those are served who wait
 //! ```
@@ -21,6 +22,7 @@ mod authenticators;
 mod caller;
 pub mod certificate;
 mod credentials;
+mod external;
 mod fair;
 mod forwarded;
 pub mod kubernetes;
@@ -37,9 +39,10 @@ pub mod token;
 pub use authenticators::Authenticators;
 pub use caller::{BoundPod, Caller, Domains, Means, Refused, Settings};
 pub use credentials::Credentials;
+pub use external::{External, Order, Unsigned};
 pub use forwarded::Forwarded;
 pub use metrics::Metrics;
 pub use nodes::NodeProxies;
 pub use presence::Presence;
 pub use rate::Rate;
-pub use service::{Authorities, CertificateService, Witness};
+pub use service::{Authorities, CertificateService, Signing, Witness};

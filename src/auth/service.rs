@@ -4,8 +4,9 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use ca::{Authority, Fault, SpiffeId};
 use envoy::google::protobuf::Struct;
@@ -20,10 +21,19 @@ use tonic::{Code, Response, Status};
 
 use crate::fair::{Source, Turns};
 use crate::rate::Buckets;
-use crate::{Authenticators, Caller, Credentials, Metrics, NodeProxies, Rate};
+use crate::{Authenticators, Caller, Credentials, External, Metrics, NodeProxies, Order, Rate, Unsigned};
 
 /// The authority that signs now; none while it is not known.
 pub type Authorities = watch::Receiver<Option<Arc<Authority>>>;
+
+/// Who signs.
+#[derive(Clone)]
+pub enum Signing {
+    /// The mesh's authority.
+    Here(Authorities),
+    /// Somebody else, and the longest lifetime that it is asked for.
+    Elsewhere(Arc<dyn External>, Duration),
+}
 
 /// Longer requests are not looked at: one with an RSA key of 16,384 bits has 5,000 bytes.
 const LONGEST: usize = 64 * 1024;
@@ -44,8 +54,10 @@ pub struct CertificateService(Arc<Inner>);
 struct Inner {
     authenticators: Arc<Authenticators>,
     nodes: Option<NodeProxies>,
-    authorities: Authorities,
+    signing: Signing,
     witness: Witness,
+    /// Whether it was told that nobody chooses among signers here.
+    told: AtomicBool,
     metrics: Metrics,
     /// How often a source may ask.
     buckets: Buckets,
@@ -57,18 +69,19 @@ struct Inner {
 type Failure = (&'static str, Code, String);
 
 impl CertificateService {
-    /// One that signs with `authorities` for those whom `authenticators` know, as often as `rate` says; `nodes` if proxies of
-    /// nodes may ask for others. The witness is told of what was issued.
+    /// One that issues for those whom `authenticators` know, as often as `rate` says; `nodes` if proxies of nodes may ask for
+    /// others. The witness is told of what was issued.
     pub fn new(
         authenticators: Arc<Authenticators>,
         nodes: Option<NodeProxies>,
-        (authorities, witness): (Authorities, Witness),
+        (signing, witness): (Signing, Witness),
         rate: Rate,
         metrics: Metrics,
     ) -> Self {
         let processors = thread::available_parallelism().map_or(1, usize::from);
         let (buckets, turns) = (Buckets::new(rate), Turns::new(processors));
-        Self(Arc::new(Inner { authenticators, nodes, authorities, witness, metrics, buckets, turns }))
+        let told = AtomicBool::new(false);
+        Self(Arc::new(Inner { authenticators, nodes, signing, witness, told, metrics, buckets, turns }))
     }
 
     /// Answers the requests of its path.
@@ -137,25 +150,48 @@ impl CertificateService {
         request: IstioCertificateRequest,
         now: SystemTime,
     ) -> Result<IstioCertificateResponse, Failure> {
-        if !text(request.metadata.as_ref(), SIGNER).is_empty() {
-            let words = "signers of Kubernetes are not served by this control plane: leave CertSigner out";
-            return Err(("CERT_GEN_ERROR", Code::Internal, words.to_owned()));
-        }
+        let signer = text(request.metadata.as_ref(), SIGNER).to_owned();
         if request.csr.len() > LONGEST {
             let words = format!("csr: is longer than {LONGEST} bytes");
             return Err(("CSR_ERROR", Code::InvalidArgument, words));
         }
-        let not_ready = || ("CA_NOT_READY", Code::Internal, "the mesh's root is not known yet".to_owned());
-        let authority = self.0.authorities.borrow().clone().ok_or_else(not_ready)?;
+        match &self.0.signing {
+            Signing::Here(authorities) => {
+                let not_ready =
+                    || ("CA_NOT_READY", Code::Internal, "the mesh's root is not known yet".to_owned());
+                let authority = authorities.borrow().clone().ok_or_else(not_ready)?;
+                if !signer.is_empty() && !self.0.told.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(%identity, signer, "asks for a signer of Kubernetes, but EXTERNAL_CA is not set: the mesh's authority signs");
+                }
+                self.in_turn(source, move || certify(&authority, &request, &identity, now)).await
+            }
+            Signing::Elsewhere(external, longest) => {
+                let longest = *longest;
+                let order = self.in_turn(source, move || {
+                    let lifetime = (request.validity_duration, longest);
+                    Order::new(request.csr, (identity, source), lifetime, signer, now).map_err(failure)
+                });
+                // Whoever waits for others takes no turn from anybody.
+                let signed = external.sign(order.await?).await;
+                signed.map(|cert_chain| IstioCertificateResponse { cert_chain }).map_err(unsigned)
+            }
+        }
+    }
+
+    /// Does what costs a processor when it is the source's turn.
+    async fn in_turn<T: Send + 'static>(
+        &self,
+        source: Source,
+        work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
         let turn = self.0.turns.take(source).await;
         // Who goes away does not make room before the processor has it.
-        let signed = move || {
+        let done = move || {
             let _turn = turn;
-            certify(&authority, &request, &identity, now)
+            work()
         };
-        tokio::task::spawn_blocking(signed)
-            .await
-            .map_err(|error| ("UNKNOWN", Code::Internal, error.to_string()))?
+        let failed = |error: tokio::task::JoinError| ("UNKNOWN", Code::Internal, error.to_string());
+        tokio::task::spawn_blocking(done).await.map_err(failed)?
     }
 }
 
@@ -167,16 +203,26 @@ fn certify(
     now: SystemTime,
 ) -> Result<IstioCertificateResponse, Failure> {
     let issued = authority.sign(&request.csr, &[identity.to_string()], request.validity_duration, now);
-    let issued = issued.map_err(|error| {
-        let (name, code) = match error.fault() {
-            Fault::Request => ("CSR_ERROR", Code::InvalidArgument),
-            Fault::Lifetime => ("TTL_ERROR", Code::InvalidArgument),
-            Fault::NotReady => ("CA_NOT_READY", Code::Internal),
-            Fault::Signing => ("CERT_GEN_ERROR", Code::Internal),
-        };
-        (name, code, error.to_string())
-    })?;
-    Ok(IstioCertificateResponse { cert_chain: issued.chain })
+    Ok(IstioCertificateResponse { cert_chain: issued.map_err(failure)?.chain })
+}
+
+fn failure(error: ca::Error) -> Failure {
+    let (name, code) = match error.fault() {
+        Fault::Request => ("CSR_ERROR", Code::InvalidArgument),
+        Fault::Lifetime => ("TTL_ERROR", Code::InvalidArgument),
+        Fault::NotReady => ("CA_NOT_READY", Code::Internal),
+        Fault::Signing => ("CERT_GEN_ERROR", Code::Internal),
+    };
+    (name, code, error.to_string())
+}
+
+fn unsigned(reason: Unsigned) -> Failure {
+    match reason {
+        Unsigned::Lifetime(words) => ("TTL_ERROR", Code::InvalidArgument, words),
+        // Agents ask again after a while.
+        Unsigned::Crowded(words) => ("CERT_GEN_ERROR", Code::ResourceExhausted, words),
+        Unsigned::Failed(words) => ("CERT_GEN_ERROR", Code::Internal, words),
+    }
 }
 
 /// A text of the request's metadata; empty if it is not there.

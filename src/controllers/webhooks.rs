@@ -12,6 +12,7 @@ mod probe;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use kube::Client;
@@ -44,7 +45,7 @@ pub struct Validating {
     /// The namespace of the control plane, in which an object is tried out.
     pub namespace: String,
     /// What clients of the webhooks check their certificate against, PEM; nothing is written while it is not known.
-    pub roots: watch::Receiver<Option<String>>,
+    pub roots: watch::Receiver<Option<Arc<str>>>,
     /// What is counted.
     pub metrics: Metrics,
 }

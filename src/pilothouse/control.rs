@@ -12,6 +12,7 @@ use controllers::registration::{self, Entries, Registrar, Terms};
 use controllers::root_cert::{self, RootCertificates};
 use controllers::status::{self, Keeper, Level, Outcomes};
 use controllers::write::{Rate, Writers};
+use futures::future::join_all;
 use prometheus::Registry;
 use sources::feed::{Feed, Listener};
 use sources::kube::Connection;
@@ -22,6 +23,16 @@ use tokio_util::sync::CancellationToken;
 use crate::features;
 use crate::flags::Discovery;
 use crate::root::{Mover, Root, Settings, Trusted};
+
+/// What is told of what the mesh trusts.
+pub(crate) struct Telling<'a> {
+    /// The authority.
+    pub(crate) root: &'a Root,
+    /// What namespaces are told to trust; none if they are told nothing.
+    pub(crate) distributed: Option<Trusted>,
+    /// Replaces roots, and what is to be said of their ends; none if there is no authority.
+    pub(crate) mover: Option<(Arc<Mover>, watch::Receiver<Warnings>)>,
+}
 
 /// Everything that writes to one cluster.
 pub(crate) struct Control {
@@ -64,20 +75,12 @@ impl Control {
         connection: &Connection,
         own: bool,
         settings: &Settings,
-        (root, mover, warnings): (&Root, Arc<Mover>, watch::Receiver<Warnings>),
+        telling: Telling<'_>,
         shutdown: &CancellationToken,
     ) {
         let namespaces = discovered::namespaces();
         self.listeners.push(Arc::new(namespaces.clone()));
-        let expiring = Expiring {
-            connection: connection.clone(),
-            writer: self.writers.of("ends of certificates"),
-            namespace: self.namespace.clone(),
-            instance: features::identity(),
-            warnings,
-            secret: Arc::clone(&root.secret),
-        };
-        self.distribute(connection, &namespaces, settings, (root, mover, expiring), shutdown);
+        self.distribute(connection, &namespaces, settings, telling, shutdown);
         self.keep_ingresses(connection, namespaces.clone(), settings, shutdown);
         if let Some((v4, v6)) = features::ip_allocation().filter(|_| own) {
             let entries = ip_allocate::feed();
@@ -105,37 +108,64 @@ impl Control {
         connection: &Connection,
         namespaces: &Feed<Namespace>,
         settings: &Settings,
-        (root, mover, expiring): (&Root, Arc<Mover>, Expiring),
+        Telling { root, distributed, mover }: Telling<'_>,
         shutdown: &CancellationToken,
     ) {
-        let expiring = Arc::new(expiring);
-        let maps = |controller, name: String, key, what: &Trusted| RootCertificates {
-            connection: connection.clone(),
-            writer: self.writers.of(controller),
-            name: name.into(),
-            key,
-            namespaces: namespaces.clone(),
-            settings: settings.clone(),
-            root: what.clone(),
+        if distributed.is_none() && mover.is_none() {
+            return;
+        }
+        let maps = |controller, name: String, key, what: &Trusted| {
+            Arc::new(RootCertificates {
+                connection: connection.clone(),
+                writer: self.writers.of(controller),
+                name: name.into(),
+                key,
+                namespaces: namespaces.clone(),
+                settings: settings.clone(),
+                root: what.clone(),
+            })
         };
-        let name = features::root_certificate_config_map();
-        let roots = Arc::new(maps("root certificates", name, root_cert::ROOT, &root.trusted));
-        let revoked = features::revocation_config_map()
-            .map(|name| Arc::new(maps("revocation lists", name, root_cert::REVOKED, &root.revoked)));
+        let mut told = Vec::new();
+        if let Some(roots) = &distributed {
+            let name = features::root_certificate_config_map();
+            told.push(maps("root certificates", name, root_cert::ROOT, roots));
+            let revoked = features::revocation_config_map();
+            told.extend(
+                revoked.map(|name| maps("revocation lists", name, root_cert::REVOKED, &root.revoked)),
+            );
+        }
+        let moving =
+            mover.map(|(mover, warnings)| (mover, Arc::new(self.expiring(connection, root, warnings))));
         self.lead(root_cert::lock(), shutdown, move |leading| {
-            let (roots, revoked, mover) = (Arc::clone(&roots), revoked.clone(), Arc::clone(&mover));
-            let expiring = Arc::clone(&expiring);
+            let (told, moving) = (told.clone(), moving.clone());
             async move {
-                let lists = async {
-                    if let Some(revoked) = revoked {
-                        revoked.run(leading.clone()).await;
+                let told = join_all(told.iter().map(|maps| maps.run(leading.clone())));
+                // Whoever distributes roots knows best when they may sign.
+                let moved = async {
+                    if let Some((mover, expiring)) = moving {
+                        tokio::join!(mover.run(leading.clone()), expiring.run(leading.clone()));
                     }
                 };
-                // Whoever distributes roots knows best when they may sign.
-                let told = expiring.run(leading.clone());
-                tokio::join!(roots.run(leading.clone()), lists, mover.run(leading.clone()), told);
+                tokio::join!(told, moved);
             }
         });
+    }
+
+    /// Tells of the authority's certificates that end.
+    fn expiring(
+        &self,
+        connection: &Connection,
+        root: &Root,
+        warnings: watch::Receiver<Warnings>,
+    ) -> Expiring {
+        Expiring {
+            connection: connection.clone(),
+            writer: self.writers.of("ends of certificates"),
+            namespace: self.namespace.clone(),
+            instance: features::identity(),
+            warnings,
+            secret: Arc::clone(&root.secret),
+        }
     }
 
     /// Registers workloads outside of Kubernetes that connect to this replica, whether it leads or not; `own` if

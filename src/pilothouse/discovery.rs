@@ -34,8 +34,10 @@ use xds::metrics::Metrics;
 use xds::server::{Config, EngineHandle, Hooks, Server};
 
 use crate::analysis::Analysis;
-use crate::control::Control;
+use crate::certificates::Certificates;
+use crate::control::{Control, Telling};
 use crate::counts::Counts;
+use crate::features::certificates::Issuing;
 use crate::flags::Discovery;
 use crate::inputs::Inputs;
 use crate::intake::Intake;
@@ -47,7 +49,6 @@ use crate::reports::Reports;
 use crate::root::{self, Expiry, Keeping, Others, Progress, Remote, Terms};
 use crate::secret_access::{Accounts, Asked};
 use crate::secure::{Known, Secure};
-use crate::tls::Identity;
 use crate::translator::Translator;
 use crate::webhooks::{Asking, Webhooks};
 use crate::{cluster, features, jwks, ports, remote, secret_expiry, version};
@@ -106,18 +107,23 @@ async fn serve(flags: &Discovery) -> Result<()> {
     let options = options(flags);
     let awaited = inputs.count();
     tracing::info!(?inputs, version = version::VERSION, "pilothouse starts");
-    let keeping = match (&flags.state, &connection, &control) {
+    let issuing = Issuing::read()?;
+    let keeping = issuing.has_authority().then(|| match (&flags.state, &connection, &control) {
         (Some(folder), ..) => Keeping::Folder(folder.clone()),
         (None, Some(connection), Some(control)) => Keeping::Secret(ca_secret(flags, connection, control)),
         _ => Keeping::Memory,
-    };
+    });
     let (configured, settings) = watch::channel(None);
     let (mut plugging, terms) = (features::plugging(), root_terms());
     if let (true, Some(connection), Some(control)) = (features::remote_cacerts(), &connection, &control) {
         plugging.remote = Some(Remote(ca_secret(flags, connection, control)));
     }
     let root = root::start(&mut tasks, keeping, plugging, terms, settings.clone(), &shutdown);
-    let (roots, trusted) = (root.roots.clone(), root.trusted.clone());
+    let roots = root.roots.clone();
+    let cluster = connection.as_ref().zip(control.as_ref().map(|control| &control.writers));
+    let kept = connection.is_some() || flags.state.is_some();
+    let certificates =
+        Certificates::of(&mut tasks, flags, (issuing, kept), (&root, cluster), &settings, &registry)?;
     let warnings = Expiry::start(&mut tasks, roots.clone(), &registry)?;
     secret_expiry::start(&mut tasks, Arc::clone(&mesh), &registry)?;
     let proofs = Proofs::new(roots.clone());
@@ -128,15 +134,17 @@ async fn serve(flags: &Discovery) -> Result<()> {
         proofs: proofs.clone(),
         in_pod: features::in_pod(),
     };
-    let mover = Arc::new(root.mover(progress.clone(), others));
+    let mover = certificates.has_authority.then(|| Arc::new(root.mover(progress.clone(), others)));
     let counts = Counts::new(engine.clone(), server.clients().clone());
     let shown = (spreadz(&counts, &proofs), rootz(progress, &proofs));
     let mut surface = surface(&registry, &server, &reports, &mesh, &clusters, control.as_ref(), shown);
     surface.jwks = jwks::page(keyring.clone());
     surface.clusters = inputs.has_cluster().then(|| remote::clusterz(clusters.clone()));
     if let (Some(control), Some(connection)) = (&mut control, &connection) {
-        control.start(connection, inputs.istio_in_cluster(), &settings, (&root, mover, warnings), &shutdown);
-    } else {
+        let distributed = certificates.trust.distributed.clone();
+        let telling = Telling { root: &root, distributed, mover: mover.map(|mover| (mover, warnings)) };
+        control.start(connection, inputs.istio_in_cluster(), &settings, telling, &shutdown);
+    } else if let Some(mover) = mover {
         let stop = shutdown.clone();
         tasks.spawn(async move {
             mover.run(stop).await;
@@ -150,12 +158,11 @@ async fn serve(flags: &Discovery) -> Result<()> {
         _ => None,
     };
     let (first, made) = watch::channel(false);
-    let kept = connection.is_some() || flags.state.is_some();
-    let identity = Identity::of(flags, roots.clone(), kept)?;
+    let Certificates { identity, trust, signing, .. } = certificates;
     let webhooks = Webhooks::new(flags, admission(&mesh, &made, &registry)?, identity.clone(), asking);
     let presence = Arc::new(Presence::default());
     let holders = root.holders.clone();
-    let known = Known { roots, trusted, holders, settings, presence: Arc::clone(&presence) };
+    let known = Known { signing, trusted: trust.clients, holders, settings, presence: Arc::clone(&presence) };
     let known_clusters = (connection.as_ref(), clusters.clone());
     let secure = Secure::new(&mut tasks, flags, security, known_clusters, known, &registry)?;
     let gatherer = Gatherer::new(counts, Peers::new(replica(flags), Arc::clone(&mesh), proofs, &registry)?);

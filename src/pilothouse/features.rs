@@ -1,5 +1,6 @@
 //! Flags that come as environment variables, under the reference's names.
 
+pub(crate) mod certificates;
 pub(crate) mod security;
 
 use std::collections::BTreeSet;

@@ -1,11 +1,14 @@
 //! The binary: flags, environment, wiring, shutdown. No rules of its own.
 
 mod analysis;
+mod anchors;
 pub mod bootstrap;
+mod certificates;
 mod cluster;
 mod control;
 mod counts;
 pub mod discovery;
+mod external;
 pub mod features;
 pub mod flags;
 mod inputs;

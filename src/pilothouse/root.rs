@@ -189,10 +189,10 @@ impl Publisher {
 }
 
 /// Loads the authority, or makes one, and keeps it fresh. A mesh into which operators plug in one must not get another root:
-/// what is wrong with its files ends the process.
+/// what is wrong with its files ends the process. Without a place (`keeping`) there is none, and nothing is looked at.
 pub(crate) fn start(
     tasks: &mut JoinSet<Result<()>>,
-    keeping: Keeping,
+    keeping: Option<Keeping>,
     plugging: Plugging,
     terms: Terms,
     settings: Settings,
@@ -203,7 +203,8 @@ pub(crate) fn start(
     let (revoked, lists) = watch::channel(None);
     let (replacing, replaced) = watch::channel(Replacing::default());
     let (holders, secret) = (Holders::default(), Arc::default());
-    let store = Arc::new(Store::new(keeping, terms.renewal, settings));
+    let absent = keeping.is_none();
+    let store = Arc::new(Store::new(keeping.unwrap_or(Keeping::Memory), terms.renewal, settings));
     let mut publisher = Publisher {
         authority,
         trusted,
@@ -216,6 +217,11 @@ pub(crate) fn start(
     };
     let (stopped, kept) = (shutdown.clone(), Arc::clone(&store));
     tasks.spawn(async move {
+        if absent {
+            publisher.revoke(None);
+            stopped.cancelled().await;
+            return Ok(());
+        }
         publisher.extra = plugging.extra_roots().await;
         tokio::select! {
             ended = keep(&kept, plugging, &publisher) => ended,

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, anyhow};
 use arc_swap::ArcSwap;
 use auth::kubernetes::{ApiServer, KubernetesTokens, OtherClusters, Reached, Rules, follow_accounts};
 use auth::oidc::OidcTokens;
-use auth::{Authenticators, CertificateService, Metrics, NodeProxies, Presence, Witness};
+use auth::{Authenticators, CertificateService, Metrics, NodeProxies, Presence, Signing, Witness};
 use axum::Router;
 use axum::serve::Listener as _;
 use model::Mesh;
@@ -27,7 +27,7 @@ use xds::server::{Gate, Server};
 
 use crate::features::{self, security::Security};
 use crate::flags::Discovery;
-use crate::root::{Holders, Roots, Settings, Trusted};
+use crate::root::{Holders, Settings, Trusted};
 use crate::tls::{Identity, TlsListener};
 use crate::{ports, token};
 use gate::Doorkeeper;
@@ -43,9 +43,9 @@ pub(crate) struct Secure {
 
 /// What is known of the mesh and of its roots.
 pub(crate) struct Known {
-    /// Signs.
-    pub(crate) roots: Roots,
-    /// What peers trust.
+    /// Who signs; nobody if no certificates are issued.
+    pub(crate) signing: Option<Signing>,
+    /// By which roots clients are known.
     pub(crate) trusted: Trusted,
     /// Who was given that.
     pub(crate) holders: Holders,
@@ -69,7 +69,7 @@ impl Secure {
         known: Known,
         registry: &Registry,
     ) -> Result<Self> {
-        let Known { roots, trusted, holders, settings, presence } = known;
+        let Known { signing, trusted, holders, settings, presence } = known;
         let judged = Rules {
             audiences: rules.audiences.clone(),
             clusters: vec![flags.cluster_id.clone()],
@@ -95,13 +95,19 @@ impl Secure {
         let authenticators = Authenticators::new(settings.clone(), tokens, rules.gateways.clone());
         let authenticators = Arc::new(authenticators.beside(oidc.transpose()?));
         let metrics = Metrics::register(registry)?;
-        let issuing = rules.issue.then(|| {
+        let issuing = signing.map(|signing| {
             let nodes = (!rules.nodes.is_empty())
                 .then(|| NodeProxies::new(rules.nodes.clone(), presence, settings.clone()));
             let witness: Witness = Arc::new(move |identity, address, roots| {
                 holders.given(&identity.to_string(), address, roots);
             });
-            CertificateService::new(Arc::clone(&authenticators), nodes, (roots, witness), rules.rate, metrics)
+            CertificateService::new(
+                Arc::clone(&authenticators),
+                nodes,
+                (signing, witness),
+                rules.rate,
+                metrics,
+            )
         });
         Ok(Self { rules, authenticators, settings, trusted, issuing })
     }
@@ -135,7 +141,7 @@ impl Secure {
         let Some(identity) = identity else {
             tracing::info!(
                 address,
-                "no certificate for xDS with TLS, nothing listens there: give --state, or --tlsCertFile and --tlsKeyFile"
+                "no certificate for xDS with TLS, nothing listens there: give one (--tlsCertFile, --tlsKeyFile, --caCertFile), or the mesh's root a place (a cluster, --state)"
             );
             return Ok(());
         };

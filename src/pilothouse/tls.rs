@@ -3,6 +3,7 @@
 //! ```text
 //! a root ──signs──> certificate ──> shown ──> policy (versions, ciphers) ──> listen
 //! or files ───────> files ────────^
+//! or a signer of Kubernetes ─> requested
 //! clients: which certificates of clients are taken
 //! ```
 //!
@@ -15,6 +16,7 @@ mod listen;
 mod names;
 mod origin;
 mod policy;
+mod requested;
 mod shown;
 #[cfg(test)]
 mod tests;
@@ -22,5 +24,7 @@ mod tests;
 pub(crate) use certificate::Certificate;
 pub(crate) use files::Files;
 pub(crate) use listen::TlsListener;
-pub(crate) use origin::Identity;
+pub(crate) use origin::{Identity, Origin};
 pub(crate) use policy::{Policy, Version, cipher};
+#[cfg(test)]
+pub(crate) use requested::Request;

@@ -72,7 +72,7 @@ impl Webhooks {
         if wanted && identity.is_none() {
             tracing::info!(
                 address = flags.https_addr,
-                "no certificate for webhooks, nothing listens there: give --state, or --tlsCertFile and --tlsKeyFile"
+                "no certificate for webhooks, nothing listens there: give one (--tlsCertFile, --tlsKeyFile, --caCertFile), or the mesh's root a place (a cluster, --state)"
             );
         }
         Self {

@@ -1,6 +1,7 @@
 //! Entries that are mended, and what the API server's answers prove.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use http::{Method, Request, Response};
 use kube::Client;
@@ -100,7 +101,7 @@ async fn what_is_of_the_revision_is_written_until_it_is_right() {
     server.put(LIST, configuration("istio-validator", "default", "", "Ignore"));
     server.put(LIST, configuration("istio-validator-canary", "canary", "", "Ignore"));
     let cluster = cluster(&server);
-    let (sender, roots) = watch::channel(Some("one".to_owned()));
+    let (sender, roots) = watch::channel(Some(Arc::from("one")));
     let validating = Validating {
         connection: cluster.connection.clone(),
         writer: cluster.writers.of("webhooks"),
@@ -112,7 +113,7 @@ async fn what_is_of_the_revision_is_written_until_it_is_right() {
     let running = tokio::spawn(validating.run());
     // There is no such kind as Gateway there, which counts as a proof.
     wait(&server, "istio-validator", &configuration("", "", ONE, "Fail")).await;
-    sender.send(Some("two".to_owned())).expect("a receiver");
+    sender.send(Some(Arc::from("two"))).expect("a receiver");
     wait(&server, "istio-validator", &configuration("", "", TWO, "Fail")).await;
     server.put(LIST, configuration("istiod-default-validator", "default", "", "Ignore"));
     wait(&server, "istiod-default-validator", &configuration("", "", TWO, "Fail")).await;

@@ -18,8 +18,6 @@ pub(crate) struct Security {
     pub(crate) authenticate_plaintext: bool,
     /// Whether proxies must be who they say (`PILOT_ENABLE_XDS_IDENTITY_CHECK`).
     pub(crate) check_identity: bool,
-    /// Whether certificates are issued (`ENABLE_CA_SERVER`).
-    pub(crate) issue: bool,
     /// Tokens must be for one of these (`TOKEN_AUDIENCES`).
     pub(crate) audiences: Vec<String>,
     /// When the API server is asked about tokens (`PILOTHOUSE_TOKEN_REVIEW`).
@@ -56,7 +54,6 @@ fn of(source: impl Fn(&str) -> Option<String>) -> Security {
         authenticate: e.flag("XDS_AUTH", true),
         authenticate_plaintext: e.flag("XDS_AUTH_PLAINTEXT", false),
         check_identity: e.flag("PILOT_ENABLE_XDS_IDENTITY_CHECK", true),
-        issue: e.flag("ENABLE_CA_SERVER", true),
         audiences: e.read("TOKEN_AUDIENCES", usual, |text| {
             Some(list(text).map(str::to_owned).collect::<Vec<_>>()).filter(|all| !all.is_empty())
         }),

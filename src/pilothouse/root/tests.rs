@@ -46,7 +46,7 @@ fn started_at(
     let pace = Pace { distribute: stage, longest_life: stage };
     let terms = Terms { limits: Limits::default(), renewal, pace };
     let (settings, known) = watch::channel(None);
-    let root = start(&mut tasks, keeping, plugging, terms, known, &shutdown);
+    let root = start(&mut tasks, Some(keeping), plugging, terms, known, &shutdown);
     let (roots, trusted) = (root.roots.clone(), root.trusted.clone());
     Started { roots, trusted, root, settings, tasks, shutdown }
 }

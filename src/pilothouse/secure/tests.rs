@@ -33,6 +33,7 @@ use super::*;
 use crate::features;
 use crate::flags::{Cli, Command};
 use crate::secret_access::Accounts;
+use crate::tls::Origin;
 use crate::translator::Translator;
 
 /// A name of the control plane.
@@ -86,11 +87,13 @@ async fn port_of(change: impl FnOnce(&mut Security), config: Config, flags: &[&s
         Hooks::default(),
     )?;
     engine.update(Arc::default(), model::Changes::default(), Duration::ZERO);
-    let identity = Identity::of(&flags, roots.clone(), true)?.context("a certificate")?;
+    let origin = Origin::files(&flags)?.unwrap_or_else(|| Origin::Root(roots.clone()));
+    let identity = Identity::of(&flags, origin);
     let holders = Holders::default();
     holders.trusting(&pem);
     let given = holders.clone();
-    let known = Known { roots, trusted: trust, holders, settings, presence: Arc::default() };
+    let signing = Some(Signing::Here(roots));
+    let known = Known { signing, trusted: trust, holders, settings, presence: Arc::default() };
     let mut tasks = JoinSet::new();
     let secure = Secure::new(
         &mut tasks,

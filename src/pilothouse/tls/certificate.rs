@@ -1,4 +1,5 @@
-//! The certificate of this process's TLS ports: signed by the mesh's root and renewed, or taken from files and followed.
+//! The certificate of this process's TLS ports: signed by the mesh's root or by a signer of Kubernetes and renewed, or taken
+//! from files and followed.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -10,13 +11,14 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::files::{Content, Files};
+use super::requested::Request;
 use super::shown::{Shown, pair};
-use crate::root::Roots;
+use crate::root::{Roots, Trusted};
 
 /// How long a certificate is valid; after half of that there is the next.
-const LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
+pub(super) const LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Time until the next try after a signature that failed, and the least time between two.
-const RETRY: Duration = Duration::from_secs(60);
+pub(super) const RETRY: Duration = Duration::from_secs(60);
 /// Time between two looks at files.
 const FILES: Duration = Duration::from_secs(1);
 
@@ -24,7 +26,7 @@ const FILES: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub(crate) struct Certificate {
     shown: Arc<Shown>,
-    roots: watch::Receiver<Option<String>>,
+    roots: Trusted,
 }
 
 impl Certificate {
@@ -52,13 +54,22 @@ impl Certificate {
         Ok(this)
     }
 
+    /// One that a signer of Kubernetes signs; `roots` are what clients check it against. Waits until it was signed.
+    pub(crate) async fn requested(request: Request, roots: Trusted) -> Self {
+        let (now, renew) = request.certificate(roots.clone()).await;
+        let shown = Arc::new(Shown::default());
+        shown.set(now);
+        tokio::spawn(request.renew(renew, Arc::clone(&shown), roots.clone()));
+        Self { shown, roots }
+    }
+
     fn showing(
         now: CertifiedKey,
         roots: Option<String>,
-    ) -> (Arc<Shown>, watch::Sender<Option<String>>, Self) {
+    ) -> (Arc<Shown>, watch::Sender<Option<Arc<str>>>, Self) {
         let shown = Arc::new(Shown::default());
         shown.set(now);
-        let (sender, roots) = watch::channel(roots);
+        let (sender, roots) = watch::channel(roots.map(Arc::from));
         (Arc::clone(&shown), sender, Self { shown, roots })
     }
 
@@ -69,7 +80,7 @@ impl Certificate {
 
     /// What clients check it against, PEM; none if only the owner of its files knows. It is marked as changed with each
     /// new certificate.
-    pub(crate) fn roots(&self) -> watch::Receiver<Option<String>> {
+    pub(crate) fn roots(&self) -> Trusted {
         self.roots.clone()
     }
 }
@@ -81,8 +92,12 @@ fn sign(root: &Authority, names: &[String]) -> Result<(CertifiedKey, Duration)> 
     let request = ServerRequest { public_key: key.public_key()?, names: names.to_vec(), lifetime: LIFETIME };
     let Signed { chain_pem, not_after, .. } =
         root.sign_server(&request, now).context("certificate of the control plane")?;
-    let left = not_after.duration_since(now).unwrap_or_default();
-    Ok((pair(chain_pem.as_bytes(), key.expose_pem().as_bytes())?, (left / 2).max(RETRY)))
+    Ok((pair(chain_pem.as_bytes(), key.expose_pem().as_bytes())?, renewal(not_after, now)))
+}
+
+/// The time after which a certificate is renewed: half of the life that it has left.
+pub(super) fn renewal(end: SystemTime, now: SystemTime) -> Duration {
+    (end.duration_since(now).unwrap_or_default() / 2).max(RETRY)
 }
 
 /// The root, when there is one.
@@ -97,7 +112,7 @@ async fn renew_from(
     names: Vec<String>,
     mut wait: Duration,
     shown: Arc<Shown>,
-    roots: watch::Sender<Option<String>>,
+    roots: watch::Sender<Option<Arc<str>>>,
 ) {
     let mut followed = true;
     loop {
@@ -117,7 +132,7 @@ async fn renew_from(
         wait = match sign(&root, &names) {
             Ok((next, renew)) => {
                 shown.set(next);
-                roots.send_replace(Some(root.root_bundle().to_owned()));
+                roots.send_replace(Some(root.root_bundle().into()));
                 renew
             }
             Err(error) => {
@@ -128,7 +143,7 @@ async fn renew_from(
     }
 }
 
-async fn follow(files: Files, mut last: Content, shown: Arc<Shown>, roots: watch::Sender<Option<String>>) {
+async fn follow(files: Files, mut last: Content, shown: Arc<Shown>, roots: watch::Sender<Option<Arc<str>>>) {
     let mut unread = false;
     loop {
         sleep(FILES).await;
@@ -150,7 +165,7 @@ async fn follow(files: Files, mut last: Content, shown: Arc<Shown>, roots: watch
             Ok((next, bundle)) => {
                 tracing::info!(file = %files.certificate.display(), "the certificate was replaced");
                 shown.set(next);
-                roots.send_replace(bundle);
+                roots.send_replace(bundle.map(Arc::from));
             }
             Err(error) => tracing::warn!("{error:#}; the certificate that was there before is shown"),
         }
@@ -159,6 +174,6 @@ async fn follow(files: Files, mut last: Content, shown: Arc<Shown>, roots: watch
 }
 
 #[allow(clippy::disallowed_methods, reason = "the rim: signing takes time as a value")]
-fn now() -> SystemTime {
+pub(super) fn now() -> SystemTime {
     SystemTime::now()
 }

@@ -7,7 +7,7 @@ use rustls::sign::CertifiedKey;
 
 use super::shown::pair;
 
-/// Where cert-manager's agent for the mesh puts the certificate of a control plane.
+/// Where the certificate of a control plane is mounted that others sign, as cert-manager's agent for meshes does.
 const MOUNTED: [&str; 2] = ["/var/run/secrets/istiod/tls/tls.crt", "/var/run/secrets/istiod/tls/tls.key"];
 /// Where it puts what clients check it against: the first that is there.
 const MOUNTED_ROOTS: [&str; 2] =
@@ -33,7 +33,7 @@ pub(super) struct Content {
 
 impl Files {
     /// The files that flags name (`--tlsCertFile`, `--tlsKeyFile`, `--caCertFile`); without them those that are mounted at
-    /// the usual place; none if there are none.
+    /// the usual places, if all three are: nobody could check the certificate without the third. None if there are none.
     ///
     /// # Errors
     /// Only one of certificate and key is named.
@@ -47,8 +47,9 @@ impl Files {
         match (certificate, key) {
             (Some(certificate), Some(key)) => Ok(Some(Self { certificate, key, roots })),
             (None, None) => {
-                let [certificate, key] = MOUNTED.map(there);
-                Ok(certificate.zip(key).map(|(certificate, key)| Self { certificate, key, roots }))
+                let ([certificate, key], Some(roots)) = (MOUNTED.map(there), roots) else { return Ok(None) };
+                let of = |(certificate, key)| Self { certificate, key, roots: Some(roots) };
+                Ok(certificate.zip(key).map(of))
             }
             (Some(_), None) => bail!("--tlsKeyFile is missing: --tlsCertFile alone serves nobody"),
             (None, Some(_)) => bail!("--tlsCertFile is missing: --tlsKeyFile alone serves nobody"),

@@ -226,3 +226,12 @@ async fn a_root_that_is_not_known_yet_is_waited_for() -> Result<()> {
     assert!(Certificate::signed(receiver, vec![NAME.to_owned()]).await.is_err());
     Ok(())
 }
+
+#[test]
+fn half_of_the_life_that_is_left_is_waited_for() {
+    let end = |seconds| now() + Duration::from_secs(seconds);
+    let waits = [7200, 20, 0].map(|seconds| super::certificate::renewal(end(seconds), now()).as_secs());
+    assert!((3590..=3600).contains(&waits[0]), "{waits:?}");
+    assert_eq!(waits[1..], [60, 60], "not in a circle");
+    assert_eq!(super::certificate::renewal(SystemTime::UNIX_EPOCH, now()).as_secs(), 60);
+}
