@@ -26,8 +26,8 @@ pub enum SocketError {
         /// What the operating system said.
         source: io::Error,
     },
-    /// Somebody else serves there.
-    #[error("another process serves on the socket {}; stop it, or choose another --socket", path.display())]
+    /// Another agent serves there.
+    #[error("another agent serves on the socket {}; stop it, or choose another --socket", path.display())]
     InUse {
         /// The socket.
         path: PathBuf,
@@ -55,11 +55,12 @@ pub(crate) struct Socket {
     _lock: File,
 }
 
-/// Opens `path` with mode 0600. Its folder is made with mode 0700 if it does not exist.
+/// Opens `path` with mode 0600. Its folder is made with mode 0700 if it does not exist. None if a server of another make (SPIRE,
+/// say) answers there: it is left alone.
 ///
 /// # Errors
 /// [`SocketError`]. Must be called inside a tokio runtime.
-pub(crate) fn open(path: &Path) -> Result<(Socket, UnixListener), SocketError> {
+pub(crate) fn open(path: &Path) -> Result<Option<(Socket, UnixListener)>, SocketError> {
     let name = path.file_name().ok_or_else(|| SocketError::NotASocket { path: path.to_owned() })?;
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     let io = |action, path: &Path| {
@@ -67,8 +68,14 @@ pub(crate) fn open(path: &Path) -> Result<(Socket, UnixListener), SocketError> {
         move |source| SocketError::Io { action, path, source }
     };
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io("create the folder", folder))?;
-    let lock = lock(folder, name, path)?;
-    refuse_foreign(path)?;
+    let lock = match lock(folder, name, path) {
+        // Folders of others may be for reading only.
+        Err(SocketError::Io { .. }) if is_foreign(path)? => return Ok(None),
+        lock => lock?,
+    };
+    if is_foreign(path)? {
+        return Ok(None);
+    }
 
     // Born in a private folder: between bind and chmod nobody else can connect. The rename replaces a stale one.
     let nursery = folder.join(format!(".s{}", std::process::id()));
@@ -87,7 +94,7 @@ pub(crate) fn open(path: &Path) -> Result<(Socket, UnixListener), SocketError> {
     let _ = std::fs::remove_dir_all(&nursery);
     let listener = opened?;
     let meta = path.symlink_metadata().map_err(io("look at", path))?;
-    Ok((Socket { path: path.to_owned(), identity: (meta.dev(), meta.ino()), _lock: lock }, listener))
+    Ok(Some((Socket { path: path.to_owned(), identity: (meta.dev(), meta.ino()), _lock: lock }, listener)))
 }
 
 fn lock(folder: &Path, name: &std::ffi::OsStr, path: &Path) -> Result<File, SocketError> {
@@ -107,14 +114,13 @@ fn lock(folder: &Path, name: &std::ffi::OsStr, path: &Path) -> Result<File, Sock
     }
 }
 
-/// A server of another make (SPIRE, say) does not hold our lock, but it answers.
-fn refuse_foreign(path: &Path) -> Result<(), SocketError> {
+/// Whether somebody answers who does not hold our lock.
+fn is_foreign(path: &Path) -> Result<bool, SocketError> {
     match path.symlink_metadata() {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
         Err(source) => Err(SocketError::Io { action: "look at", path: path.to_owned(), source }),
         Ok(meta) if !meta.file_type().is_socket() => Err(SocketError::NotASocket { path: path.to_owned() }),
-        Ok(_) if UnixStream::connect(path).is_ok() => Err(SocketError::InUse { path: path.to_owned() }),
-        Ok(_) => Ok(()),
+        Ok(_) => Ok(UnixStream::connect(path).is_ok()),
     }
 }
 

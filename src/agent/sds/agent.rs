@@ -51,14 +51,15 @@ pub enum AgentError {
 }
 
 /// An agent with its socket open. Once [`Agent::run`] is polled it asks for the certificate, and answers as soon as it has one.
+/// Where another server has the socket already, it does nothing but wait for its end.
 #[derive(Debug)]
 pub struct Agent {
     workload: Workload,
     store: Arc<Store>,
     clock: Arc<dyn Clock>,
     file_poll: Duration,
-    socket: Socket,
-    listener: UnixListener,
+    /// None if it is another's.
+    opened: Option<(Socket, UnixListener)>,
 }
 
 impl Agent {
@@ -77,8 +78,12 @@ impl Agent {
     pub fn start_with_clock(config: Config, clock: Arc<dyn Clock>) -> Result<Self, AgentError> {
         let Config { issuer, socket, identity, lifetime, grace, file_poll } = config;
         let workload = Workload { issuer, identity, lifetime, grace, poll: file_poll };
-        let (socket, listener) = socket::open(&socket)?;
-        Ok(Self { workload, store: Store::new(), clock, file_poll, socket, listener })
+        let opened = socket::open(&socket)?;
+        if opened.is_none() {
+            let socket = socket.display();
+            info!(%socket, "another server has this socket: Envoy has its certificates from there, and none is asked for");
+        }
+        Ok(Self { workload, store: Store::new(), clock, file_poll, opened })
     }
 
     /// Serves until `shutdown`, then ends the open streams and removes the socket.
@@ -86,7 +91,11 @@ impl Agent {
     /// # Errors
     /// [`AgentError::Server`].
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), AgentError> {
-        let Self { workload, store, clock, file_poll, socket, listener } = self;
+        let Self { workload, store, clock, file_poll, opened } = self;
+        let Some((socket, listener)) = opened else {
+            shutdown.cancelled().await;
+            return Ok(());
+        };
         info!(identity = %workload.identity, "serving SDS");
         let sds =
             Sds { store: store.clone(), identity: workload.identity.clone(), shutdown: shutdown.clone() };

@@ -31,8 +31,10 @@ use x509_parser::pem::parse_x509_pem;
 use super::store::Entry;
 use crate::bootstrap::Address;
 
-/// How long a connection may take, and an answer.
-const ANSWER: Duration = Duration::from_secs(10);
+/// How long a connection may take.
+const CONNECT: Duration = Duration::from_secs(10);
+/// How long an answer may take: the control plane may wait a minute for somebody else who signs.
+const ANSWER: Duration = Duration::from_secs(70);
 
 /// Who issues certificates, and what is shown there.
 #[derive(Clone, Debug)]
@@ -130,7 +132,7 @@ impl Issuer {
         });
         // TLS is the connector's; the name is for the log of whoever answers.
         let endpoint = Endpoint::from_static("http://certificates").timeout(ANSWER);
-        match timeout(ANSWER, endpoint.connect_with_connector(connector)).await {
+        match timeout(CONNECT, endpoint.connect_with_connector(connector)).await {
             Ok(connected) => connected.map_err(|error| failed(&error)),
             Err(_) => Err(format!("no connection to the control plane at {at}: it does not answer")),
         }

@@ -432,5 +432,25 @@ async fn a_second_agent_on_the_socket_is_refused() {
     let running = Running::start().await;
     let config = config(&running.dir, running.plane.issuer(running.dir.path()));
     let error = Agent::start_with_clock(config, running.clock.clone()).unwrap_err().to_string();
-    assert!(error.contains("another process serves on the socket"), "{error}");
+    assert!(error.contains("another agent serves on the socket"), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_of_another_make_keeps_its_socket() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = TestClock::new();
+    let plane = Plane::start(web(), clock.clone()).await;
+    let config = config(&dir, plane.issuer(dir.path()));
+    let path = config.socket.clone();
+    let foreign = tokio::net::UnixListener::bind(&path).unwrap();
+    let agent = Agent::start_with_clock(config, clock).unwrap();
+    let shutdown = CancellationToken::new();
+    let task = tokio::spawn(agent.run(shutdown.clone()));
+    // Whoever asks, asks the other one.
+    let (asked, _) = tokio::join!(UnixStream::connect(&path), foreign.accept());
+    asked.unwrap();
+    shutdown.cancel();
+    task.await.unwrap().unwrap();
+    assert!(path.exists());
+    assert!(plane.asked(0).await.is_empty(), "no certificate is asked for");
 }

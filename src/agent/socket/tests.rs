@@ -3,7 +3,11 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener as StdListener;
 
-use super::{SocketError, open};
+use super::{Socket, SocketError};
+
+fn open(path: &std::path::Path) -> Result<(Socket, tokio::net::UnixListener), SocketError> {
+    super::open(path).map(|opened| opened.expect("nobody else is there"))
+}
 
 #[tokio::test]
 async fn is_private_and_gone_at_the_end() {
@@ -31,10 +35,22 @@ async fn a_living_one_is_not() {
     let path = temp.path().join("sds");
     let (_socket, _listener) = open(&path).unwrap();
     assert!(matches!(open(&path), Err(SocketError::InUse { .. })));
+}
 
-    let foreign = temp.path().join("foreign");
-    let _server = StdListener::bind(&foreign).unwrap();
-    assert!(matches!(open(&foreign), Err(SocketError::InUse { .. })));
+#[tokio::test]
+async fn one_of_another_make_is_left_alone_while_it_answers() {
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path().join("foreign");
+    let server = StdListener::bind(&path).unwrap();
+    assert!(super::open(&path).unwrap().is_none());
+    // Where nothing can be written, too.
+    std::fs::remove_file(temp.path().join("foreign.lock")).unwrap();
+    std::fs::create_dir(temp.path().join("foreign.lock")).unwrap();
+    assert!(super::open(&path).unwrap().is_none());
+    std::fs::remove_dir(temp.path().join("foreign.lock")).unwrap();
+    std::os::unix::net::UnixStream::connect(&path).unwrap();
+    drop(server);
+    open(&path).unwrap();
 }
 
 #[tokio::test]
