@@ -3,6 +3,7 @@
 //! All programs are those that `scripts/fetch-kubernetes` puts into `target/tools`, or those of the folder that
 //! `KUBEBUILDER_ASSETS` names. They end with the test's world.
 
+mod agent;
 mod audit;
 mod control_plane;
 mod files;
@@ -22,6 +23,7 @@ use crate::tools;
 use crate::wait::within;
 use crate::world::World;
 
+pub use agent::Agent;
 pub use audit::Request;
 pub use control_plane::ControlPlane;
 use files::Files;
@@ -126,7 +128,7 @@ impl<'w> Cluster<'w> {
     }
 
     /// Writes an object's status by the subresource, as kubelets and controllers do.
-    fn set_status(&self, object: &Value, status: &Value) -> Result<()> {
+    pub fn set_status(&self, object: &Value, status: &Value) -> Result<()> {
         let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
         let patch = serde_json::json!({ "status": status }).to_string();
         let (kind, name, namespace) = (text("/kind"), text("/metadata/name"), text("/metadata/namespace"));

@@ -46,7 +46,7 @@ pub use client::tcp::TcpSession;
 pub use client::{Answer, Call};
 pub use echo::{Control, Echo, Listener, Seen, Workload};
 pub use envoy::Envoy;
-pub use kubernetes::{Cluster, ControlPlane, Request};
+pub use kubernetes::{Agent, Cluster, ControlPlane, Request};
 pub use mesh::{Mesh, MeshOptions, ServiceBuilder};
 pub use pod::{Pod, PodBuilder};
 pub use relay::Relay;

@@ -7,6 +7,7 @@ mod manifests;
 mod registration;
 mod remote;
 mod replicas;
+mod signers;
 mod status;
 mod traffic;
 

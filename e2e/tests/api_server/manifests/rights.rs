@@ -23,7 +23,7 @@ impl Right {
     }
 }
 
-/// The rights that a YAML text gives.
+/// The rights that a YAML text gives, but for those that are looked at when something else is asked for.
 pub(super) fn granted(file: &str) -> Result<Vec<Right>> {
     let mut rights = Vec::new();
     for document in file.split("\n---") {
@@ -52,7 +52,9 @@ fn of_rule(rule: &Value, namespace: Option<&String>) -> Result<Vec<Right>> {
         Some(_) => texts("resourceNames")?.into_iter().map(Some).collect(),
         None => vec![None],
     };
-    let (groups, resources, verbs) = (texts("apiGroups")?, texts("resources")?, texts("verbs")?);
+    let (groups, mut resources, verbs) = (texts("apiGroups")?, texts("resources")?, texts("verbs")?);
+    // Approving for a signer is an update of an approval.
+    resources.retain(|resource| resource != "signers");
     let mut rights = Vec::new();
     for group in &groups {
         for resource in &resources {
