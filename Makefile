@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 TOOLS := target/tools
-SHELL_SCRIPTS := .ci/run scripts/setup-test scripts/run-tests scripts/run-cluster-tests scripts/fetch-envoy scripts/fetch-kubernetes
+SHELL_SCRIPTS := .ci/run scripts/setup-test scripts/run-tests scripts/run-cluster-tests scripts/fetch-envoy scripts/fetch-kubernetes scripts/fuzz
 
 .DEFAULT_GOAL := help
 .PHONY: help run test lint fmt golden crds image conformance judge refused bench e2e cluster cluster-judge cluster-bench tools advisories

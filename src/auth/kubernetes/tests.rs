@@ -199,3 +199,26 @@ async fn our_own_tokens_are_bound_to_nothing() {
     let later = now() + Duration::from_secs(3600);
     assert!(tokens.authenticate(&credentials, later).await.unwrap().is_err());
 }
+
+/// The names of the files say what becomes of them. Claims, which begin with a brace, are signed by the issuer; everything else
+/// is a token as it comes.
+#[tokio::test]
+async fn the_corpus_of_the_fuzz_target_is_taken_and_refused_as_its_names_say() {
+    let door = door(Ask::Unproven);
+    door.answers.answer.lock().unwrap().error = "it is away".to_owned();
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus/token");
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let signed = text.starts_with('{');
+        let answer = door.ask(&if signed { door.issuer.sign_text(&text) } else { text }).await;
+        match answer {
+            Ok(identity) => assert!(name.starts_with("taken-") && signed && identity == WEB, "{name}"),
+            Err(reason) => assert!(name.starts_with("refused-"), "{name}: {reason}"),
+        }
+        count += 1;
+    }
+    assert!(count >= 55, "{count} files");
+}

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use api::mesh_config::ProxyConfig;
 use serde_json::{Map, Value};
 
-use super::{Interception, NodeError, Version};
+use super::{Interception, NodeError, Version, beginning};
 use crate::config::Labels;
 use crate::content::Ref;
 
@@ -238,7 +238,10 @@ impl Reader<'_> {
             Some(value) => ProxyConfig::default()
                 .apply(value.clone())
                 .map(|(config, _)| Some(Ref::new(config)))
-                .map_err(|e| NodeError::Metadata { field: "PROXY_CONFIG".into(), reason: e.to_string() }),
+                .map_err(|e| NodeError::Metadata {
+                    field: "PROXY_CONFIG".into(),
+                    reason: beginning(&e.to_string()),
+                }),
         }
     }
 }

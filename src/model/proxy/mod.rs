@@ -131,6 +131,14 @@ pub struct Proxy {
     pub metadata: Metadata,
 }
 
+/// Characters of a node's words that are repeated to it and in the log: whoever connects may write as many as a request has.
+const REPEATED: usize = 256;
+
+/// The beginning of what a node says.
+fn beginning(text: &str) -> String {
+    text.chars().take(REPEATED).collect()
+}
+
 /// Why a node is refused. The texts go to the proxy and to the log.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum NodeError {
@@ -164,18 +172,18 @@ impl Proxy {
     pub fn parse(node_id: &str, metadata: &Value, locality: Locality) -> Result<Self, NodeError> {
         let parts: Vec<&str> = node_id.split('~').collect();
         let [kind, ip, id, domain] = parts.as_slice() else {
-            return Err(NodeError::Parts(node_id.to_owned()));
+            return Err(NodeError::Parts(beginning(node_id)));
         };
         let kind = match *kind {
             "sidecar" => ProxyKind::Sidecar,
             "router" => ProxyKind::Router,
             "waypoint" | "ztunnel" | "agentgateway" => return Err(NodeError::NotServed((*kind).to_owned())),
-            _ => return Err(NodeError::Kind(node_id.to_owned())),
+            _ => return Err(NodeError::Kind(beginning(node_id))),
         };
         let metadata = Metadata::parse(metadata)?;
         let addresses = addresses(&metadata.instance_ips, ip);
         if addresses.is_empty() {
-            return Err(NodeError::Address(node_id.to_owned()));
+            return Err(NodeError::Address(beginning(node_id)));
         }
         let namespace = if metadata.namespace.is_empty() {
             domain.split_once('.').map_or("", |(first, _)| first)

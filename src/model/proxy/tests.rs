@@ -45,3 +45,39 @@ fn refusals() {
     assert!(matches!(parse("ztunnel~1.1.1.1~a~b", Value::Null), Err(NodeError::NotServed(_))));
     assert!(matches!(parse("sidecar~no~a~b", Value::Null), Err(NodeError::Address(_))));
 }
+
+#[test]
+fn what_is_repeated_of_a_nodes_words_is_short() {
+    let long = "a".repeat(1 << 20);
+    let address = format!("sidecar~{long}~a~b");
+    for id in [long.as_str(), &format!("{long}~1.1.1.1~a~b"), &address] {
+        assert!(parse(id, Value::Null).unwrap_err().to_string().len() < 1000);
+    }
+    let config = json!({"PROXY_CONFIG": {"concurrency": long}});
+    assert!(parse("sidecar~1.1.1.1~a~b", config).unwrap_err().to_string().len() < 1000);
+}
+
+/// The names of the files say what becomes of the node, which comes as it comes over the wire.
+#[test]
+fn the_corpus_of_the_fuzz_target_is_taken_and_refused_as_its_names_say() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus/node");
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let node = serde_json::from_str::<Value>(&text).ok().and_then(|node| {
+            let node: api::envoy::config::core::v3::Node = api::json::from_json_as(&node, true).ok()?;
+            let metadata = node.metadata.as_ref().map(api::json::struct_json).unwrap_or_default();
+            Some(parse(&node.id, metadata).is_ok())
+        });
+        let kind = match node {
+            Some(true) => "taken",
+            Some(false) => "refused",
+            None => "unread",
+        };
+        assert!(name.starts_with(kind), "{name} is {kind}");
+        count += 1;
+    }
+    assert!(count >= 24, "{count} files");
+}

@@ -40,6 +40,11 @@ impl Status {
         Self { code: 13, message: message.into() }
     }
 
+    /// A client ended in the middle of what it said.
+    pub(crate) fn cut() -> Self {
+        Self::internal("the stream ended within a message")
+    }
+
     /// Not now; a client tries again.
     pub fn unavailable(message: impl Into<String>) -> Self {
         Self { code: 14, message: message.into() }
@@ -64,10 +69,13 @@ impl From<Refusal> for Status {
     }
 }
 
+/// Bytes of words that a header has at most: some of them may be a client's own, and clients take no headers without end.
+const LONGEST: usize = 2048;
+
 /// A status message as a header has it: all but printable ASCII, and `%`, becomes `%XX`.
 fn percent_encoded(message: &str) -> String {
-    let mut encoded = String::with_capacity(message.len());
-    for byte in message.bytes() {
+    let mut encoded = String::with_capacity(message.len().min(LONGEST));
+    for byte in message.bytes().take(LONGEST) {
         match byte {
             b' '..=b'~' if byte != b'%' => encoded.push(char::from(byte)),
             _ => encoded.push_str(&format!("%{byte:02X}")),
@@ -78,7 +86,7 @@ fn percent_encoded(message: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::Status;
+    use super::{LONGEST, Status};
 
     #[test]
     fn words_fit_in_a_header() {
@@ -86,5 +94,6 @@ mod tests {
         assert_eq!(headers["grpc-status"], "14");
         assert_eq!(headers["grpc-message"], "100 %25 n%C3%A9%0A");
         assert!(!Status::ok().headers().contains_key("grpc-message"));
+        assert_eq!(Status::internal("a".repeat(LONGEST + 1)).headers()["grpc-message"].len(), LONGEST);
     }
 }
