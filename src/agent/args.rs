@@ -9,7 +9,8 @@ use agent::redirect::{Dns, Mode, Options, Ports, Ranges};
 use agent::{Config, Grace, Issuer, parse_duration};
 use anyhow::{Context as _, bail};
 use ca::SpiffeId;
-use clap::{Parser, Subcommand};
+use clap::builder::FalseyValueParser;
+use clap::{ArgAction, Parser, Subcommand};
 use ipnet::IpNet;
 
 /// The process beside one stock Envoy.
@@ -34,6 +35,9 @@ pub(crate) struct Serve {
     /// Serve certificates over SDS and nothing else: Envoy talks to the control plane itself.
     #[arg(long)]
     sds_only: bool,
+    /// Let the system keep the memory of an agent that dies, with the private key in it.
+    #[arg(long, env = "PILOTHOUSE_CORE_DUMPS", value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue)]
+    pub(crate) core_dumps: bool,
     /// Who issues the certificate.
     #[command(flatten)]
     issuer: IssuerFlags,

@@ -35,13 +35,16 @@ fn run(args: Args) -> anyhow::Result<()> {
             };
             Ok(std::io::stdout().write_all(text.as_bytes())?)
         }
-        None => serve(args.serve.config()?),
+        None => serve(args.serve.core_dumps, args.serve.config()?),
     }
 }
 
-fn serve(config: agent::Config) -> anyhow::Result<()> {
+fn serve(core_dumps: bool, config: agent::Config) -> anyhow::Result<()> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    if !core_dumps && let Err(error) = ca::cores::forbid() {
+        tracing::warn!(%error, "core dumps cannot be forbidden: they would hold the private key");
+    }
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
         // Before the socket opens: a signal that comes early must not leave it behind.
         let mut terminate = signal(SignalKind::terminate())?;

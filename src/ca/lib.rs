@@ -2,10 +2,11 @@
 //! of who has the key.
 //!
 //! Time is always a parameter, nothing here reads a clock. The only I/O is the state folder ([`state`]) and that of
-//! plugged-in files ([`plugged`]).
+//! plugged-in files ([`plugged`]); [`cores`] asks the system to keep keys in memory.
 
 mod authority;
 mod bundle;
+pub mod cores;
 mod crl;
 mod csr;
 mod der;

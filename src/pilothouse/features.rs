@@ -260,6 +260,11 @@ pub fn stream_limits(max_streams: u32, max_request: usize) -> (u32, usize) {
     )
 }
 
+/// Whether a process that dies may leave its memory, with the keys in it (`PILOTHOUSE_CORE_DUMPS`): for those who debug it.
+pub fn core_dumps() -> bool {
+    Environment(process).flag("PILOTHOUSE_CORE_DUMPS", false)
+}
+
 /// Connections of proxies and agents at once: what is said, else nine tenths of the files that this process may open, so that
 /// there is always one for the API server.
 pub fn max_connections(default: usize) -> usize {

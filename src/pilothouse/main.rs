@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use pilothouse::flags::{self, Cli, Command};
-use pilothouse::{bootstrap, discovery, logging, preview, root_command, token, validate, version};
+use pilothouse::{bootstrap, discovery, features, logging, preview, root_command, token, validate, version};
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -15,6 +15,11 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Discovery(flags) => {
             logging::start(&flags.log);
+            if !features::core_dumps()
+                && let Err(error) = ca::cores::forbid()
+            {
+                tracing::warn!(%error, "core dumps cannot be forbidden: they would hold private keys");
+            }
             for flag in ignored {
                 tracing::warn!(flag, "unknown flag, ignored as the reference does");
             }

@@ -1,7 +1,7 @@
 //! The built program: what it prints, and how it refuses.
 
-use std::io;
-use std::process::{Command, Output};
+use std::io::{self, BufRead as _, BufReader};
+use std::process::{Command, Output, Stdio};
 
 /// Runs the program with arguments.
 fn agent(arguments: &[&str]) -> io::Result<Output> {
@@ -31,5 +31,36 @@ fn a_flag_that_is_missing_is_named() -> io::Result<()> {
         let words = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(words.contains(missing), "{words}");
     }
+    Ok(())
+}
+
+/// What a process may leave of its memory when it dies.
+fn core_limit(process: &str) -> io::Result<String> {
+    let limits = std::fs::read_to_string(format!("/proc/{process}/limits"))?;
+    let line = limits.lines().find(|line| line.starts_with("Max core file size"));
+    line.map(str::to_owned).ok_or_else(|| io::Error::other("no such limit"))
+}
+
+#[test]
+fn an_agent_that_dies_leaves_no_key_behind_unless_it_is_told_to() -> io::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let of_those = |allow: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pilothouse-agent"));
+        command.args(["--sds-only", "--namespace", "shop", "--service-account", "web"]).args(allow);
+        // Nobody is there to ask, which it soon says.
+        command.args(["--ca-address", "127.0.0.1:1", "--token"]).arg(folder.path().join("none"));
+        command.arg("--socket").arg(folder.path().join("socket")).env_clear().stderr(Stdio::piped());
+        let mut child = command.spawn()?;
+        let log = child.stderr.take().ok_or_else(|| io::Error::other("no log"))?;
+        let first = BufReader::new(log).lines().next();
+        let limit = core_limit(&child.id().to_string());
+        child.kill()?;
+        child.wait()?;
+        assert!(first.is_some_and(|line| line.is_ok()));
+        limit
+    };
+    let words: Vec<String> = of_those(&[])?.split_whitespace().map(str::to_owned).collect();
+    assert_eq!(words, ["Max", "core", "file", "size", "0", "0", "bytes"]);
+    assert_eq!(of_those(&["--core-dumps"])?, core_limit("self")?);
     Ok(())
 }

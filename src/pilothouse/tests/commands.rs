@@ -1,9 +1,9 @@
 //! The built program: what its commands print, and how it refuses.
 
 use std::error::Error;
-use std::io;
+use std::io::{self, BufRead as _, BufReader};
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -144,6 +144,43 @@ fn version_says_which_it_is() -> Outcome {
     assert!(output.status.success());
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(text.contains(env!("CARGO_PKG_VERSION")), "{text}");
+    Ok(())
+}
+
+/// What a process may leave of its memory when it dies.
+fn core_limit(process: &str) -> io::Result<String> {
+    let limits = std::fs::read_to_string(format!("/proc/{process}/limits"))?;
+    let line = limits.lines().find(|line| line.starts_with("Max core file size"));
+    line.map(str::to_owned).ok_or_else(|| io::Error::other("no such limit"))
+}
+
+#[test]
+fn a_control_plane_that_dies_leaves_no_keys_behind_unless_it_is_told_to() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let of_those = |allow: &str| -> Result<String, Box<dyn Error>> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pilothouse"));
+        command
+            .arg("discovery")
+            .arg("--configDir")
+            .arg(folder.path())
+            .args(["--secureGRPCAddr=", "--httpsAddr="]);
+        for flag in ["--grpcAddr", "--httpAddr", "--monitoringAddr"] {
+            command.args([flag, "127.0.0.1:0"]);
+        }
+        command.env_clear().env("PILOTHOUSE_CORE_DUMPS", allow).stdout(Stdio::piped());
+        let mut child = command.spawn()?;
+        // Whatever is said first is said when that is settled.
+        let log = child.stdout.take().ok_or("no log")?;
+        let first = BufReader::new(log).lines().next();
+        let limit = core_limit(&child.id().to_string());
+        child.kill()?;
+        child.wait()?;
+        assert!(first.is_some_and(|line| line.is_ok()));
+        Ok(limit?)
+    };
+    let words: Vec<String> = of_those("")?.split_whitespace().map(str::to_owned).collect();
+    assert_eq!(words, ["Max", "core", "file", "size", "0", "0", "bytes"]);
+    assert_eq!(of_those("true")?, core_limit("self")?);
     Ok(())
 }
 
