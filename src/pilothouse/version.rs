@@ -8,12 +8,20 @@ pub fn text() -> String {
     format!("{VERSION}-{}-Clean", option_env!("PILOTHOUSE_GIT_REVISION").unwrap_or("unknown"))
 }
 
-/// Prints the version.
+/// Whether all cryptography is that of the FIPS module of AWS-LC.
+pub fn fips() -> bool {
+    rustls::crypto::aws_lc_rs::default_provider().fips()
+}
+
+/// Prints the version, and in a second line that module, if it is built in.
 ///
 /// # Errors
 /// None; the signature is that of the other commands.
 #[allow(clippy::print_stdout, reason = "the output of a command")]
 pub fn print() -> anyhow::Result<()> {
     println!("{}", text());
+    if fips() {
+        println!("cryptography: the FIPS module of AWS-LC");
+    }
     Ok(())
 }

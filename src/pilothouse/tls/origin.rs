@@ -8,7 +8,7 @@ use model::Mesh;
 use tokio::sync::OnceCell;
 
 use super::requested::Request;
-use super::{Certificate, Files, Policy, names::names};
+use super::{Certificate, Files, Policy, names::names, standard};
 use crate::features;
 use crate::flags::{Discovery, path};
 use crate::root::{Roots, Trusted};
@@ -61,12 +61,18 @@ pub(crate) struct Identity {
 impl Identity {
     /// As flags say, with a certificate from there.
     pub(crate) fn of(flags: &Discovery, origin: Origin) -> Self {
+        let compliance = features::compliance();
+        standard::tell(compliance);
         Self {
             origin,
             namespace: flags.namespace.clone(),
             revision: flags.revision.clone(),
             certificate: Arc::default(),
-            policy: Policy { least: flags.tls_min_version, ciphers: flags.tls_cipher_suites.clone() },
+            policy: Policy {
+                least: flags.tls_min_version,
+                ciphers: flags.tls_cipher_suites.clone(),
+                standard: compliance,
+            },
         }
     }
 

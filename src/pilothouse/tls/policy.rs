@@ -1,17 +1,18 @@
-//! Versions and ciphers of TLS, as `--tls-min-version` and `--tls-cipher-suites` say.
+//! Versions and ciphers of TLS, as `--tls-min-version` and `--tls-cipher-suites` say and as a standard allows.
 
 use std::str::FromStr;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use model::mesh::Compliance;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::NoClientAuth;
 use rustls::server::danger::ClientCertVerifier;
-use rustls::version::{TLS12, TLS13};
-use rustls::{ProtocolVersion, ServerConfig, SupportedCipherSuite, SupportedProtocolVersion};
+use rustls::{ProtocolVersion, ServerConfig, SupportedCipherSuite};
 
 use super::clients::Clients;
 use super::shown::Shown;
+use super::standard;
 use crate::root::{Settings, Trusted};
 
 /// What is offered to clients.
@@ -21,6 +22,8 @@ pub(crate) struct Policy {
     pub(crate) least: Version,
     /// Ciphers of TLS 1.2 by their registered names; all that are safe if empty. Those of TLS 1.3 cannot be chosen.
     pub(crate) ciphers: Vec<String>,
+    /// The standard that both are held to.
+    pub(crate) standard: Compliance,
 }
 
 /// A version of TLS.
@@ -89,11 +92,8 @@ impl Policy {
             self.tell_unknown(&provider);
             provider.cipher_suites.retain(|suite| self.takes(suite));
         }
-        let with = |version| provider.cipher_suites.iter().any(|suite| suite.version().version == version);
-        let mut versions: Vec<&'static SupportedProtocolVersion> = vec![&TLS13];
-        if self.least == Version::Tls12 && with(ProtocolVersion::TLSv1_2) {
-            versions.push(&TLS12);
-        }
+        standard::hold(self.standard, &mut provider);
+        let versions = standard::versions(self.standard, self.least, &provider);
         let provider = Arc::new(provider);
         let clients = clients(Arc::clone(&provider));
         let mut config = ServerConfig::builder_with_provider(provider)
@@ -134,10 +134,24 @@ mod unit {
 
     fn offered(least: Version, ciphers: &[&str]) -> Vec<String> {
         let ciphers = ciphers.iter().map(|&name| name.to_owned()).collect();
-        let config = Policy { least, ciphers }.config(Arc::new(Shown::default())).expect("a configuration");
-        let mut suites: Vec<String> = config.crypto_provider().cipher_suites.iter().map(named).collect();
+        let (_, mut suites, _) = held(Compliance::None, least, ciphers);
         suites.retain(|name| name.contains("_ECDHE_"));
         suites
+    }
+
+    /// Versions, suites and key exchanges.
+    fn held(
+        standard: Compliance,
+        least: Version,
+        ciphers: Vec<String>,
+    ) -> (Vec<ProtocolVersion>, Vec<String>, Vec<rustls::NamedGroup>) {
+        let policy = Policy { least, ciphers, standard };
+        let config = policy.config(Arc::new(Shown::default())).expect("a configuration");
+        let provider = config.crypto_provider();
+        let suites = provider.cipher_suites.iter().map(named).collect();
+        let groups = provider.kx_groups.iter().map(|group| group.name()).collect();
+        let versions = standard::versions(standard, least, provider);
+        (versions.iter().map(|version| version.version).collect(), suites, groups)
     }
 
     #[test]
@@ -148,6 +162,29 @@ mod unit {
         // What only unsafe ciphers are asked for still serves clients of the newer version.
         assert_eq!(offered(Version::Tls12, &["TLS_RSA_WITH_RC4_128_SHA"]), [""; 0]);
         assert!(cipher("RC4").is_err());
+    }
+
+    #[test]
+    fn a_standard_has_the_last_word() {
+        use rustls::NamedGroup::{X25519MLKEM768, secp256r1, secp384r1};
+        use rustls::ProtocolVersion::{TLSv1_2, TLSv1_3};
+        let weak = || vec!["TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256".to_owned()];
+        for ciphers in [Vec::new(), weak()] {
+            for least in [Version::Tls12, Version::Tls13] {
+                let (versions, suites, groups) = held(Compliance::Fips1402, least, ciphers.clone());
+                assert_eq!((versions, groups), (vec![TLSv1_2], vec![secp256r1]));
+                assert_eq!(suites.iter().filter(|name| name.contains("_ECDHE_")).count(), 4, "{suites:?}");
+                let (versions, suites, groups) = held(Compliance::Pqc, least, ciphers.clone());
+                assert_eq!((versions, groups), (vec![TLSv1_3], vec![X25519MLKEM768]));
+                assert!(suites.iter().all(|name| name.contains("AES")), "{suites:?}");
+            }
+        }
+        let (versions, suites, groups) = held(Compliance::Fips1403, Version::Tls12, Vec::new());
+        assert_eq!((versions, groups), (vec![TLSv1_3, TLSv1_2], vec![secp256r1, secp384r1]));
+        assert_eq!(suites.len(), 6, "{suites:?}");
+        assert!(suites.iter().all(|name| name.contains("AES_") && name.contains("GCM")), "{suites:?}");
+        assert_eq!(held(Compliance::Fips1403, Version::Tls13, Vec::new()).0, [TLSv1_3]);
+        assert_eq!(held(Compliance::Fips1403, Version::Tls12, weak()).0, [TLSv1_3]);
     }
 
     #[test]

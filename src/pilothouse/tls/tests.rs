@@ -6,8 +6,9 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, ensure};
 use ca::{Authority, PrivateKey, ServerRequest};
+use model::mesh::Compliance;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, NamedGroup, RootCertStore};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -205,11 +206,34 @@ async fn older_versions_are_turned_away_if_a_flag_says_so() -> Result<()> {
     let root = root()?;
     let (_sender, receiver) = watch::channel(Some(Arc::clone(&root)));
     let certificate = Certificate::signed(receiver, vec![NAME.to_owned()]).await?;
-    let policy = Policy { least: Version::Tls13, ciphers: Vec::new() };
+    let policy = Policy { least: Version::Tls13, ..Policy::default() };
     let server = Server::start(&certificate, &policy).await?;
     let pem = root.root_bundle();
     ask(&mut server.connect_with(pem, NAME, &[&rustls::version::TLS13]).await?).await?;
     assert!(server.connect_with(pem, NAME, &[&rustls::version::TLS12]).await.is_err());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_standard_decides_what_is_spoken() -> Result<()> {
+    use rustls::version::{TLS12, TLS13};
+    let root = root()?;
+    let (_sender, receiver) = watch::channel(Some(Arc::clone(&root)));
+    let certificate = Certificate::signed(receiver, vec![NAME.to_owned()]).await?;
+    for (standard, version, other, group) in [
+        (Compliance::Fips1402, &TLS12, Some(&TLS13), NamedGroup::secp256r1),
+        (Compliance::Fips1403, &TLS13, None, NamedGroup::secp256r1),
+        (Compliance::Pqc, &TLS13, Some(&TLS12), NamedGroup::X25519MLKEM768),
+    ] {
+        let server = Server::start(&certificate, &Policy { standard, ..Policy::default() }).await?;
+        let mut stream = server.connect_with(root.root_bundle(), NAME, &[version]).await?;
+        ask(&mut stream).await?;
+        let spoken = stream.get_ref().1.negotiated_key_exchange_group().map(|group| group.name());
+        ensure!(spoken == Some(group), "{standard:?}: {spoken:?}");
+        if let Some(other) = other {
+            ensure!(server.connect_with(root.root_bundle(), NAME, &[other]).await.is_err(), "{standard:?}");
+        }
+    }
     Ok(())
 }
 
