@@ -128,3 +128,39 @@ fn nobody_becomes_another_by_headers() {
         Ok(())
     });
 }
+
+/// CVE-2026-26308: a header that is sent twice is looked at twice, whichever of its values comes first. What a client joins
+/// itself is one value.
+#[test]
+fn a_header_that_is_sent_twice_does_not_get_around_a_policy() {
+    world(|world| {
+        let shop = Shop::start(world)?;
+        let with = |client: &Pod, values: &[&str]| {
+            values.iter().fold(client.get(URL), |call, value| call.header("x-role", value))
+        };
+        let hold = |wanted: &[(&[&str], u16)]| -> Result<()> {
+            for (values, wanted) in wanted {
+                for client in [&shop.web, &shop.outsider] {
+                    assert_eq!(status(&with(client, values))?, *wanted, "{values:?} of {client:?}");
+                }
+            }
+            Ok(())
+        };
+        let role = |is: &str| json!([{"when": [{"key": "request.headers[x-role]", is: ["admin"]}]}]);
+
+        shop.policy("p", "DENY", &role("values"))?;
+        becomes(&with(&shop.outsider, &["admin"]), 403)?;
+        hold(&[
+            (&["user", "admin"], 403),
+            (&["admin", "user"], 403),
+            (&["", "admin", ""], 403),
+            (&["user", "user"], 200),
+            // Apps that take lists apart need policies that say so, such as `*admin*`.
+            (&["user,admin"], 200),
+        ])?;
+
+        shop.policy("p", "ALLOW", &role("notValues"))?;
+        becomes(&with(&shop.outsider, &["admin"]), 403)?;
+        hold(&[(&["user", "admin"], 403), (&["admin", "user"], 403), (&["user", "user"], 200), (&[], 200)])
+    });
+}

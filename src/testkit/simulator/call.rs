@@ -154,20 +154,22 @@ impl Request {
         self
     }
 
-    /// The values of a header joined by commas, as Envoy matches them; none if it is not there. `:authority`,
-    /// `:method`, `:path` and `:scheme` are headers too.
+    /// The values of a header joined by commas; none if it is not there. `:authority`, `:method`, `:path` and `:scheme` are
+    /// headers too.
     #[must_use]
     pub fn value(&self, name: &str) -> Option<String> {
+        let all = self.values(name);
+        (!all.is_empty()).then(|| all.join(","))
+    }
+
+    /// The values of a header, one for each time that it was sent: what matchers look at.
+    pub(super) fn values(&self, name: &str) -> Vec<&str> {
         match name {
-            ":authority" | "host" => Some(self.authority.clone()),
-            ":method" => Some(self.method.clone()),
-            ":path" => Some(self.path.clone()),
-            ":scheme" => Some(self.scheme.clone()),
-            _ => {
-                let named = self.headers.iter().filter(|(n, _)| n == name);
-                let all: Vec<&str> = named.map(|(_, value)| value.as_str()).collect();
-                (!all.is_empty()).then(|| all.join(","))
-            }
+            ":authority" | "host" => vec![&self.authority],
+            ":method" => vec![&self.method],
+            ":path" => vec![&self.path],
+            ":scheme" => vec![&self.scheme],
+            _ => self.headers.iter().filter(|(n, _)| n == name).map(|(_, value)| value.as_str()).collect(),
         }
     }
 

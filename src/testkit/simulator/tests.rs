@@ -190,3 +190,41 @@ fn virtual_hosts_are_found_by_the_most_specific_domain() {
     assert_eq!(found(&configuration, "a.b.example.com:80"), "whole");
     assert_eq!(found(&configuration, "[::1]:80"), "any");
 }
+
+/// As Envoy 1.40.0 answers, for routes and for RBAC.
+#[test]
+fn a_header_that_is_sent_twice_fits_by_each_of_its_values() {
+    let fits = |asked: &Value, values: &[&str]| {
+        let mut asked = asked.clone();
+        asked["name"] = json!("x-role");
+        let request = values.iter().fold(Request::get("a", "/"), |request, v| request.header("x-role", v));
+        http::header(&from_json_as(&asked, false).unwrap(), &request).unwrap()
+    };
+    let text = |kind: &str, text: &str| json!({"stringMatch": {kind: text}});
+    let not = |mut asked: Value| {
+        asked["invertMatch"] = json!(true);
+        asked
+    };
+    let or_empty = |mut asked: Value| {
+        asked["treatMissingHeaderAsEmpty"] = json!(true);
+        asked
+    };
+    let admin = text("exact", "admin");
+    // Of ["user", "admin"], ["user,admin"], and of nothing.
+    for (asked, wanted) in [
+        (admin.clone(), [true, false, false]),
+        (not(admin.clone()), [false, true, false]),
+        (not(or_empty(admin)), [false, true, true]),
+        (text("exact", "user,admin"), [false, true, false]),
+        (text("prefix", "user"), [true, true, false]),
+        (text("suffix", "admin"), [true, true, false]),
+        (text("contains", ","), [false, true, false]),
+        (json!({"stringMatch": {"safeRegex": {"regex": "adm.*"}}}), [true, false, false]),
+        (or_empty(text("exact", "")), [false, false, true]),
+        (json!({"presentMatch": true}), [true, true, false]),
+        (json!({"presentMatch": false}), [false, false, true]),
+    ] {
+        let given = [&["user", "admin"][..], &["user,admin"], &[]].map(|values| fits(&asked, values));
+        assert_eq!(given, wanted, "{asked}");
+    }
+}

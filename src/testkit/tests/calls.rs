@@ -62,7 +62,7 @@ struct Asked {
     /// `METHOD AUTHORITY/PATH`.
     http: Option<String>,
     #[serde(default)]
-    headers: BTreeMap<String, String>,
+    headers: BTreeMap<String, Values>,
     /// `1.0` or `2`; 1.1 unless said otherwise.
     version: Option<String>,
     /// Bytes.
@@ -75,6 +75,14 @@ struct Asked {
     from: Option<IpAddr>,
     /// What external authorizers say: `allows`, `away`, or the status of a refusal.
     authorizer: Option<String>,
+}
+
+/// The value of a header, or those of one that is sent as often.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Values {
+    One(String),
+    Each(Vec<String>),
 }
 
 #[derive(Deserialize)]
@@ -154,7 +162,13 @@ fn call(asked: Asked) -> Result<Call> {
                 _ => Version::Http11,
             };
             let mut request = Request { method: method.to_owned(), version, ..Request::get(authority, path) };
-            request.headers = asked.headers.into_iter().collect();
+            for (name, values) in asked.headers {
+                let values = match values {
+                    Values::One(value) => vec![value],
+                    Values::Each(values) => values,
+                };
+                request.headers.extend(values.into_iter().map(|value| (name.clone(), value)));
+            }
             request.into()
         }
     };

@@ -90,30 +90,41 @@ fn path(wanted: &RouteMatch, request: &Request) -> Result<bool> {
     })
 }
 
-/// Whether a header fits; also what faults ask of headers.
+/// Whether a header fits; also what faults and RBAC ask of headers. One that was sent more than once fits by any of its
+/// values, and never by all of them joined; inverted, by none of them (Envoy 1.39 and later; in RBAC since CVE-2026-26308).
 pub(in super::super) fn header(wanted: &HeaderMatcher, request: &Request) -> Result<bool> {
-    let value = request.value(&wanted.name.to_lowercase());
-    let value =
-        if wanted.treat_missing_header_as_empty { value.or_else(|| Some(String::new())) } else { value };
-    let place = || format!("header {}", wanted.name);
-    let fits = match (&wanted.header_match_specifier, &value) {
+    known::only(wanted, HEADER_FIELDS, &[]).with_context(|| format!("header {}", wanted.name))?;
+    let name = wanted.name.to_lowercase();
+    let mut values = request.values(&name);
+    if values.is_empty() && wanted.treat_missing_header_as_empty {
+        values.push("");
+    }
+    let fits = match &wanted.header_match_specifier {
         // Presence is asked for, or absence.
-        (None, value) => value.is_some(),
-        (Some(HeaderMatchSpecifier::PresentMatch(present)), value) => value.is_some() == *present,
+        None => !values.is_empty(),
+        Some(HeaderMatchSpecifier::PresentMatch(present)) => values.is_empty() != *present,
         // What is not there fits nothing, inverted or not.
-        (Some(_), None) => return Ok(false),
-        (Some(HeaderMatchSpecifier::StringMatch(text)), Some(value)) => matcher::text(text, value)?,
-        (Some(HeaderMatchSpecifier::SafeRegexMatch(regex)), Some(value)) => matcher::whole(regex, value)?,
-        (Some(HeaderMatchSpecifier::ExactMatch(text)), Some(value)) => value == text,
-        (Some(HeaderMatchSpecifier::PrefixMatch(text)), Some(value)) => value.starts_with(text),
-        (Some(HeaderMatchSpecifier::SuffixMatch(text)), Some(value)) => value.ends_with(text),
-        (Some(HeaderMatchSpecifier::ContainsMatch(text)), Some(value)) => value.contains(text),
-        (Some(HeaderMatchSpecifier::RangeMatch(range)), Some(value)) => {
-            value.parse::<i64>().is_ok_and(|v| (range.start..range.end).contains(&v))
+        Some(_) if values.is_empty() => return Ok(false),
+        Some(asked) => {
+            values.into_iter().try_fold(false, |any, v| anyhow::Ok(any || value_fits(asked, v)?))?
         }
     };
-    known::only(wanted, HEADER_FIELDS, &[]).with_context(place)?;
     Ok(fits != wanted.invert_match)
+}
+
+fn value_fits(asked: &HeaderMatchSpecifier, value: &str) -> Result<bool> {
+    Ok(match asked {
+        HeaderMatchSpecifier::StringMatch(text) => matcher::text(text, value)?,
+        HeaderMatchSpecifier::SafeRegexMatch(regex) => matcher::whole(regex, value)?,
+        HeaderMatchSpecifier::ExactMatch(text) => value == text,
+        HeaderMatchSpecifier::PrefixMatch(text) => value.starts_with(text),
+        HeaderMatchSpecifier::SuffixMatch(text) => value.ends_with(text),
+        HeaderMatchSpecifier::ContainsMatch(text) => value.contains(text),
+        HeaderMatchSpecifier::RangeMatch(range) => {
+            value.parse::<i64>().is_ok_and(|v| (range.start..range.end).contains(&v))
+        }
+        HeaderMatchSpecifier::PresentMatch(_) => bail!("presence is no value"),
+    })
 }
 
 const HEADER_FIELDS: &[&str] = &[
