@@ -1,6 +1,9 @@
 //! Clients at the door, over real connections.
 
 mod doors;
+mod gone;
+mod plain;
+mod slow;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -44,6 +47,9 @@ const WEB: &str = "spiffe://cluster.local/ns/shop/sa/web";
 /// A served port, and what can be changed about it.
 struct Port {
     address: SocketAddr,
+    /// The port without TLS.
+    plain: SocketAddr,
+    server: Server,
     /// What the server's certificate is of.
     root: Arc<Root>,
     trusted: watch::Sender<Option<Arc<str>>>,
@@ -66,6 +72,29 @@ async fn port(change: impl FnOnce(&mut Security)) -> Result<Port> {
 }
 
 async fn port_of(change: impl FnOnce(&mut Security), config: Config, flags: &[&str]) -> Result<Port> {
+    port_with(change, config, flags, Arc::default()).await
+}
+
+async fn port_with(
+    change: impl FnOnce(&mut Security),
+    config: Config,
+    flags: &[&str],
+    served: Arc<Mesh>,
+) -> Result<Port> {
+    port_by(change, config, flags, (served, None::<fn(Rules, Settings) -> KubernetesTokens>)).await
+}
+
+/// One whose tokens are judged by what this makes.
+async fn port_judged(judge: impl FnOnce(Rules, Settings) -> KubernetesTokens) -> Result<Port> {
+    port_by(|_| {}, Config::default(), &[], (Arc::default(), Some(judge))).await
+}
+
+async fn port_by(
+    change: impl FnOnce(&mut Security),
+    config: Config,
+    flags: &[&str],
+    (served, judge): (Arc<Mesh>, Option<impl FnOnce(Rules, Settings) -> KubernetesTokens>),
+) -> Result<Port> {
     let mut rules = features::security::security();
     change(&mut rules);
     let root = root();
@@ -86,16 +115,22 @@ async fn port_of(change: impl FnOnce(&mut Security), config: Config, flags: &[&s
         Counted::register(&registry)?,
         Hooks::default(),
     )?;
-    engine.update(Arc::default(), model::Changes::default(), Duration::ZERO);
+    engine.update(served, model::Changes::default(), Duration::ZERO);
     let origin = Origin::files(&flags)?.unwrap_or_else(|| Origin::Root(roots.clone()));
     let identity = Identity::of(&flags, origin);
     let holders = Holders::default();
     holders.trusting(&pem);
     let given = holders.clone();
-    let signing = Some(Signing::Here(roots));
-    let known = Known { signing, trusted: trust, holders, settings, presence: Arc::default() };
+    let (signing, judged_by) = (Signing::Here(roots.clone()), settings.clone());
+    let known = Known {
+        signing: Some(Signing::Here(roots)),
+        trusted: trust,
+        holders,
+        settings,
+        presence: Arc::default(),
+    };
     let mut tasks = JoinSet::new();
-    let secure = Secure::new(
+    let mut secure = Secure::new(
         &mut tasks,
         &flags,
         rules,
@@ -103,11 +138,37 @@ async fn port_of(change: impl FnOnce(&mut Security), config: Config, flags: &[&s
         known,
         &registry,
     )?;
+    if let Some(judge) = judge {
+        let rules = Rules { audiences: vec!["istio-ca".to_owned()], ..Rules::default() };
+        let tokens = judge(rules, judged_by.clone());
+        let authenticators = Authenticators::new(judged_by, Some(tokens), auth::Forwarded::default());
+        secure.authenticators = Arc::new(authenticators);
+        let (known, metrics) = (Arc::clone(&secure.authenticators), Metrics::register(&Registry::new())?);
+        let signing = (signing, Arc::new(|_: &SpiffeId, _, _: &str| {}) as Witness);
+        let rate = auth::Rate::default();
+        secure.issuing = Some(CertificateService::new(known, None, signing, rate, metrics));
+    }
     let socket = TcpListener::bind("127.0.0.1:0").await?;
     let address = socket.local_addr()?;
+    let without_tls = TcpListener::bind("127.0.0.1:0").await?;
+    let plain = without_tls.local_addr()?;
+    let (serving, gate) = (server.clone(), secure.plaintext_gate());
+    tasks.spawn(async move {
+        serving.listen(without_tls, gate, Router::new()).await;
+        Ok(())
+    });
     let (made, is_made) = watch::channel(true);
-    tasks.spawn(secure.serve(socket, server, identity, is_made, Arc::default()));
-    Ok(Port { address, root, trusted, holders: given, _tasks: tasks, _kept: (made, Box::new(engine)) })
+    tasks.spawn(secure.serve(socket, server.clone(), identity, is_made, Arc::default()));
+    Ok(Port {
+        address,
+        plain,
+        server,
+        root,
+        trusted,
+        holders: given,
+        _tasks: tasks,
+        _kept: (made, Box::new(engine)),
+    })
 }
 
 /// What a client shows: a certificate of this identity that this root signed.
@@ -201,6 +262,18 @@ impl Port {
         let body = response.into_body().collect().await?.to_bytes();
         let answer = IstioCertificateResponse::decode(body.slice(5..))?;
         Ok(Ok(answer.cert_chain))
+    }
+}
+
+/// The first request of a proxy of the shop.
+fn first_request(variant: Variant, type_url: &str) -> Asked {
+    let id = "sidecar~10.0.0.7~web-1.shop~shop.svc.cluster.local".to_owned();
+    let (node, type_url) = (Some(Node { id, ..Node::default() }), type_url.to_owned());
+    match variant {
+        Variant::Delta => {
+            Asked::Delta(DeltaDiscoveryRequest { node, type_url, ..DeltaDiscoveryRequest::default() })
+        }
+        Variant::Sotw => Asked::Sotw(DiscoveryRequest { node, type_url, ..DiscoveryRequest::default() }),
     }
 }
 

@@ -24,6 +24,7 @@ use tokio::time::{Sleep, sleep_until};
 use self::inbound::Inbound;
 use self::running::{Progress, Running};
 use super::backend::Connected;
+use super::config::Config;
 use super::mailbox::Mailbox;
 use super::registrar::{Registered, Registering};
 use super::request::{NOT_BUILT, Request, Wanted};
@@ -80,7 +81,8 @@ impl AdsBody {
         turn: Duration,
         body: Incoming,
     ) -> Self {
-        let inbound = Inbound::new(body, variant, shared.config.max_request);
+        let Config { max_request, first_request, .. } = shared.config;
+        let inbound = Inbound::new(body, variant, max_request, first_request);
         let phase = if turn > shared.clock.now() {
             Phase::Waiting(Box::pin(sleep_until(shared.clock.instant(turn))))
         } else {

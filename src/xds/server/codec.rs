@@ -7,6 +7,9 @@ use super::status::Status;
 /// The compression flag and the length.
 const PREFIX: usize = 5;
 
+/// Bytes for which there is room before they have come.
+const AHEAD: usize = 16 * 1024;
+
 /// Collects data until a message is complete.
 pub(super) struct Decoder {
     buffer: BytesMut,
@@ -45,7 +48,8 @@ impl Decoder {
             )));
         }
         if self.buffer.len() - PREFIX < len {
-            self.buffer.reserve(PREFIX + len - self.buffer.len());
+            // Five bytes that announce megabytes must not take them.
+            self.buffer.reserve((PREFIX + len - self.buffer.len()).min(AHEAD));
             return Ok(None);
         }
         self.buffer.advance(PREFIX);
@@ -84,6 +88,14 @@ mod tests {
             assert_eq!(messages, ["abc", "", "d"], "cut at {cut}");
             assert!(!decoder.is_partial());
         }
+    }
+
+    #[test]
+    fn room_is_made_for_what_comes_and_not_for_what_is_announced() {
+        let mut decoder = Decoder::new(4 << 20);
+        decoder.push(&Bytes::from_static(&[0, 0, 0x40, 0, 0]));
+        assert_eq!(decoder.next().expect("within the limit"), None);
+        assert!(decoder.buffer.capacity() < 2 * super::AHEAD);
     }
 
     #[test]

@@ -24,8 +24,13 @@ pub struct Config {
     pub max_connection_age_grace: Duration,
     /// Connections at once; who comes when there are so many is sent away.
     pub max_connections: usize,
-    /// How long a connection may be there without having asked anything.
+    /// How long a connection, and each of its streams, may be there without having asked anything; and how long a request
+    /// may take to come.
     pub first_request: Duration,
+    /// How long a request of the router may take, with all that it waits for.
+    pub other_request: Duration,
+    /// Requests of the router at once on a connection; more wait before their bodies are read.
+    pub other_requests: usize,
     /// The name of this control plane in every response; empty for none.
     pub control_plane: String,
     /// For how long what would name something that does not exist yet keeps its last form; zero for not at all.
@@ -46,6 +51,8 @@ impl Default for Config {
             max_connection_age_grace: Duration::from_secs(10),
             max_connections: 65_536,
             first_request: Duration::from_secs(20),
+            other_request: Duration::from_secs(60),
+            other_requests: 256,
             control_plane: String::new(),
             hold_for: Duration::from_secs(1),
             limits: Limits::default(),

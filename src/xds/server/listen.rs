@@ -28,7 +28,7 @@ use super::gate::Gate;
 use super::rate::Rate;
 use super::recent::Recent;
 use super::registrar::Registrar;
-use super::service::{self, Shared};
+use super::service::{self, Others, Shared};
 use super::status::Status;
 use crate::frame::Pages;
 use crate::generate::{Generate, Peer};
@@ -148,10 +148,11 @@ impl Server {
         let asked = CancellationToken::new();
         let service = {
             let (shared, peer, asked) = (Arc::clone(&self.shared), peer.clone(), asked.clone());
+            let others = Others { router, places: Arc::new(Semaphore::new(config.other_requests)) };
             service_fn(move |request| {
                 asked.cancel();
                 let from = (number, peer.clone(), gate.clone());
-                let answer = service::serve(Arc::clone(&shared), from, router.clone(), request);
+                let answer = service::serve(Arc::clone(&shared), from, others.clone(), request);
                 async move { Ok::<_, std::convert::Infallible>(answer.await) }
             })
         };

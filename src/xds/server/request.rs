@@ -17,6 +17,16 @@ pub(super) struct Request {
     pub(super) body: Body,
 }
 
+impl Request {
+    /// The type that it is about, as far as a log should hold it: clients may write what they like.
+    pub(super) fn named(&self) -> &str {
+        self.type_url.get(..self.type_url.floor_char_boundary(LOGGED)).unwrap_or_default()
+    }
+}
+
+/// Bytes of a type URL in the log.
+const LOGGED: usize = 200;
+
 /// What the protocol reads of it.
 pub(super) enum Body {
     Delta(DeltaRequest),
@@ -66,7 +76,8 @@ pub(super) enum Wanted {
 }
 
 const HEALTH: &str = "type.googleapis.com/istio.v1.HealthInformation";
-const DEBUG: &str = "istio.io/debug";
+/// The beginning of those of debug pages.
+pub(super) const DEBUG: &str = "istio.io/debug";
 /// `istio.workload.Address`, `Workload`, and `istio.security.Authorization`.
 const AMBIENT: [&str; 2] =
     ["type.googleapis.com/istio.workload.", "type.googleapis.com/istio.security.Authorization"];

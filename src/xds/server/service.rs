@@ -6,6 +6,8 @@ use axum::Router;
 use axum::body::Body;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use tower::ServiceExt as _;
 
 use super::backend::Backend;
@@ -43,11 +45,18 @@ pub(super) struct Shared {
     pub(super) hooks: Hooks,
 }
 
+/// What is not ADS: who answers, and places for requests of one connection.
+#[derive(Clone)]
+pub(super) struct Others {
+    pub(super) router: Router,
+    pub(super) places: Arc<Semaphore>,
+}
+
 /// Serves one request of a connection: its number, who is at its other end, and the gate that streams pass.
 pub(super) async fn serve(
     shared: Arc<Shared>,
     (connection, mut peer, gate): (u64, Peer, Option<Arc<dyn Gate>>),
-    router: Router,
+    others: Others,
     mut request: Request<Incoming>,
 ) -> Response<Body> {
     let variant = match request.uri().path() {
@@ -55,7 +64,9 @@ pub(super) async fn serve(
         DELTA_PATH => Variant::Delta,
         _ => {
             request.extensions_mut().insert(peer);
-            return route(router, request).await;
+            let patience = shared.config.other_request;
+            let late = || refused(&Status::deadline_exceeded(format!("it took longer than {patience:?}")));
+            return timeout(patience, others.answer(request)).await.unwrap_or_else(|_| late());
         }
     };
     if request.method() != Method::POST {
@@ -81,10 +92,14 @@ pub(super) async fn serve(
     response
 }
 
-async fn route(router: Router, request: Request<Incoming>) -> Response<Body> {
-    match router.oneshot(request).await {
-        Ok(response) => response,
-        Err(never) => match never {},
+impl Others {
+    /// The answer, when there is a place: what a client sends of a request is kept until it is whole.
+    async fn answer(self, request: Request<Incoming>) -> Response<Body> {
+        let _place = self.places.acquire().await;
+        match self.router.oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
     }
 }
 

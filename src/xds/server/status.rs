@@ -25,6 +25,11 @@ impl Status {
         Self { code: 3, message: message.into() }
     }
 
+    /// It took too long.
+    pub(crate) fn deadline_exceeded(message: impl Into<String>) -> Self {
+        Self { code: 4, message: message.into() }
+    }
+
     /// A limit is reached.
     pub fn resource_exhausted(message: impl Into<String>) -> Self {
         Self { code: 8, message: message.into() }

@@ -118,11 +118,10 @@ async fn who_says_nothing_is_sent_away() -> Result<()> {
     }
     // Who asks stays.
     let mut stream = Stream::open_over(port.connect(web).await?, Variant::Delta, &[]).await?;
+    stream.send(&first_request(Variant::Delta, Kind::Cluster.type_url()));
+    assert!(stream.receive().await?.is_some());
     tokio::time::sleep(Duration::from_millis(600)).await;
-    let id = "sidecar~10.0.0.7~web-1.shop~shop.svc.cluster.local".to_owned();
-    let node = Some(Node { id, ..Node::default() });
-    let type_url = Kind::Cluster.type_url().to_owned();
-    stream.send(&Asked::Delta(DeltaDiscoveryRequest { node, type_url, ..DeltaDiscoveryRequest::default() }));
+    stream.send(&first_request(Variant::Delta, Kind::Listener.type_url()));
     assert!(stream.receive().await?.is_some());
     Ok(())
 }

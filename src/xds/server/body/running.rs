@@ -26,7 +26,7 @@ use crate::server::clients::{Client, proxy_id};
 use crate::server::doubts::Left;
 use crate::server::mailbox::{Mailbox, Notice};
 use crate::server::registrar::{Health, Registered};
-use crate::server::request::{Body, NOT_BUILT, Request, Wanted};
+use crate::server::request::{Body, DEBUG, NOT_BUILT, Request, Wanted};
 use crate::server::service::Shared;
 use crate::server::status::Status;
 
@@ -176,7 +176,7 @@ impl Running {
         }
         tracing::info!(
             connection = self.client.connection_id(),
-            type_url = request.type_url,
+            type_url = request.named(),
             "a type that is not served is asked for"
         );
         self.outbox.push_back(frame::bare(self.variant, &request.type_url, "", &[]));
@@ -190,7 +190,7 @@ impl Running {
         let answer = debug.answer(&request.type_url, request.body.names(), self.client.peer())?;
         let message = frame::bare(self.variant, &request.type_url, &answer.version, &answer.resources);
         self.outbox.push_back(message);
-        self.shared.metrics.pushes.with_label_values(&[request.type_url.as_str()]).inc();
+        self.shared.metrics.pushes.with_label_values(&[DEBUG]).inc();
         Ok(())
     }
 
