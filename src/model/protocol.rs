@@ -125,6 +125,16 @@ impl Protocol {
         matches!(self, Self::Grpc | Self::GrpcWeb)
     }
 
+    /// What comes out where TLS ends.
+    #[must_use]
+    pub fn inside_tls(self) -> Self {
+        match self {
+            Self::Https => Self::Http,
+            Self::Tls => Self::Tcp,
+            other => other,
+        }
+    }
+
     /// TLS that is routed by SNI: TLS or HTTPS.
     pub fn is_tls(self) -> bool {
         matches!(self, Self::Tls | Self::Https)

@@ -326,6 +326,7 @@ fn features_from(source: impl Fn(&str) -> Option<String>) -> Features {
         internal_networks: e.flag("ENABLE_HCM_INTERNAL_NETWORKS", d.internal_networks),
         jwks_mode: e.read("PILOT_JWT_ENABLE_REMOTE_JWKS", d.jwks_mode, jwks_mode),
         compliance: e.read("COMPLIANCE_POLICY", d.compliance, standard),
+        tls_on_sidecar_ingress: e.flag("ENABLE_TLS_ON_SIDECAR_INGRESS", d.tls_on_sidecar_ingress),
         selector_gateway_policy: e
             .flag("ENABLE_SELECTOR_BASED_K8S_GATEWAY_POLICY", d.selector_gateway_policy),
         several_authorizers: e.flag("PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS", d.several_authorizers),

@@ -132,6 +132,8 @@ pub struct Features {
     pub jwks_mode: JwksMode,
     /// `COMPLIANCE_POLICY`: the standard that TLS is held to.
     pub compliance: Compliance,
+    /// `ENABLE_TLS_ON_SIDECAR_INGRESS`: TLS of a Sidecar's ingress listener ends at the proxy where mesh mTLS is off.
+    pub tls_on_sidecar_ingress: bool,
     /// `ENABLE_SELECTOR_BASED_K8S_GATEWAY_POLICY`: policies without targets select gateways of the Gateway API by labels.
     pub selector_gateway_policy: bool,
     /// `PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS`: several external authorizers may be asked for one workload.
@@ -178,6 +180,7 @@ impl Default for Features {
             internal_networks: false,
             jwks_mode: JwksMode::ControlPlane,
             compliance: Compliance::None,
+            tls_on_sidecar_ingress: false,
             selector_gateway_policy: true,
             several_authorizers: false,
         }

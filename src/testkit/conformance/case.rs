@@ -6,18 +6,22 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use model::Proxy;
 use model::endpoint::Locality;
+use model::mesh::Features;
 use serde_json::{Map, Value, json};
+use store::Options;
 
+use super::flags;
 use crate::compare::{Dump, Keys, Mismatch, Tally};
 use crate::mesh;
 
-/// A folder with `input.yaml`, `proxies.yaml`, `expected/` and `plain/`.
+/// A folder with `input.yaml`, `proxies.yaml`, `expected/` and `plain/`; a golden may have `flags.yaml`.
 #[derive(Debug)]
 pub struct Case {
     folder: PathBuf,
     input: String,
     documents: Vec<Value>,
     proxies: Vec<Value>,
+    features: Features,
 }
 
 /// What came of a case.
@@ -44,7 +48,13 @@ impl Case {
         if let [Value::Array(list)] = proxies.as_mut_slice() {
             proxies = std::mem::take(list);
         }
-        Ok(Self { folder: folder.to_owned(), documents: mesh::documents(&input)?, input, proxies })
+        let features = if folder.join("flags.yaml").exists() {
+            flags::features(&text("flags.yaml")?)
+                .with_context(|| format!("flags.yaml of {}", folder.display()))?
+        } else {
+            Features::default()
+        };
+        Ok(Self { folder: folder.to_owned(), documents: mesh::documents(&input)?, input, proxies, features })
     }
 
     /// The area that it belongs to.
@@ -74,6 +84,11 @@ impl Case {
         &self.proxies
     }
 
+    /// How its mesh is made.
+    pub fn options(&self) -> Options {
+        Options { features: self.features.clone(), ..Options::default() }
+    }
+
     /// The same case without its settings: Istio's kinds, Ingresses, and those of the mesh and of proxies.
     pub fn plain(&self) -> Self {
         let is_setting = |document: &&Value| {
@@ -90,7 +105,7 @@ impl Case {
                 metadata.remove("PROXY_CONFIG");
             }
         }
-        Self { folder: self.folder.clone(), input, documents, proxies }
+        Self { folder: self.folder.clone(), input, documents, proxies, features: self.features.clone() }
     }
 
     /// What each proxy gets of `base` and the input.
@@ -98,7 +113,7 @@ impl Case {
     /// # Errors
     /// The input cannot be decoded, or a proxy's node cannot be read.
     pub fn dumps(&self, base: &str) -> Result<Vec<(String, Dump)>> {
-        let mesh = mesh::mesh(&[base, &self.input])?;
+        let mesh = mesh::tables(self.options(), &[base, &self.input])?.next_mesh().mesh;
         let of = |proxy: &Value| {
             let name = proxy.get("name").and_then(Value::as_str).context("a proxy without a name")?;
             Ok((name.to_owned(), mesh::dump(&mesh, &self.proxy(proxy)?)))

@@ -1,6 +1,7 @@
 //! The conformance cases of `e2e/conformance`, in process: what the reference sends for an input, and what we do.
 
 mod case;
+mod flags;
 mod floors;
 
 use std::path::{Path, PathBuf};

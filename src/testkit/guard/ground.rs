@@ -7,7 +7,7 @@ use envoy::istio::networking::nds::v1::NameTable;
 use model::{Mesh, Proxy};
 use prost::Message;
 use serde_json::Value;
-use store::{Options, Tables};
+use store::Tables;
 use translate::{Key, clusters, endpoints, listeners, names, routes, secrets, slots};
 
 use super::place::{Altered, Place};
@@ -31,7 +31,7 @@ struct Picture {
 
 impl<'c> Ground<'c> {
     pub(super) fn new(case: &'c Case, base: &str) -> Result<Self> {
-        let mut tables = mesh::tables(Options::default(), &[base, case.input()])?;
+        let mut tables = mesh::tables(case.options(), &[base, case.input()])?;
         let mesh = tables.next_mesh().mesh;
         let proxies: Vec<Proxy> =
             case.proxies().iter().map(|proxy| case.proxy(proxy)).collect::<Result<_>>()?;

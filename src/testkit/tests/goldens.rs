@@ -7,7 +7,6 @@ use anyhow::{Context, Result};
 use api::decode::decode;
 use api::{Problem, Severity};
 use model::validate;
-use store::Options;
 use testkit::conformance::{Case, cases};
 use testkit::{golden, mesh};
 
@@ -56,7 +55,7 @@ fn mistakes(folder: &Path) -> Result<Vec<String>> {
         problems.extend(unknown);
         problems.extend(validate::validate(&decoded.object).iter().filter(is_error).map(ToString::to_string));
     }
-    let mut tables = mesh::tables(Options::default(), &[case.input()])?;
+    let mut tables = mesh::tables(case.options(), &[case.input()])?;
     tables.next_mesh();
     problems.extend(tables.problems().values().flatten().filter(is_error).map(ToString::to_string));
     Ok(problems.into_iter().map(|problem| format!("{}: {problem}", case.name())).collect())

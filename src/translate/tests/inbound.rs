@@ -6,9 +6,12 @@ use std::sync::Arc;
 
 use model::Proxy;
 use model::endpoint::Locality;
+use model::mesh::Features;
 use serde_json::{Value, json};
+use store::Options;
 use testkit::compare::{Dump, at};
-use testkit::mesh::{dump, mesh};
+use testkit::mesh::{dump, mesh, planned, tables};
+use translate::{Key, listeners};
 
 type Outcome = Result<(), Box<dyn Error>>;
 
@@ -256,7 +259,7 @@ endpoints: [{addresses: [10.1.0.1], conditions: {ready: true}}]
 
 /// Whether the own plan of `<pod>.ns` is made again when `later` comes on top of the Services.
 fn planned_again(pod: &str, later: &str) -> Result<bool, Box<dyn Error>> {
-    let mut tables = testkit::mesh::tables(store::Options::default(), &[SHOP, MANUAL])?;
+    let mut tables = tables(Options::default(), &[SHOP, MANUAL])?;
     let before = tables.next_mesh().mesh;
     let id = format!("sidecar~10.1.0.1~{pod}.ns~ns.svc.cluster.local");
     let proxy = Proxy::parse(&id, &json!({"NAMESPACE": "ns"}), Locality::default())?;
@@ -363,5 +366,44 @@ fn where_the_proxy_listens_itself_nothing_is_taken_for_the_workload() -> Outcome
         assert_eq!(names, taken, "{metadata}");
         assert_eq!(inbound_clusters(&dump), ["inbound|15006||", "inbound|15021||"], "as in the reference");
     }
+    Ok(())
+}
+
+/// TLS that a Sidecar asks for and that does not end is told of: without the flag, and where mesh mTLS is on.
+#[test]
+fn tls_that_does_not_end_at_an_ingress_listener_is_told_of() -> Outcome {
+    const SIDECAR: &str = "
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {name: own, namespace: ns}
+spec:
+  ingress:
+  - port: {number: 8443, name: https, protocol: HTTPS}
+    defaultEndpoint: 127.0.0.1:8080
+    tls: {mode: SIMPLE, serverCertificate: a, privateKey: b}
+";
+    let told = |on: bool, mode: &str| -> Result<Vec<String>, Box<dyn Error>> {
+        let policy = format!(
+            "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {{name: p, namespace: ns}}\n\
+             spec: {{mtls: {{mode: {mode}}}}}\n"
+        );
+        let features = Features { tls_on_sidecar_ingress: on, ..Features::default() };
+        let options = Options { features, ..Options::default() };
+        let mesh = tables(options, &[SHOP, SIDECAR, &policy])?.next_mesh().mesh;
+        let id = "sidecar~10.1.0.1~shop-1.ns~ns.svc.cluster.local";
+        let proxy = Proxy::parse(id, &json!({}), Locality::default())?;
+        let planned = planned(&mesh, &proxy);
+        let Some(Key::Listener(key)) = planned.get(&("lds", Arc::from("virtualInbound"))) else {
+            return Err("no inbound listener".into());
+        };
+        let problems = listeners::build(key).problems;
+        Ok(problems.into_iter().map(|problem| format!("{}: {}", problem.field, problem.message)).collect())
+    };
+    let off = "spec.ingress[0].tls: TLS does not end at ingress listeners; what comes goes to the workload as it is";
+    let mesh_tls = "spec.ingress[0].tls: the port takes the mesh's mTLS, so no other TLS ends there";
+    assert_eq!(told(false, "DISABLE")?, [off]);
+    assert_eq!(told(true, "PERMISSIVE")?, [mesh_tls]);
+    assert_eq!(told(true, "STRICT")?, [mesh_tls]);
+    assert_eq!(told(true, "DISABLE")?, [""; 0]);
     Ok(())
 }

@@ -6,5 +6,7 @@
 pub(crate) mod announced;
 pub(crate) mod compliance;
 pub mod downstream;
+mod pins;
 pub mod sds;
+pub mod server;
 pub mod upstream;

@@ -160,7 +160,9 @@ impl Asked {
             let why = left_out(&format!("port {number} is taken by an ingress listener before it"));
             return Err((why, "list each port once"));
         }
-        let protocol = Protocol::of_declared(&port.protocol);
+        let declared = Protocol::of_declared(&port.protocol);
+        let ends_tls = listener.tls.is_some() && context.settings().features.tls_on_sidecar_ingress;
+        let protocol = if ends_tls { declared.inside_tls() } else { declared };
         let bound = match listener.capture_mode {
             CaptureMode::Default => view.shared.interception == Interception::None,
             CaptureMode::Iptables => false,

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use api::ObjectRef;
 use envoy::config::listener::v3::{FilterChain, FilterChainMatch};
 
-use super::tls::ServerTls;
 use crate::authz::Filters;
 use crate::jwt::Jwt;
 use crate::listeners::http::{Manager, Route, Side};
 use crate::listeners::outbound::OutboundDefaults;
 use crate::listeners::tcp::Forward;
 use crate::output::Built;
+use crate::tls::server::{ServerTls, Transport};
 
 /// The application protocols of mesh mTLS.
 const MESH_PROTOCOLS: [&str; 5] =
@@ -32,15 +32,6 @@ pub struct GatewayChain {
     pub content: Content,
     /// The objects that it came from.
     pub sources: Vec<ObjectRef>,
-}
-
-/// What connections come over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Transport {
-    /// TCP.
-    Tcp,
-    /// QUIC, which carries HTTP/3.
-    Quic,
 }
 
 /// What becomes of connections.

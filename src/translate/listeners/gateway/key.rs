@@ -11,13 +11,14 @@ use envoy::config::listener::v3::{
 use envoy::extensions::filters::listener::proxy_protocol::v3::ProxyProtocol;
 use model::Ref;
 
-use super::chain::{GatewayChain, Transport};
+use super::chain::GatewayChain;
 use crate::authz::Policies;
 use crate::jwt::Jwt;
 use crate::listeners::exact_balance;
 use crate::listeners::outbound::{OutboundDefaults, accepts, tls_inspector};
 use crate::listeners::shape::{address, listener_filter, udp_address};
 use crate::output::Built;
+use crate::tls::server::Transport;
 
 /// All that a gateway's listener is built from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -5,18 +5,15 @@
 mod chain;
 mod forward;
 mod key;
-mod pins;
 mod plan;
 mod taken;
-mod tls;
 
 use std::sync::Arc;
 
 use api::Problem;
 
-pub use chain::{Content, GatewayChain, Transport};
+pub use chain::{Content, GatewayChain};
 pub use key::GatewayKey;
-pub use tls::ServerTls;
 
 use crate::class::OwnView;
 use crate::context::Context;

@@ -8,11 +8,10 @@ use model::protocol::Protocol;
 use model::{Ref, hostname};
 
 use super::Planned;
-use super::chain::{Content, GatewayChain, Transport};
+use super::chain::{Content, GatewayChain};
 use super::forward::{Forwarder, Forwarding};
 use super::key::GatewayKey;
 use super::taken::{Claimant, Taken};
-use super::tls::ServerTls;
 use crate::authz::Policies;
 use crate::class::OwnView;
 use crate::clusters::outbound::subsets;
@@ -25,6 +24,7 @@ use crate::jwt::{self, Jwt};
 use crate::key::Key;
 use crate::listeners::ListenerKey;
 use crate::listeners::outbound::{OutboundDefaults, Wildcard};
+use crate::tls::server::{ServerTls, Transport};
 
 /// The first port that needs no privileges.
 const FIRST_UNPRIVILEGED: u16 = 1024;

@@ -1,6 +1,7 @@
 //! The filter chains of one port of a workload, and those of ports that nothing is known of.
 
-use api::ObjectRef;
+use api::{ObjectRef, Problem, Severity};
+use envoy::config::core::v3::TransportSocket;
 use envoy::config::listener::v3::{Filter, FilterChain, FilterChainMatch};
 use model::Ref;
 use model::protocol::{Class, Protocol};
@@ -15,6 +16,7 @@ use crate::clusters::{metadata, names};
 use crate::listeners::http::Route;
 use crate::listeners::tcp::{Forward, Inspection};
 use crate::routes::inbound::{Inbound, configuration};
+use crate::tls::server::{ServerTls, Transport};
 use crate::workload::InboundPort;
 
 /// Which ports a group of chains is for.
@@ -35,6 +37,8 @@ pub struct Group {
     pub mode: Mode,
     /// The policies that decided so.
     pub sources: Vec<ObjectRef>,
+    /// How TLS ends that is not the mesh's, if a Sidecar says so.
+    pub tls: Option<Box<ServerTls>>,
 }
 
 impl Group {
@@ -52,7 +56,7 @@ impl Group {
             Place::Port(port) => port.protocol.class(),
             Place::Passthrough(_) => Class::Auto,
         };
-        matches::of(class, self.mode)
+        if self.tls.is_some() { matches::ending_tls(class) } else { matches::of(class, self.mode) }
     }
 
     /// The objects that the chains came from.
@@ -80,12 +84,44 @@ impl Group {
         chains.collect()
     }
 
+    /// What is not in effect of the TLS that a Sidecar asks for.
+    pub(super) fn problems(&self) -> Vec<Problem> {
+        if let Some(tls) = &self.tls {
+            return tls.build(Transport::Tcp).1;
+        }
+        let Place::Port(port) = &self.place else { return Vec::new() };
+        let Some(ingress) = &port.ingress else { return Vec::new() };
+        let asked = ingress.sidecar.spec.ingress.get(ingress.index).is_some_and(|i| i.tls.is_some());
+        let (message, hint) = match self.mode {
+            _ if !asked => return Vec::new(),
+            Mode::Disable => (
+                "TLS does not end at ingress listeners; what comes goes to the workload as it is",
+                "start the control plane with ENABLE_TLS_ON_SIDECAR_INGRESS=true",
+            ),
+            Mode::Strict | Mode::Permissive => (
+                "the port takes the mesh's mTLS, so no other TLS ends there",
+                "give the port the mode DISABLE by a PeerAuthentication",
+            ),
+        };
+        vec![Problem {
+            severity: Severity::Warning,
+            object: ingress.sidecar.source.key.clone(),
+            field: format!("spec.ingress[{}].tls", ingress.index),
+            message: message.to_owned(),
+            hint: hint.to_owned(),
+        }]
+    }
+
+    fn socket(&self, shared: &Shared<'_>) -> TransportSocket {
+        self.tls.as_ref().map_or_else(|| shared.socket.clone(), |tls| tls.build(Transport::Tcp).0)
+    }
+
     fn chain(&self, take: Take, filters: Vec<Filter>, shared: &Shared<'_>) -> FilterChain {
         FilterChain {
             name: self.name(take, shared.defaults),
             filter_chain_match: Some(take.filter_chain_match(self.port(), shared.defaults.http10)),
             filters,
-            transport_socket: take.mtls.then(|| shared.socket.clone()),
+            transport_socket: take.ends.then(|| self.socket(shared)),
             metadata: match &self.place {
                 Place::Port(port) => port.ingress.as_ref().map(|i| metadata::of_sidecar(&i.sidecar.source)),
                 Place::Passthrough(_) => None,

@@ -112,7 +112,8 @@ impl InboundKey {
             self.groups.iter().flat_map(Group::sources).chain(policies).cloned().collect();
         sources.sort();
         sources.dedup();
-        let problems = jwt.flat_map(|j| &j.problems).cloned().chain(authz.problems).collect();
+        let of_tls = self.groups.iter().flat_map(Group::problems);
+        let problems = jwt.flat_map(|j| &j.problems).cloned().chain(authz.problems).chain(of_tls).collect();
         Built { message, sources, problems }
     }
 

@@ -29,15 +29,15 @@ enum Found {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Take {
     found: Found,
-    /// Mesh mTLS is terminated.
-    pub(super) mtls: bool,
+    /// TLS ends here: that of the mesh, or what a Sidecar says.
+    pub(super) ends: bool,
     /// What comes out is HTTP.
     pub(super) http: bool,
 }
 
 impl Take {
-    const fn new(found: Found, mtls: bool, http: bool) -> Self {
-        Self { found, mtls, http }
+    const fn new(found: Found, ends: bool, http: bool) -> Self {
+        Self { found, ends, http }
     }
 
     /// The match of the chain on a port; without one it takes ports that no other chain is for.
@@ -64,6 +64,17 @@ impl Take {
     /// Whether it must be known whether HTTP is spoken.
     pub(super) fn needs_http_inspector(self) -> bool {
         self.found == Found::RawHttp
+    }
+}
+
+/// The chains of a port where TLS of the workload's own clients ends, in order.
+pub(super) fn ending_tls(class: Class) -> &'static [Take] {
+    const HTTP_TLS: Found = Found::Tls(&["h2", "http/1.1"]);
+    match class {
+        Class::Http => const { &[Take::new(Found::Tls(&[]), true, true)] },
+        // What is inside is seen by what clients announce.
+        Class::Auto => const { &[Take::new(HTTP_TLS, true, true), Take::new(Found::Tls(&[]), true, false)] },
+        Class::Tcp | Class::None => const { &[Take::new(Found::Tls(&[]), true, false)] },
     }
 }
 

@@ -24,10 +24,11 @@ pub use key::InboundKey;
 
 use super::ListenerKey;
 use super::outbound::{Wildcard, may_bind};
-use crate::authn::{self, Effective};
+use crate::authn::{self, Effective, Mode};
 use crate::class::OwnView;
 use crate::context::Context;
 use crate::key::Key;
+use crate::tls::server::ServerTls;
 use crate::workload::InboundPort;
 
 /// The name of the listener that gets what iptables redirects.
@@ -44,6 +45,7 @@ pub fn plan(context: &Context<'_>, view: &OwnView, ports: &[InboundPort]) -> Vec
         place: Place::Port(Ref::new(port.clone())),
         mode: modes.of_port(port.number),
         sources: modes.sources.clone(),
+        tls: ends_tls(context, view, port).filter(|_| modes.of_port(port.number) == Mode::Disable),
     };
     let mut planned = Vec::new();
     let ports: Vec<_> = ports.iter().filter(|port| port.ingress.is_some() || taken(context, port)).collect();
@@ -64,6 +66,22 @@ pub fn plan(context: &Context<'_>, view: &OwnView, ports: &[InboundPort]) -> Vec
     planned
 }
 
+/// The TLS that a Sidecar ends at a port; only where the mesh's own is off, or both would be asked for on one port.
+fn ends_tls(context: &Context<'_>, view: &OwnView, port: &InboundPort) -> Option<Box<ServerTls>> {
+    let settings = context.settings();
+    let ingress = port.ingress.as_ref().filter(|_| settings.features.tls_on_sidecar_ingress)?;
+    let asked = ingress.sidecar.spec.ingress.get(ingress.index)?.tls.as_ref()?;
+    Some(Box::new(ServerTls {
+        settings: Box::new(asked.clone()),
+        defaults: settings.mesh.tls_defaults.clone(),
+        compliance: settings.features.compliance,
+        tcp: false,
+        workload: view.tls_server.clone(),
+        secret_servers: view.shared.secret_servers,
+        at: (ingress.sidecar.source.key.clone(), format!("spec.ingress[{}]", ingress.index)),
+    }))
+}
+
 /// Whether the proxy takes a port of a service: not where it listens itself.
 fn taken(context: &Context<'_>, port: &InboundPort) -> bool {
     let any = &*Wildcard::of(context.view.families).any;
@@ -78,7 +96,12 @@ fn entry(key: InboundKey) -> (Arc<str>, Key) {
 /// it, and those that a PeerAuthentication names as it says, where that differs.
 fn passthrough(ports: &[&InboundPort], modes: &Effective) -> Vec<Group> {
     let known = |number: u16| ports.iter().any(|p| p.number == number);
-    let group = |port, mode| Group { place: Place::Passthrough(port), mode, sources: modes.sources.clone() };
+    let group = |port, mode| Group {
+        place: Place::Passthrough(port),
+        mode,
+        sources: modes.sources.clone(),
+        tls: None,
+    };
     let named: BTreeMap<_, _> =
         modes.ports.iter().filter(|(port, mode)| **mode != modes.mode && !known(**port)).collect();
     let named = named.into_iter().map(|(port, mode)| group(Some(*port), *mode));

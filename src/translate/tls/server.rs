@@ -1,4 +1,4 @@
-//! TLS that ends at a gateway: certificates, whom of the clients to trust, versions and cipher suites.
+//! TLS that ends at a port of a gateway, or of a Sidecar: certificates, whom of the clients to trust, versions and cipher suites.
 //!
 //! Source: Istio `pilot/pkg/networking/core/gateway.go`, `pilot/pkg/security/model/authentication.go`;
 //! `shared/spec/xds.md` 4.8.
@@ -22,9 +22,7 @@ use envoy::r#type::matcher::v3::string_matcher::MatchPattern;
 use model::mesh::Compliance;
 use model::proxy::{FileCertificates, SecretServers};
 
-use super::chain::Transport;
-use super::pins;
-use crate::tls::{compliance, sds, upstream};
+use super::{compliance, pins, sds, upstream};
 
 /// Cipher suites that Envoy knows, without those of shared keys, which no server here has.
 const CIPHER_SUITES: [&str; 17] = [
@@ -53,10 +51,19 @@ const QUIC: &str = "envoy.transport_sockets.quic";
 /// Curves that Envoy knows.
 const CURVES: [&str; 6] = ["P-256", "P-384", "P-521", "X25519", "X25519Kyber768Draft00", "X25519MLKEM768"];
 
+/// What connections come over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// TCP.
+    Tcp,
+    /// QUIC, which carries HTTP/3.
+    Quic,
+}
+
 /// All that the TLS context of a server is built from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ServerTls {
-    /// What the Gateway says.
+    /// What the Gateway or Sidecar says.
     pub settings: Box<ServerTlsSettings>,
     /// What the mesh says where a server says nothing.
     pub defaults: Option<MeshTlsConfig>,
@@ -68,14 +75,14 @@ pub struct ServerTls {
     pub workload: FileCertificates,
     /// Servers of secrets beside the proxy.
     pub secret_servers: SecretServers,
-    /// The Gateway, and the field of the server in it.
+    /// That object, and the field of the server in it.
     pub at: (ObjectKey, String),
 }
 
 impl ServerTls {
     /// The transport socket, and what of the settings is not in effect. That is told once: not again for QUIC, whose
     /// chains mirror others.
-    pub(super) fn build(&self, transport: Transport) -> (TransportSocket, Vec<Problem>) {
+    pub(crate) fn build(&self, transport: Transport) -> (TransportSocket, Vec<Problem>) {
         let mut problems = Vec::new();
         let settings = &*self.settings;
         let mesh = settings.mode == ServerTlsMode::IstioMutual;
