@@ -12,6 +12,9 @@ pub type Creation = Option<i64>;
 /// Labels of an object or a workload.
 pub type Labels = BTreeMap<String, String>;
 
+/// The label by which a proxy says of which gateway of the Gateway API it is.
+pub const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
+
 /// An object of one kind, without what changes when its meaning does not (status, resource version).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Config<S> {

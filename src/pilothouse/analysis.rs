@@ -35,5 +35,6 @@ fn is_same(a: &Mesh, b: &Mesh) -> bool {
         && Arc::ptr_eq(&a.request_authentications, &b.request_authentications)
         && Arc::ptr_eq(&a.authorization_policies, &b.authorization_policies)
         && a.credentials.holds_the_same(&b.credentials)
-        && (Arc::ptr_eq(&a.workloads, &b.workloads) || analyze::places(a) == analyze::places(b))
+        && (Arc::ptr_eq(&a.workloads, &b.workloads)
+            || a.settings.features.selector_gateway_policy && analyze::places(a) == analyze::places(b))
 }

@@ -4,13 +4,12 @@
 
 use api::istio::{MatchLabels, PolicyTargetReference, Unread};
 use model::Labels;
+pub(crate) use model::config::GATEWAY_NAME;
 use model::config::selects;
 use model::mesh::Settings;
 
 use crate::class::OwnView;
 
-/// The label by which a proxy says of which gateway it is.
-pub(crate) const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
 /// The group of gateways that are targets.
 const GATEWAY_GROUP: &str = "gateway.networking.k8s.io";
 

@@ -5,7 +5,9 @@ use std::error::Error;
 use api::{AnyObject, Problem};
 use model::Mesh;
 use model::analyze;
-use testkit::mesh::{documents, mesh};
+use model::mesh::Features;
+use store::Options;
+use testkit::mesh::{documents, mesh, tables};
 
 type Outcome = Result<(), Box<dyn Error>>;
 
@@ -606,5 +608,28 @@ fn config_maps_that_are_named_are_known_by_name() -> Outcome {
     let named = analyze::config_maps(&*mesh(&[EDGE, &gateway, &rule])?);
     let named: Vec<String> = named.iter().map(|(namespace, name)| format!("{namespace}/{name}")).collect();
     assert_eq!(named, ["depot/others", "shop/roots"]);
+    Ok(())
+}
+
+#[test]
+fn policies_that_gateways_pass_over_by_a_flag_are_told_of() -> Outcome {
+    let door = "apiVersion: v1\nkind: Pod\nmetadata: {name: door, namespace: shop, labels: {app: door, gateway.networking.k8s.io/gateway-name: front}}\n\
+                status: {phase: Running, podIP: 10.0.0.1, podIPs: [{ip: 10.0.0.1}]}\n";
+    let policy =
+        |spec: &str| object("AuthorizationPolicy", "p", &format!("{{{spec} action: DENY, rules: [{{}}]}}"));
+    let told = |on: bool, spec: &str| -> Result<Vec<String>, Box<dyn Error>> {
+        let features = Features { selector_gateway_policy: on, ..Features::default() };
+        let options = Options { features, ..Options::default() };
+        let mesh = tables(options, &[SHOP, door, &policy(spec)])?.next_mesh().mesh;
+        Ok(lines(analyze::all(&mesh).into_values().flatten()))
+    };
+    let finding = "spec.selector: it is not enforced at the gateway shop/front, as ENABLE_SELECTOR_BASED_K8S_GATEWAY_POLICY=false has it";
+    let selecting = |app: &str| format!("selector: {{matchLabels: {{app: {app}}}}},");
+    assert_eq!(told(false, &selecting("door"))?, [finding]);
+    assert_eq!(told(false, "")?, [finding], "a policy for the whole namespace");
+    assert_eq!(told(true, &selecting("door"))?, [""; 0]);
+    assert_eq!(told(false, &selecting("web"))?, [""; 0]);
+    let target = "targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: front}],";
+    assert_eq!(told(false, target)?, [""; 0]);
     Ok(())
 }
