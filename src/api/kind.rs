@@ -13,6 +13,8 @@ struct Facts {
 }
 
 const NETWORKING: &[&str] = &["v1", "v1beta1", "v1alpha3"];
+/// The first is read, which all releases of the Gateway API have.
+const GRANTS: &[&str] = &["v1beta1", "v1", "v1alpha2"];
 const GATEWAY_API: &[&str] = &["v1", "v1beta1", "v1alpha2", "v1alpha3"];
 
 macro_rules! kinds {
@@ -111,7 +113,7 @@ kinds! {
     /// gateway.networking.k8s.io `UDPRoute`.
     UdpRoute => "gateway.networking.k8s.io", GATEWAY_API, "UDPRoute", "udproutes", true, false;
     /// gateway.networking.k8s.io `ReferenceGrant`.
-    ReferenceGrant => "gateway.networking.k8s.io", GATEWAY_API, "ReferenceGrant", "referencegrants", true, false;
+    ReferenceGrant => "gateway.networking.k8s.io", GRANTS, "ReferenceGrant", "referencegrants", true, true;
     /// gateway.networking.k8s.io `BackendTLSPolicy`.
     BackendTlsPolicy => "gateway.networking.k8s.io", GATEWAY_API, "BackendTLSPolicy", "backendtlspolicies", true, false;
     /// gateway.networking.x-k8s.io `XBackend`.

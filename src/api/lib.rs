@@ -7,6 +7,7 @@ pub mod content;
 pub mod crd;
 pub mod decode;
 pub mod fields;
+pub mod gateway_api;
 pub mod istio;
 pub mod json;
 pub mod kind;

@@ -34,6 +34,7 @@ fn is_same(a: &Mesh, b: &Mesh) -> bool {
         && Arc::ptr_eq(&a.peer_authentications, &b.peer_authentications)
         && Arc::ptr_eq(&a.request_authentications, &b.request_authentications)
         && Arc::ptr_eq(&a.authorization_policies, &b.authorization_policies)
+        && Arc::ptr_eq(&a.reference_grants, &b.reference_grants)
         && a.credentials.holds_the_same(&b.credentials)
         && (Arc::ptr_eq(&a.workloads, &b.workloads)
             || a.settings.features.selector_gateway_policy && analyze::places(a) == analyze::places(b))

@@ -36,6 +36,7 @@ pub(crate) struct Dirty {
     /// Keys were fetched.
     pub(crate) jwks: bool,
     pub(crate) authorization_policies: bool,
+    pub(crate) reference_grants: bool,
 }
 
 /// What the objects of one cluster touch.

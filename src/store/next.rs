@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use api::Kind;
 use model::mesh::{
-    AuthorizationPolicies, Changes, DestinationRules, Gateways, PeerAuthentications, RequestAuthentications,
-    Sidecars, VirtualServices,
+    AuthorizationPolicies, Changes, DestinationRules, Gateways, PeerAuthentications, ReferenceGrants,
+    RequestAuthentications, Sidecars, VirtualServices,
 };
 use model::{Mesh, Ref};
 
@@ -119,6 +119,13 @@ impl Tables {
             let objects = self.counted(&self.authorization_policies).cloned().collect();
             mesh.authorization_policies = Arc::new(AuthorizationPolicies::new(objects));
             changed = true;
+        }
+        if all || dirty.reference_grants {
+            let grants = ReferenceGrants::of(self.counted(&self.reference_grants).map(|grant| &**grant));
+            if grants != *mesh.reference_grants {
+                mesh.reference_grants = Arc::new(grants);
+                changed = true;
+            }
         }
         changed
     }

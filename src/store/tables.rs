@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use api::decode::AnyObject;
+use api::gateway_api::ReferenceGrant;
 use api::istio::{
     AuthorizationPolicy, DestinationRule, Gateway, PeerAuthentication, RequestAuthentication, ServiceEntry,
     Sidecar, VirtualService,
@@ -55,6 +56,7 @@ pub struct Tables {
     pub(crate) peer_authentications: BTreeMap<Id, Ref<Config<PeerAuthentication>>>,
     pub(crate) request_authentications: BTreeMap<Id, Ref<Config<RequestAuthentication>>>,
     pub(crate) authorization_policies: BTreeMap<Id, Ref<Config<AuthorizationPolicy>>>,
+    pub(crate) reference_grants: BTreeMap<Id, Ref<Config<ReferenceGrant>>>,
     /// ServiceEntries as services, one for each host.
     pub(crate) converted_entries: BTreeMap<Id, Vec<Ref<MeshService>>>,
     /// The ExternalNames that lead to each host.
@@ -99,6 +101,7 @@ impl Tables {
             peer_authentications: BTreeMap::new(),
             request_authentications: BTreeMap::new(),
             authorization_policies: BTreeMap::new(),
+            reference_grants: BTreeMap::new(),
             converted_entries: BTreeMap::new(),
             aliases: Aliases::default(),
             known_virtual_services: virtual_services::Known::default(),
@@ -242,6 +245,11 @@ impl Tables {
                     t.dirty.authorization_policies = true;
                 })
             }
+            Kind::ReferenceGrant => {
+                config!(reference_grants, ReferenceGrant, |t: &mut Self, _: &Id| {
+                    t.dirty.reference_grants = true;
+                })
+            }
             _ => {}
         }
         pending
@@ -269,6 +277,7 @@ impl Tables {
                     | Kind::PeerAuthentication
                     | Kind::RequestAuthentication
                     | Kind::AuthorizationPolicy
+                    | Kind::ReferenceGrant
             )
     }
 

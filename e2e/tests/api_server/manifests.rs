@@ -18,6 +18,9 @@ const READER: &str = include_str!("../../../manifests/optional/reader.yaml");
 /// One object of each kind of the mesh.
 const MESH: &str = include_str!("manifests/mesh.yaml");
 
+/// What the Gateway API defines of what is read.
+const GATEWAY_API: &str = include_str!("manifests/gateway-api.yaml");
+
 /// A root and revocation lists that somebody else wrote.
 const TAMPERED: &str = "apiVersion: v1
 kind: ConfigMap
@@ -72,6 +75,7 @@ pub(super) fn uses_its_rights(cluster: &Cluster<'_>, account: &str, file: &str) 
 fn the_account_may_do_what_it_does_and_no_more() {
     cluster(|cluster| {
         let plane = started(cluster, &[&FORGETFUL[..], &RENEWING].concat())?;
+        cluster.apply(GATEWAY_API)?;
         cluster.apply(MESH)?;
         plane.wait_for("the mesh", "/debug/configz", |page| page.contains("\"every-kind\""))?;
         wait_until("the root of the namespace", || {

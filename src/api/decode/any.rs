@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::read::{FieldError, FieldWarning, joined, read_message};
 use crate::kind::Kind;
 use crate::object::{Meta, Object, ObjectKey, ObjectRef};
-use crate::{istio, kubernetes};
+use crate::{gateway_api, istio, kubernetes};
 
 /// What became of a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,6 +108,7 @@ any_object! {
     Telemetry(istio::Telemetry) => Spec,
     WasmPlugin(istio::WasmPlugin) => Spec,
     TrafficExtension(istio::TrafficExtension) => Spec,
+    ReferenceGrant(gateway_api::ReferenceGrant) => Spec,
 }
 
 impl AnyObject {

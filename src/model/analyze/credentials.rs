@@ -128,7 +128,10 @@ impl Readers<'_> {
             Holder::ConfigMap => self.config_map(check, field, name),
             Holder::GatewaySecret => {
                 let namespace = name.namespace.unwrap_or_default();
-                if namespace == self.own {
+                // Roots beside a certificate are granted with it.
+                let bare = name.name.strip_suffix(CA_SUFFIX).unwrap_or(name.name);
+                let granted = |name| self.mesh.reference_grants.allow(self.own, namespace, name);
+                if namespace == self.own || granted(name.name) || granted(bare) {
                     self.secret(check, field, namespace, name.name, roots);
                 } else {
                     foreign(

@@ -12,6 +12,7 @@ pub mod jwks;
 mod lists;
 mod networks;
 mod policies;
+mod reference_grants;
 mod services;
 mod settings;
 mod virtual_services;
@@ -27,6 +28,7 @@ pub use interest::Interest;
 pub use jwks::{Jwks, JwksMode, JwksSource, KeysFrom, WantedKeys};
 pub use networks::{NetworkGateway, NetworkGateways};
 pub use policies::{AuthorizationPolicies, Gateways, PeerAuthentications, RequestAuthentications, Sidecars};
+pub use reference_grants::ReferenceGrants;
 pub use services::Services;
 pub use settings::{Compliance, Features, Settings};
 pub use virtual_services::{
@@ -71,6 +73,8 @@ pub struct Mesh {
     pub jwks: Arc<Jwks>,
     /// AuthorizationPolicies.
     pub authorization_policies: Arc<AuthorizationPolicies>,
+    /// Which Secrets gateways may have beside those of their own namespaces.
+    pub reference_grants: Arc<ReferenceGrants>,
     /// Secrets and ConfigMaps that proxies are sent.
     pub credentials: Arc<Credentials>,
     /// What of a proxy any of the above looks at.

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use api::istio::{ServerTlsMode, ServerTlsSettings};
+use model::Mesh;
 use model::credential::{Holder, Name};
 use model::mesh::CA_SUFFIX;
 
@@ -19,7 +20,7 @@ const SERVICE_ACCOUNT: &str = "internal.istio.io/service-account-name";
 const PARENT_NAMESPACE: &str = "internal.istio.io/parent-namespace";
 
 /// The names of the secrets that a router which runs as this account of its namespace may have: those that Gateways of
-/// its own namespace name there.
+/// its own namespace name there, or in another namespace where a ReferenceGrant lets them.
 pub(crate) fn verified(context: &Context<'_>, view: &OwnView, account: &str) -> BTreeSet<String> {
     let namespace = &*view.shared.namespace;
     let targets = workload::targets(context.mesh, view);
@@ -31,25 +32,30 @@ pub(crate) fn verified(context: &Context<'_>, view: &OwnView, account: &str) -> 
             && said(SERVICE_ACCOUNT).is_none_or(|name| name == account)
     });
     let named = own.flat_map(|gateway| gateway.spec.servers.iter().filter_map(|server| server.tls.as_ref()));
-    named.flat_map(names).filter(|name| is_of(name, namespace)).collect()
+    let may = |(_, granted_as): &(String, String)| may_have(context.mesh, namespace, granted_as);
+    named.flat_map(names).filter(may).map(|(name, _)| name).collect()
 }
 
-/// The names of secrets that the settings of a server lead to.
-fn names(tls: &ServerTlsSettings) -> Vec<String> {
+/// The names of secrets that the settings of a server lead to, each with the one that has to be granted: roots beside a
+/// certificate come with it.
+fn names(tls: &ServerTlsSettings) -> Vec<(String, String)> {
     let listed = if tls.credential_names.is_empty() {
         std::slice::from_ref(&tls.credential_name)
     } else {
         &tls.credential_names[..]
     };
-    let mut names = listed.to_vec();
+    let itself = |name: &String| (name.clone(), name.clone());
+    let mut names: Vec<_> = listed.iter().map(itself).collect();
     if matches!(tls.mode, ServerTlsMode::Mutual | ServerTlsMode::OptionalMutual) {
-        names.extend(listed.iter().map(|name| format!("{name}{CA_SUFFIX}")));
+        names.extend(listed.iter().map(|name| (format!("{name}{CA_SUFFIX}"), name.clone())));
     }
-    names.push(tls.ca_cert_credential_name.clone());
+    names.push(itself(&tls.ca_cert_credential_name));
     names
 }
 
-fn is_of(text: &str, namespace: &str) -> bool {
-    Name::parse(text)
-        .is_some_and(|name| name.holder == Holder::GatewaySecret && name.namespace == Some(namespace))
+fn may_have(mesh: &Mesh, namespace: &str, text: &str) -> bool {
+    let Some(name) = Name::parse(text).filter(|name| name.holder == Holder::GatewaySecret) else {
+        return false;
+    };
+    name.namespace.is_some_and(|of| of == namespace || mesh.reference_grants.allow(namespace, of, name.name))
 }

@@ -33,6 +33,7 @@ pub(crate) fn looked_at(mesh: &Mesh) -> Mesh {
         settings: mesh.settings.clone(),
         credentials: Arc::clone(&mesh.credentials),
         gateways: Arc::clone(&mesh.gateways),
+        reference_grants: Arc::clone(&mesh.reference_grants),
         services: Arc::clone(&mesh.services),
         ..Mesh::default()
     }
@@ -47,8 +48,10 @@ pub(crate) fn is_same(mesh: &Mesh, old: &Mesh, view: &SecretsView) -> bool {
             seen(mesh, reader).is_same(&seen(old, reader))
         }
         SecretsView::Gateway(view, _) => {
-            let namespace = &view.shared.namespace;
-            Seen::at_home(new, namespace).is_same(&Seen::at_home(before, namespace))
+            let own = &*view.shared.namespace;
+            let same = |of| Seen::at_home(new, of).is_same(&Seen::at_home(before, of));
+            mesh.reference_grants == old.reference_grants
+                && std::iter::once(own).chain(mesh.reference_grants.namespaces(own)).all(same)
                 && Arc::ptr_eq(&mesh.gateways, &old.gateways)
                 && Arc::ptr_eq(&mesh.services, &old.services)
                 && mesh.settings == old.settings

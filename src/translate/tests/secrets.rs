@@ -5,11 +5,13 @@ use std::error::Error;
 use std::sync::Arc;
 
 use api::{Kind, ObjectKey};
-use model::mesh::{Access, Account};
+use model::mesh::{Access, Account, Changes};
 use model::{Mesh, Proxy};
 use serde_json::{Value, json};
 use store::{Options, Pending, Tables};
-use testkit::mesh::{documents, dump, proxy, tables};
+use testkit::mesh::{documents, dump, planned, proxy, tables};
+use translate::Class;
+use translate::secrets::SecretsView;
 
 type Outcome = Result<(), Box<dyn Error>>;
 
@@ -251,7 +253,7 @@ fn hardware_for_keys_gets_the_key_and_no_staple() -> Outcome {
     {
         let config = json!({"privateKeyProvider": {name: {"pollDelay": "1.5s", "fallback": true}}});
         let proxy = client("router", "edge", json!({"PROXY_CONFIG": config}))?;
-        let planned = testkit::mesh::planned(&mesh, &proxy);
+        let planned = planned(&mesh, &proxy);
         let Some(translate::Key::Secret(key)) = planned.get(&("sds", Arc::from("kubernetes://tls"))) else {
             return Err("no secret".into());
         };
@@ -334,8 +336,7 @@ fn a_key_is_in_no_text_of_the_mesh_or_of_plans() -> Outcome {
     let mut tables = admitted(&[&secret, GATEWAYS], &[("edge", Access::Granted)])?;
     let mesh = tables.next_mesh().mesh;
     let gateway = router("edge")?;
-    let planned =
-        format!("{:?} {:#?}", testkit::mesh::plans(&mesh, &gateway), testkit::mesh::planned(&mesh, &gateway));
+    let planned = format!("{:?} {:#?}", testkit::mesh::plans(&mesh, &gateway), planned(&mesh, &gateway));
     let text = format!("{tables:?} {mesh:?} {planned}");
     assert!(planned.contains("kubernetes://tls"), "plans are in the text");
     let bytes = format!("{:?}", b"VERY-PRIVATE");
@@ -358,6 +359,93 @@ fn a_server_of_credentials_beside_the_proxy_has_a_cluster() -> Outcome {
         assert!(cluster.to_string().contains("http2ProtocolOptions"), "{cluster}");
         let without = dump(&mesh, &client(kind, "edge", json!({}))?);
         assert!(!without["cds"].contains_key("sds-external"));
+    }
+    Ok(())
+}
+
+/// A panic is told with the words that it comes with, and those may quote what was at hand.
+#[test]
+fn what_is_quoted_of_keys_and_meshes_holds_no_private_key() -> Outcome {
+    let private = "VERY-PRIVATE";
+    let secret = SECRETS.replace("key: KEY", &format!("key: {private}"));
+    let mesh = admitted(&[&secret, GATEWAYS], &[("edge", Access::Granted)])?.next_mesh().mesh;
+    let planned = planned(&mesh, &router("edge")?);
+    let keys: Vec<_> = planned.iter().filter(|((kind, _), _)| *kind == "sds").collect();
+    assert!(keys.len() > 3, "{keys:?}");
+    let quoted = format!("{keys:?} {keys:#?} {:?}", mesh.credentials);
+    let numbers = format!("{:?}", private.as_bytes());
+    for form in [private, numbers.trim_matches(['[', ']']), "VkVSWS1QUklWQVRF"] {
+        assert!(!quoted.contains(form), "{form}");
+    }
+    Ok(())
+}
+
+fn grant(from: &str, to: &str) -> String {
+    format!(
+        "apiVersion: gateway.networking.k8s.io/v1\nkind: ReferenceGrant\nmetadata: {{name: g, namespace: shop}}\n\
+         spec: {{from: [{from}], to: [{to}]}}\n"
+    )
+}
+
+const EDGE: &str = "{group: gateway.networking.k8s.io, kind: Gateway, namespace: edge}";
+
+/// What the Gateway `front` names in `shop` is sent if that namespace lets gateways of `edge` have it.
+#[test]
+fn a_secret_of_another_namespace_is_sent_where_that_grants_it() -> Outcome {
+    let foreign = "kubernetes-gateway://shop/foreign";
+    let granted = |grant: &str| -> Result<bool, Box<dyn Error>> {
+        let mesh = admitted(&[SECRETS, GATEWAYS, grant], &[("edge", Access::Denied)])?.next_mesh().mesh;
+        Ok(names(&mesh, &router("edge")?).contains(foreign))
+    };
+    for to in ["{group: '', kind: Secret}", "{group: '', kind: Secret, name: foreign}", "{kind: Secret}"] {
+        assert!(granted(&grant(EDGE, to))?, "{to}");
+    }
+    for (from, to) in [
+        (EDGE, "{group: '', kind: Secret, name: other}"),
+        (EDGE, "{group: '', kind: Secret, name: ''}"),
+        (EDGE, "{group: '', kind: ConfigMap}"),
+        (EDGE, "{group: example.com, kind: Secret}"),
+        ("{group: gateway.networking.k8s.io, kind: Gateway, namespace: shop}", "{group: '', kind: Secret}"),
+        ("{group: gateway.networking.k8s.io, kind: HTTPRoute, namespace: edge}", "{group: '', kind: Secret}"),
+        ("{group: networking.istio.io, kind: Gateway, namespace: edge}", "{group: '', kind: Secret}"),
+    ] {
+        assert!(!granted(&grant(from, to))?, "{from} {to}");
+    }
+    // A grant for one namespace is none of another's, and none for whom nobody knows.
+    let elsewhere = grant(EDGE, "{group: '', kind: Secret}").replace("namespace: shop}", "namespace: bank}");
+    assert!(!granted(&elsewhere)?);
+    let all = grant(EDGE, "{group: '', kind: Secret}");
+    let mesh = admitted(&[SECRETS, GATEWAYS, &all], &[("edge", Access::Denied)])?.next_mesh().mesh;
+    let unproved = Proxy { account: None, ..router("edge")? };
+    assert_eq!(names(&mesh, &unproved), set(&[]));
+    Ok(())
+}
+
+#[test]
+fn grants_and_what_they_grant_come_and_go_while_gateways_are_connected() -> Outcome {
+    let mut tables = admitted(&[SECRETS, GATEWAYS], &[("edge", Access::Denied)])?;
+    let mesh = tables.next_mesh().mesh;
+    let of_gateway =
+        |class: &Class| matches!(class, Class::Secrets(view) if matches!(**view, SecretsView::Gateway(..)));
+    let classes = translate::class::classes(&mesh, &router("edge")?);
+    let class = classes.into_iter().find(of_gateway).ok_or("no secrets of gateways")?;
+    let changes = Changes::default();
+    let mut plan = translate::plan::plan(&mesh, &class, None, false, None);
+    // Each step, whether what was planned stays as it is, and whether the Secret is there.
+    let foreign = SECRETS.split("---").find(|text| text.contains("name: foreign")).ok_or("a Secret")?;
+    let granted = grant(EDGE, "{group: '', kind: Secret}");
+    for (step, same, there) in [
+        (granted.clone(), false, true),
+        (foreign.replace("OTHER", "NEW"), false, true),
+        (foreign.replace("namespace: shop", "namespace: bank"), true, true),
+        (granted.replace("group: '', kind: Secret", "group: '', kind: Service"), false, false),
+    ] {
+        change(&mut tables, &step)?;
+        let next =
+            translate::plan::plan(&tables.next_mesh().mesh, &class, Some((&plan, &changes)), false, None);
+        let named = next.secrets.iter().any(|(name, _)| &**name == "kubernetes-gateway://shop/foreign");
+        assert_eq!((Arc::ptr_eq(&next, &plan), named), (same, there), "{step}");
+        plan = next;
     }
     Ok(())
 }
