@@ -1,6 +1,5 @@
 //! Bad input: each mistake is told with its place, harms nothing but itself, and no Envoy ever sees it.
 
-use anyhow::Result;
 use e2e::{wait_until, world};
 
 use crate::shop::{REVIEWS, Shop, answered, answered_with, says, seen, virtual_service};
