@@ -30,6 +30,8 @@ pub enum Means {
     Token,
     /// By a client certificate that a trusted gateway saw.
     Forwarded,
+    /// By a client certificate of another trust domain, which the mesh trusts: it says nothing about accounts of the mesh.
+    Foreign,
 }
 
 /// The pod that a token is bound to.
@@ -59,13 +61,15 @@ impl fmt::Display for Refused {
     }
 }
 
-/// The trust domains of a mesh.
+/// The trust domains of a mesh: its own under all of its names, and others that it trusts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Domains {
     /// In which identities are issued.
     pub own: String,
-    /// From which they are taken as well.
+    /// Other names of it, from which they are taken as well.
     pub aliases: Vec<String>,
+    /// Those that further roots of the mesh configuration are for (`caCertificates[].trustDomains`).
+    pub others: Vec<String>,
 }
 
 impl Domains {
@@ -77,21 +81,38 @@ impl Domains {
         let known = settings.borrow();
         let mesh = known.as_ref().ok_or_else(|| Refused::new("the mesh configuration is not known yet"))?;
         let own = mesh.trust_domain.replace('@', ".");
-        Ok(Self { own, aliases: mesh.trust_domain_aliases.clone() })
+        let others = mesh.ca_certificates.iter().flat_map(|of| &of.trust_domains).cloned().collect();
+        Ok(Self { own, aliases: mesh.trust_domain_aliases.clone(), others })
     }
 
-    /// An identity of one of them.
+    /// Whether a domain is the mesh's own or an alias of it.
+    pub fn include(&self, domain: &str) -> bool {
+        domain == self.own || self.aliases.iter().any(|alias| alias == domain)
+    }
+
+    /// An identity of the mesh.
     ///
     /// # Errors
-    /// It is of another.
+    /// It is of another trust domain.
     pub fn admit(&self, identity: SpiffeId) -> Result<SpiffeId, Refused> {
-        let domain = identity.trust_domain();
-        if domain == self.own || self.aliases.iter().any(|alias| alias == domain) {
+        if self.include(identity.trust_domain()) {
             return Ok(identity);
         }
         Err(Refused::new(format!(
             "{identity} is of another trust domain than {:?} and its aliases",
             self.own
         )))
+    }
+
+    /// How the identity of a client certificate counts that was verified.
+    ///
+    /// # Errors
+    /// It is of a trust domain that the mesh does not know.
+    pub fn means(&self, identity: &SpiffeId) -> Result<Means, Refused> {
+        let domain = identity.trust_domain();
+        if !self.include(domain) && self.others.iter().any(|other| other == domain) {
+            return Ok(Means::Foreign);
+        }
+        self.admit(identity.clone()).map(|_| Means::Certificate)
     }
 }

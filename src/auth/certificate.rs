@@ -4,7 +4,7 @@ use ca::SpiffeId;
 use x509_parser::extensions::GeneralName;
 use x509_parser::parse_x509_certificate;
 
-use crate::{Caller, Credentials, Domains, Means, Refused, Settings};
+use crate::{Caller, Credentials, Domains, Refused, Settings};
 
 /// The one identity that a certificate (DER) is of, whether its signature is good or not.
 ///
@@ -36,7 +36,8 @@ pub(crate) fn authenticate(
     Some(Domains::now(settings).and_then(|domains| {
         let identity = shown.parse().map_err(|error: ca::Error| Refused::new(error.to_string()))?;
         // Domains may have changed since the handshake.
-        Ok(Caller { identity: domains.admit(identity)?, means: Means::Certificate, pod: None })
+        let means = domains.means(&identity)?;
+        Ok(Caller { identity, means, pod: None })
     }))
 }
 

@@ -21,7 +21,9 @@ use tonic::{Code, Response, Status};
 
 use crate::fair::{Source, Turns};
 use crate::rate::Buckets;
-use crate::{Authenticators, Caller, Credentials, External, Metrics, NodeProxies, Order, Rate, Unsigned};
+use crate::{
+    Authenticators, Caller, Credentials, External, Means, Metrics, NodeProxies, Order, Rate, Unsigned,
+};
 
 /// The authority that signs now; none while it is not known.
 pub type Authorities = watch::Receiver<Option<Arc<Authority>>>;
@@ -95,7 +97,7 @@ impl CertificateService {
         credentials: &Credentials,
         request: IstioCertificateRequest,
         now: SystemTime,
-    ) -> Result<IstioCertificateResponse, Status> {
+    ) -> Result<Response<IstioCertificateResponse>, Status> {
         let metrics = &self.0.metrics;
         metrics.requests.inc();
         let source = credentials.address.map(|address| address.ip());
@@ -114,7 +116,7 @@ impl CertificateService {
         let identity = self.identity(&caller, wanted)?;
         let issued = self.sign(source, identity, request, now).await.inspect(|issued| {
             metrics.issued.inc();
-            let roots = issued.cert_chain.last().map(String::as_str).unwrap_or_default();
+            let roots = issued.get_ref().cert_chain.last().map(String::as_str).unwrap_or_default();
             (self.0.witness)(&caller.identity, credentials.address.map(|address| address.ip()), roots);
         });
         issued.map_err(|failure| {
@@ -127,6 +129,14 @@ impl CertificateService {
 
     /// The identity that is certified: the caller's own, or that of a pod on its node.
     fn identity(&self, caller: &Caller, wanted: &str) -> Result<SpiffeId, Status> {
+        if caller.means == Means::Foreign {
+            self.0.metrics.unauthenticated.inc();
+            let domain = caller.identity.trust_domain();
+            tracing::warn!(identity = %caller.identity, "no certificate: the client is of another trust domain");
+            return Err(Status::permission_denied(format!(
+                "the authority of trust domain {domain:?} issues its certificates, not this one"
+            )));
+        }
         if wanted.is_empty() {
             return Ok(caller.identity.clone());
         }
@@ -149,7 +159,7 @@ impl CertificateService {
         identity: SpiffeId,
         request: IstioCertificateRequest,
         now: SystemTime,
-    ) -> Result<IstioCertificateResponse, Failure> {
+    ) -> Result<Response<IstioCertificateResponse>, Failure> {
         let signer = text(request.metadata.as_ref(), SIGNER).to_owned();
         if request.csr.len() > LONGEST {
             let words = format!("csr: is longer than {LONGEST} bytes");
@@ -173,7 +183,9 @@ impl CertificateService {
                 });
                 // Whoever waits for others takes no turn from anybody.
                 let signed = external.sign(order.await?).await;
-                signed.map(|cert_chain| IstioCertificateResponse { cert_chain }).map_err(unsigned)
+                signed
+                    .map(|cert_chain| Response::new(IstioCertificateResponse { cert_chain }))
+                    .map_err(unsigned)
             }
         }
     }
@@ -201,9 +213,12 @@ fn certify(
     request: &IstioCertificateRequest,
     identity: &SpiffeId,
     now: SystemTime,
-) -> Result<IstioCertificateResponse, Failure> {
+) -> Result<Response<IstioCertificateResponse>, Failure> {
     let issued = authority.sign(&request.csr, &[identity.to_string()], request.validity_duration, now);
-    Ok(IstioCertificateResponse { cert_chain: issued.map_err(failure)?.chain })
+    let mut response = Response::new(IstioCertificateResponse { cert_chain: issued.map_err(failure)?.chain });
+    let own = authority.standings().iter().filter(|standing| standing.is_root).count();
+    response.metadata_mut().insert(ca::OWN_ROOTS, own.into());
+    Ok(response)
 }
 
 fn failure(error: ca::Error) -> Failure {
@@ -242,7 +257,7 @@ impl IstioCertificateService for CertificateService {
         // Whoever serves the connection says what it knows of it; without that nobody is known.
         let (_, mut extensions, message) = request.into_parts();
         let credentials = extensions.remove::<Credentials>().unwrap_or_default();
-        self.answer(&credentials, message, now()).await.map(Response::new)
+        self.answer(&credentials, message, now()).await
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use api::decode::AnyObject;
-use api::mesh_config::MeshConfig;
+use api::mesh_config::{CaCertificate, MeshConfig};
 use api::{Kind, ObjectKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -29,7 +29,13 @@ pub(crate) fn now() -> SystemTime {
 }
 
 pub(crate) fn settings() -> Settings {
-    let mesh = MeshConfig { trust_domain_aliases: vec!["old.example".to_owned()], ..MeshConfig::default() };
+    let partner =
+        CaCertificate { trust_domains: vec!["partner.example".to_owned()], ..CaCertificate::default() };
+    let mesh = MeshConfig {
+        trust_domain_aliases: vec!["old.example".to_owned()],
+        ca_certificates: vec![partner],
+        ..MeshConfig::default()
+    };
     watch::channel(Some(Ref::new(mesh))).1
 }
 

@@ -1,6 +1,8 @@
 //! What signs certificates of workloads: a signing certificate with its key, the chain above it, and what peers trust.
 
+use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use x509_parser::certificate::X509Certificate;
@@ -10,7 +12,11 @@ use crate::leaf::Name;
 use crate::pem::{certificates, encode};
 use crate::sign::{Wanted, check_lifetime, sign, sign_server};
 use crate::signer::{Signer, begins, ends};
-use crate::{Csr, DEFAULT_LIFETIME, Error, MAX_LIFETIME, PeerKey, Root, ServerRequest, Signed};
+use crate::{Anchor, Csr, DEFAULT_LIFETIME, Error, MAX_LIFETIME, PeerKey, Root, ServerRequest, Signed};
+
+/// The header of an answer that says how many of the roots in its last element, the first ones, are the mesh's own: they
+/// alone vouch for the control plane.
+pub const OWN_ROOTS: &str = "pilothouse-own-roots";
 
 /// How long certificates of workloads live.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -40,12 +46,17 @@ pub struct Issued {
 }
 
 /// A certificate authority in memory, ready to sign. It never changes: another one takes its place. `Debug` prints nothing
-/// of the key.
+/// of the key. Clones have the same key, not a copy of it.
+#[derive(Clone)]
 pub struct Authority {
-    signer: Signer,
+    signer: Arc<Signer>,
     chain: Vec<String>,
     roots: String,
+    /// Roots of others that peers are to trust after its own, PEM.
+    others: String,
     standings: Vec<Standing>,
+    /// The roots that the signing certificate leads to.
+    vouchers: BTreeSet<String>,
     limits: Limits,
 }
 
@@ -100,33 +111,37 @@ impl Authority {
         let mut standings = Standing::of(true, &parsed("trust anchors", &anchors)?);
         standings.extend(Standing::of(false, chain));
         let chain = chain.iter().map(|one| encode("CERTIFICATE", one.as_raw())).collect();
-        Ok(Self { signer, chain, roots, standings, limits: Limits::default() })
+        Ok(Self {
+            signer: Arc::new(signer),
+            chain,
+            roots,
+            others: String::new(),
+            standings,
+            vouchers: BTreeSet::new(),
+            limits: Limits::default(),
+        })
     }
 
-    /// The same, with other roots that peers are to trust beside its own, PEM: those that it does not have yet, at the end.
-    ///
-    /// # Errors
-    /// [`Error::Refused`] naming `trust anchors` when they cannot be read, or one is not a CA's.
-    pub fn trusting<'a>(self, others: impl Iterator<Item = &'a str>) -> Result<Self, Error> {
-        let others = crate::bundle::without(&self.roots, others)?;
-        if others.is_empty() {
-            return Ok(self);
-        }
-        let blocks = certificates("trust anchors", others.as_bytes())?;
-        let added = parsed("trust anchors", &blocks)?;
-        for certificate in &added {
-            crate::bundle::check_ca(certificate)
-                .map_err(|problem| Error::refused("trust anchors", problem))?;
-        }
-        let mut roots = self.roots;
-        if !roots.ends_with('\n') {
-            roots.push('\n');
-        }
-        roots.push_str(&others);
-        let mut standings = self.standings;
-        let own = standings.iter().take_while(|standing| standing.is_root).count();
-        standings.splice(own..own, Standing::of(true, &added));
-        Ok(Self { roots, standings, ..self })
+    /// The same, but peers are to trust these as well: those that it does not have among its own roots, after them.
+    #[must_use]
+    pub fn trusting<'a>(&self, others: impl Iterator<Item = &'a Anchor>) -> Self {
+        let mut known: BTreeSet<Arc<str>> =
+            Anchor::merged([self.roots.as_str()].into_iter()).into_iter().collect();
+        let new = others.filter(|other| known.insert(Arc::clone(other.pem())));
+        let others = new.map(|other| &**other.pem()).collect();
+        Self { others, ..self.clone() }
+    }
+
+    /// The same, if these roots are those that its signing certificate leads to.
+    pub(crate) fn vouched_by(self, roots: BTreeSet<String>) -> Self {
+        Self { vouchers: roots, ..self }
+    }
+
+    /// The roots, PEM, that the signing certificate of a plugged-in authority leads to: whoever trusts one of them takes what
+    /// it signs.
+    #[must_use]
+    pub fn vouchers(&self) -> &BTreeSet<String> {
+        &self.vouchers
     }
 
     /// The validity of each root and then of each certificate of the chain, in their order.
@@ -141,10 +156,17 @@ impl Authority {
         Self { limits, ..self }
     }
 
-    /// What peers trust, PEM, byte for byte as it was given.
+    /// Its own roots, PEM, byte for byte as they were given.
     #[must_use]
     pub fn root_bundle(&self) -> &str {
         &self.roots
+    }
+
+    /// What peers trust, PEM: its own roots, byte for byte and first, and those of others.
+    #[must_use]
+    pub fn trust_bundle(&self) -> String {
+        let gap = if self.others.is_empty() || self.roots.ends_with('\n') { "" } else { "\n" };
+        [self.roots.as_str(), gap, self.others.as_str()].concat()
     }
 
     /// When the signing certificate ends. Nothing that it signs outlives it.
@@ -183,7 +205,7 @@ impl Authority {
         let mut chain = Vec::with_capacity(self.chain.len() + 2);
         chain.push(chain_pem);
         chain.extend_from_slice(&self.chain);
-        chain.push(self.roots.clone());
+        chain.push(self.trust_bundle());
         Ok(Issued { chain, not_before, not_after })
     }
 

@@ -4,6 +4,7 @@
 //! Time is always a parameter, nothing here reads a clock. The only I/O is the state folder ([`state`]) and that of
 //! plugged-in files ([`plugged`]); [`cores`] asks the system to keep keys in memory.
 
+mod anchor;
 mod authority;
 mod bundle;
 pub mod cores;
@@ -28,7 +29,8 @@ mod signature;
 mod signer;
 pub mod state;
 
-pub use authority::{Authority, Issued, Limits, Standing};
+pub use anchor::Anchor;
+pub use authority::{Authority, Issued, Limits, OWN_ROOTS, Standing};
 pub use csr::{Csr, MAX_CSR};
 pub use error::{Error, Fault};
 pub use identity::SpiffeId;

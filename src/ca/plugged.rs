@@ -7,10 +7,11 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::time::SystemTime;
 
+use x509_parser::certificate::X509Certificate;
 use zeroize::Zeroizing;
 
 use crate::bundle::{self, Search};
-use crate::pem::{certificates, check_key_of};
+use crate::pem::{certificates, check_key_of, encode};
 use crate::signer::Signer;
 use crate::{Authority, Error, PrivateKey};
 
@@ -157,7 +158,12 @@ impl Files {
         if let Some(lists) = &self.revoked {
             crate::crl::check(lists, &between).map_err(refused(REVOKED))?;
         }
-        Authority::of(signer, &between, self.roots.clone())
+        let leads = |root: &&X509Certificate<'_>| {
+            let search = Search { between: &between, roots: std::slice::from_ref(*root), now };
+            search.lead(certificate).is_ok()
+        };
+        let vouchers = roots.iter().filter(leads).map(|root| encode("CERTIFICATE", root.as_raw())).collect();
+        Ok(Authority::of(signer, &between, self.roots.clone())?.vouched_by(vouchers))
     }
 }
 

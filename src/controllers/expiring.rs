@@ -1,4 +1,4 @@
-//! Events about certificates of the mesh's authority that end soon, at the Secret that they come from.
+//! Events about certificates of the mesh's authority, such as that they end soon, at the Secret that they come from.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -18,8 +18,11 @@ use crate::write::{Write, WriteError, Writer};
 /// Who reports.
 const CONTROLLER: &str = "pilothouse.io/certificate-authority";
 
-/// The reason of the Events.
-const REASON: &str = "CertificateExpiring";
+/// The reason of Events about certificates that end soon.
+pub const EXPIRING: &str = "CertificateExpiring";
+
+/// The reason of Events about a signing certificate whose root proxies have not confirmed.
+pub const UNCONFIRMED: &str = "RootNotConfirmed";
 
 /// What is still so is told again.
 const AGAIN: Duration = Duration::from_secs(24 * 3600);
@@ -41,6 +44,8 @@ pub struct Expiring {
     pub namespace: String,
     /// The name of this replica's pod.
     pub instance: String,
+    /// The reason of the Events.
+    pub reason: &'static str,
     /// What is to be told.
     pub warnings: watch::Receiver<Warnings>,
     /// The Secret of the authority; not set if there is none, or while it is not known: then nothing is told.
@@ -89,7 +94,7 @@ impl Expiring {
             uid: found.and_then(|secret| secret.metadata.uid),
             ..ObjectReference::default()
         };
-        let note = Note { warning: true, reason: REASON, text: format!("{name}: {problem}") };
+        let note = Note { warning: true, reason: self.reason, text: format!("{name}: {problem}") };
         let reporter = Reporter { controller: CONTROLLER, instance: &self.instance, action: "Watch" };
         let event = event(regarding, &note, reporter);
         let (create, post) = (about("create", "events.events.k8s.io"), PostParams::default());
@@ -126,6 +131,7 @@ mod tests {
             connection: cluster.connection,
             namespace: SYSTEM.to_owned(),
             instance: "istiod-1".to_owned(),
+            reason: EXPIRING,
             warnings,
             secret: Arc::new(OnceLock::from("cacerts")),
         };
@@ -155,7 +161,7 @@ mod tests {
         notes.sort();
         assert_eq!(notes, ["CN=between: ends", "CN=root: ends"], "the root is not told a second time");
         let event = &server.all(EVENTS)[0];
-        assert_eq!((&event["type"], &event["reason"]), (&json!("Warning"), &json!(REASON)));
+        assert_eq!((&event["type"], &event["reason"]), (&json!("Warning"), &json!(EXPIRING)));
         assert_eq!(
             (&event["regarding"]["name"], &event["regarding"]["uid"]),
             (&json!("cacerts"), &json!("1-2"))

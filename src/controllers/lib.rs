@@ -21,5 +21,6 @@ pub mod signing;
 pub mod status;
 #[cfg(test)]
 mod testing;
+pub mod trust_bundle;
 pub mod webhooks;
 pub mod write;

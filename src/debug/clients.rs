@@ -100,7 +100,7 @@ fn old_name(kind: ResourceType) -> Option<&'static str> {
         ResourceType::Listener => "listener",
         ResourceType::Route => "route",
         ResourceType::ExtensionConfig => "extensionconfig",
-        ResourceType::Secret | ResourceType::NameTable => return None,
+        ResourceType::Secret | ResourceType::NameTable | ResourceType::ProxyConfig => return None,
     })
 }
 

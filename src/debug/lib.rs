@@ -39,7 +39,7 @@ use xds::server::Clients;
 
 pub use clusters::{Cluster, Clusters};
 pub use jwks::{FetchedKeys, Jwks};
-pub use rootz::{ROOTZ, ReplacedRoot, RootPage, Rootz, TrustedRoot};
+pub use rootz::{FurtherRoots, ROOTZ, ReplacedRoot, RootPage, RootSpread, Rootz, TrustedRoot};
 pub use spreadz::{Counting, SPREADZ, Spreads, Spreadz, read as read_spreadz};
 
 /// Whether the control plane serves. Clones are the same.

@@ -29,6 +29,27 @@ pub struct TrustedRoot {
     pub not_after: u64,
 }
 
+/// Roots that the mesh configuration adds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct FurtherRoots {
+    /// Their place there, such as `caCertificates[0].pem`.
+    pub field: String,
+    /// The trust domains whose certificates they verify; empty for the mesh's own.
+    pub trust_domains: Vec<String>,
+    /// Those that are trusted.
+    pub certificates: Vec<TrustedRoot>,
+    /// Where they are fetched from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// How long ago they were fetched, in seconds; none if that never succeeded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub age_seconds: Option<u64>,
+    /// What is left out, and what the last fetch met.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<String>,
+}
+
 /// A replacement of the root.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -48,17 +69,41 @@ pub struct ReplacedRoot {
     pub confirmed: Option<usize>,
 }
 
+/// How far the roots of an authority that operators plug in have come.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RootSpread {
+    /// How many proxies are connected to all replicas; only on the replica that asks the others, while there are several roots.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxies: Option<usize>,
+    /// How many of them have confirmed that they trust all roots that are there now; only there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confirmed: Option<usize>,
+    /// Why that is not known; only there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unknown: Option<String>,
+    /// What is wrong if the signing certificate was replaced before proxies trust its root; only there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub early: Option<String>,
+}
+
 /// The page of one replica.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RootPage {
-    /// What names all that is trusted; replicas that trust the same have the same.
+    /// What names the mesh's own roots; replicas that have the same roots have the same.
     pub bundle: String,
     /// The roots and the certificates of the chain.
     pub certificates: Vec<TrustedRoot>,
+    /// Further roots, which the mesh configuration adds.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<FurtherRoots>,
     /// The replacement that is under way.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replacement: Option<ReplacedRoot>,
+    /// How far the roots have come, if operators plug them in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spread: Option<RootSpread>,
     /// The proxies that are connected to this replica, as `IDENTITY|ADDRESS`, and how many there are of each.
     pub proxies: BTreeMap<String, usize>,
     /// Who was given the roots by this replica, as above, and how often.

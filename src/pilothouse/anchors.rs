@@ -3,6 +3,7 @@
 //! ```text
 //! namespaces  the CA file of the served certificate, or else the root of who signs it; behind it the roots of signers
 //! clients     all of them
+//! workloads   the roots of the authority and of signers
 //! ```
 //!
 //! Source: `shared/spec/security.md` 1.7, 1.8, 1.9.
@@ -22,17 +23,19 @@ use crate::features::certificates::{Issuing, Provider};
 use crate::root::{Settings, Trusted};
 pub(crate) use signers::Anchors;
 
-/// What is trusted, and by whom.
-pub(crate) struct Trust {
+/// What is trusted of the mesh's own, and by whom.
+pub(crate) struct Anchored {
     /// What namespaces are told; none if nobody tells them.
     pub(crate) distributed: Option<Trusted>,
     /// By which roots clients are known.
     pub(crate) clients: Trusted,
+    /// Under which roots workloads have their certificates.
+    pub(crate) peers: Trusted,
     /// The root of the signer that signs the control plane's own certificate, if one does.
     pub(crate) own: Option<Trusted>,
 }
 
-impl Trust {
+impl Anchored {
     /// Of the authority's roots (`authority`), if there is one, the CA file of the served certificate (`file`), if that is in
     /// files, and the roots of the signers that sign in the authority's place.
     pub(crate) fn of(
@@ -48,11 +51,13 @@ impl Trust {
         };
         let signers = signers.map(|signers| signers.all(tasks));
         let clients = [&authority, &file, &own, &signers].into_iter().flatten().cloned().collect();
+        let peers = [&authority, &signers].into_iter().flatten().cloned().collect();
         let base = file.or_else(|| own.clone()).or(authority);
         let told = base.into_iter().chain(signers).collect();
         Self {
             distributed: issuing.distributes().then(|| joined(tasks, told, all)),
             clients: joined(tasks, clients, some),
+            peers: joined(tasks, peers, some),
             own,
         }
     }

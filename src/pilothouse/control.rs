@@ -5,12 +5,13 @@ use std::sync::Arc;
 use anyhow::{Result, ensure};
 use controllers::discovered::{self, Namespace};
 use controllers::election::{Candidate, Election, Lock, Timing};
-use controllers::expiring::{Expiring, Warnings};
+use controllers::expiring::{self, Expiring, Warnings};
 use controllers::ingress_status::{self, IngressStatus};
 use controllers::ip_allocate::{self, IpAllocator};
 use controllers::registration::{self, Entries, Registrar, Terms};
 use controllers::root_cert::{self, RootCertificates};
 use controllers::status::{self, Keeper, Level, Outcomes};
+use controllers::trust_bundle::TrustBundle;
 use controllers::write::{Rate, Writers};
 use futures::future::join_all;
 use prometheus::Registry;
@@ -125,44 +126,70 @@ impl Control {
                 root: what.clone(),
             })
         };
+        let in_bundle = features::cluster_trust_bundle();
         let mut told = Vec::new();
-        if let Some(roots) = &distributed {
+        if let Some(roots) = distributed.as_ref().filter(|_| !in_bundle) {
             let name = features::root_certificate_config_map();
             told.push(maps("root certificates", name, root_cert::ROOT, roots));
+        }
+        if distributed.is_some() {
             let revoked = features::revocation_config_map();
             told.extend(
                 revoked.map(|name| maps("revocation lists", name, root_cert::REVOKED, &root.revoked)),
             );
         }
-        let moving =
-            mover.map(|(mover, warnings)| (mover, Arc::new(self.expiring(connection, root, warnings))));
+        let bundle = distributed.filter(|_| in_bundle).map(|roots| {
+            Arc::new(TrustBundle {
+                connection: connection.clone(),
+                writer: self.writers.of("trust bundle"),
+                root: roots,
+                shape: |pem| ca::Anchor::merged(std::iter::once(pem)).concat(),
+            })
+        });
+        let moving = mover.map(|(mover, warnings)| {
+            let early = mover.early();
+            let expiring = [
+                self.expiring(connection, root, ("ends of certificates", expiring::EXPIRING), warnings),
+                self.expiring(connection, root, ("signing certificates", expiring::UNCONFIRMED), early),
+            ];
+            (mover, Arc::new(expiring))
+        });
         self.lead(root_cert::lock(), shutdown, move |leading| {
-            let (told, moving) = (told.clone(), moving.clone());
+            let (told, bundle, moving) = (told.clone(), bundle.clone(), moving.clone());
             async move {
                 let told = join_all(told.iter().map(|maps| maps.run(leading.clone())));
+                let bundle = async {
+                    if let Some(bundle) = bundle {
+                        bundle.run(leading.clone()).await;
+                    }
+                };
                 // Whoever distributes roots knows best when they may sign.
                 let moved = async {
                     if let Some((mover, expiring)) = moving {
-                        tokio::join!(mover.run(leading.clone()), expiring.run(leading.clone()));
+                        let [ending, early] = &*expiring;
+                        let (ending, early) = (ending.run(leading.clone()), early.run(leading.clone()));
+                        tokio::join!(mover.run(leading.clone()), ending, early);
                     }
                 };
-                tokio::join!(told, moved);
+                tokio::join!(told, bundle, moved);
             }
         });
     }
 
-    /// Tells of the authority's certificates that end.
+    /// Tells of the authority's certificates that are warned of, for this reason.
     fn expiring(
         &self,
         connection: &Connection,
         root: &Root,
+        (controller, reason): (&'static str, &'static str),
         warnings: watch::Receiver<Warnings>,
     ) -> Expiring {
         Expiring {
             connection: connection.clone(),
-            writer: self.writers.of("ends of certificates"),
+            writer: self.writers.of(controller),
             namespace: self.namespace.clone(),
             instance: features::identity(),
+            reason,
             warnings,
             secret: Arc::clone(&root.secret),
         }

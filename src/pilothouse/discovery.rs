@@ -11,7 +11,7 @@ use auth::Presence;
 use controllers::ca_secret::CaSecret;
 use controllers::election::Leaders;
 use controllers::write::Writers;
-use debug::{Counting, ROOTZ, Ready, Rootz, SPREADZ, Spreadz, Surface};
+use debug::{Counting, ROOTZ, Ready, RootPage, Rootz, SPREADZ, Spreadz, Surface};
 use inject::admission::{Admission, Metrics as AdmissionMetrics};
 use model::Mesh;
 use model::mesh::WantedKeys;
@@ -50,6 +50,7 @@ use crate::root::{self, Expiry, Keeping, Others, Progress, Remote, Terms};
 use crate::secret_access::{Accounts, Asked};
 use crate::secure::{Known, Secure};
 use crate::translator::Translator;
+use crate::trust::Trust;
 use crate::webhooks::{Asking, Webhooks};
 use crate::{cluster, features, jwks, ports, remote, secret_expiry, version};
 
@@ -98,8 +99,9 @@ async fn serve(flags: &Discovery) -> Result<()> {
     };
     let security = features::security::security();
     let (accounts, asked) = Accounts::register(&registry)?;
-    let translator = Translator::new(accounts.clone(), security.check_identity);
-    let desk = Desk::new(registrar, terms.rules, security.check_identity);
+    let (configured, settings) = watch::channel(None);
+    let translator = Translator::new(accounts.clone(), security.check_identity).within(settings.clone());
+    let desk = Desk::new(registrar, terms.rules, security.check_identity).within(settings.clone());
     let hooks = Hooks { registrar: Some(Arc::new(desk)), ..Hooks::default() };
     let (server, engine) = Server::start(Arc::new(translator), config(flags), metrics, hooks)?;
     let mut tasks: JoinSet<Result<()>> = JoinSet::new();
@@ -113,17 +115,25 @@ async fn serve(flags: &Discovery) -> Result<()> {
         (None, Some(connection), Some(control)) => Keeping::Secret(ca_secret(flags, connection, control)),
         _ => Keeping::Memory,
     });
-    let (configured, settings) = watch::channel(None);
     let (mut plugging, terms) = (features::plugging(), root_terms());
     if let (true, Some(connection), Some(control)) = (features::remote_cacerts(), &connection, &control) {
         plugging.remote = Some(Remote(ca_secret(flags, connection, control)));
     }
+    let multiroot = plugging.multiroot;
     let root = root::start(&mut tasks, keeping, plugging, terms, settings.clone(), &shutdown);
     let roots = root.roots.clone();
     let cluster = connection.as_ref().zip(control.as_ref().map(|control| &control.writers));
     let kept = connection.is_some() || flags.state.is_some();
-    let certificates =
-        Certificates::of(&mut tasks, flags, (issuing, kept), (&root, cluster), &settings, &registry)?;
+    let certificates = Certificates::of(
+        &mut tasks,
+        flags,
+        (issuing, kept),
+        (&root, cluster),
+        (&settings, multiroot),
+        sender.clone(),
+        &registry,
+    )?;
+    let trust = certificates.trust.clone();
     let warnings = Expiry::start(&mut tasks, roots.clone(), &registry)?;
     secret_expiry::start(&mut tasks, Arc::clone(&mesh), &registry)?;
     let proofs = Proofs::new(roots.clone());
@@ -136,12 +146,13 @@ async fn serve(flags: &Discovery) -> Result<()> {
     };
     let mover = certificates.has_authority.then(|| Arc::new(root.mover(progress.clone(), others)));
     let counts = Counts::new(engine.clone(), server.clients().clone());
-    let shown = (spreadz(&counts, &proofs), rootz(progress, &proofs));
+    let shown = (spreadz(&counts, &proofs), rootz(progress, trust.clone(), &proofs));
     let mut surface = surface(&registry, &server, &reports, &mesh, &clusters, control.as_ref(), shown);
+    surface.problems = trust.told_after(surface.problems);
     surface.jwks = jwks::page(keyring.clone());
     surface.clusters = inputs.has_cluster().then(|| remote::clusterz(clusters.clone()));
     if let (Some(control), Some(connection)) = (&mut control, &connection) {
-        let distributed = certificates.trust.distributed.clone();
+        let distributed = certificates.distributed.clone();
         let telling = Telling { root: &root, distributed, mover: mover.map(|mover| (mover, warnings)) };
         control.start(connection, inputs.istio_in_cluster(), &settings, telling, &shutdown);
     } else if let Some(mover) = mover {
@@ -158,11 +169,11 @@ async fn serve(flags: &Discovery) -> Result<()> {
         _ => None,
     };
     let (first, made) = watch::channel(false);
-    let Certificates { identity, trust, signing, .. } = certificates;
+    let Certificates { identity, signing, .. } = certificates;
     let webhooks = Webhooks::new(flags, admission(&mesh, &made, &registry)?, identity.clone(), asking);
     let presence = Arc::new(Presence::default());
     let holders = root.holders.clone();
-    let known = Known { signing, trusted: trust.clients, holders, settings, presence: Arc::clone(&presence) };
+    let known = Known { signing, trust, holders, settings, presence: Arc::clone(&presence) };
     let known_clusters = (connection.as_ref(), clusters.clone());
     let secure = Secure::new(&mut tasks, flags, security, known_clusters, known, &registry)?;
     let gatherer = Gatherer::new(counts, Peers::new(replica(flags), Arc::clone(&mesh), proofs, &registry)?);
@@ -367,10 +378,10 @@ fn spreadz(counts: &Counts, proofs: &Proofs) -> Spreadz {
 }
 
 /// What the mesh trusts, for operators and for other replicas.
-fn rootz(progress: Progress, proofs: &Proofs) -> Rootz {
+fn rootz(progress: Progress, trust: Trust, proofs: &Proofs) -> Rootz {
     let proofs = proofs.clone();
     Rootz {
-        page: Arc::new(move || progress.page()),
+        page: Arc::new(move || RootPage { others: trust.page(), ..progress.page() }),
         admits: Arc::new(move |proof| proofs.admits(proof, ROOTZ)),
     }
 }

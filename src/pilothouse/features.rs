@@ -156,6 +156,11 @@ pub(crate) fn root_certificate_config_map() -> String {
         .unwrap_or_else(|| "istio-ca-root-cert".to_owned())
 }
 
+/// Whether the cluster learns the root in a ClusterTrustBundle, and namespaces in no ConfigMap.
+pub(crate) fn cluster_trust_bundle() -> bool {
+    Environment(process).flag("ENABLE_CLUSTER_TRUST_BUNDLE_API", false)
+}
+
 /// The name of the ConfigMap by which namespaces learn revocation lists; none if they do not.
 pub(crate) fn revocation_config_map() -> Option<String> {
     let name = process("PILOT_CRL_CONFIGMAP").filter(|name| !name.is_empty());

@@ -32,6 +32,7 @@ mod secure;
 mod tls;
 pub mod token;
 pub mod translator;
+mod trust;
 pub mod validate;
 pub mod version;
 mod webhooks;

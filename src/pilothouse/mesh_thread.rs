@@ -92,6 +92,9 @@ impl<F: FnMut(Arc<Mesh>, Changes, Duration)> MeshThread<F> {
             for (source, keys) in &batch.keys {
                 pacing.applied(self.tables.take_keys(source, keys.as_ref()), start.elapsed());
             }
+            if let Some(trusted) = batch.trusted.take() {
+                pacing.applied(self.tables.trust(trusted), start.elapsed());
+            }
             for (account, access) in &batch.accounts {
                 pacing.applied(self.tables.admit(account, *access), start.elapsed());
             }

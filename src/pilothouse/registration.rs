@@ -4,7 +4,9 @@ use controllers::registration::{Presence, Refused, Registrar, Rules, Workload};
 use xds::generate::{Code, NodeInfo, Peer, Refusal};
 use xds::server::{Health, Registered, Registering};
 
+use crate::root::Settings;
 use crate::translator;
+use crate::trust::of_the_mesh;
 
 /// What is told who wants to be registered where nothing can be written.
 const NOWHERE: &str = "this control plane has no API server to write WorkloadEntries to: write the entry down beside \
@@ -18,12 +20,20 @@ pub(crate) struct Desk {
     rules: Rules,
     /// Whether a proxy must be who it says.
     checked: bool,
+    /// Says whose identities are of the mesh.
+    settings: Option<Settings>,
 }
 
 impl Desk {
     /// One that registers by these rules; proxies must be who they say if `checked`.
     pub(crate) fn new(registrar: Option<Registrar>, rules: Rules, checked: bool) -> Self {
-        Self { registrar, rules, checked }
+        Self { registrar, rules, checked, settings: None }
+    }
+
+    /// The same, but identities of other trust domains than those of this mesh configuration do not count.
+    #[must_use]
+    pub(crate) fn within(self, settings: Settings) -> Self {
+        Self { settings: Some(settings), ..self }
     }
 }
 
@@ -34,7 +44,8 @@ impl xds::server::Registrar for Desk {
         if self.checked {
             translator::check_identity(&proxy, &peer.identities).ok()?;
         }
-        let workload = Workload::of(&proxy, &peer.identities, self.rules)?;
+        let identities = of_the_mesh(self.settings.as_ref(), &peer.identities);
+        let workload = Workload::of(&proxy, &identities, self.rules)?;
         match &self.registrar {
             Some(registrar) => {
                 let registrar = registrar.clone();

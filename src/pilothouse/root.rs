@@ -26,6 +26,7 @@ mod plugged;
 mod progress;
 mod remote;
 mod renewing;
+mod staged;
 mod store;
 
 pub(crate) use expiry::Expiry;
@@ -160,6 +161,7 @@ impl Publisher {
     fn plug(&self, files: &Files, authority: Authority) {
         self.revoke(files.revoked());
         self.publish(authority);
+        self.replacing.send_if_modified(|replacing| !std::mem::replace(&mut replacing.plugged, true));
     }
 
     /// Tells what is revoked; nothing stays what it was.
@@ -268,7 +270,8 @@ impl Root {
 
     /// What takes a replacement from stage to stage; to be run by one replica.
     pub(crate) fn mover(&self, progress: Progress, others: Others) -> Mover {
-        Mover { store: Arc::clone(&self.store), progress, pace: self.pace, others }
+        let (store, early) = (Arc::clone(&self.store), Arc::default());
+        Mover { store, progress, pace: self.pace, others, early }
     }
 }
 

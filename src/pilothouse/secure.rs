@@ -27,8 +27,9 @@ use xds::server::{Gate, Server};
 
 use crate::features::{self, security::Security};
 use crate::flags::Discovery;
-use crate::root::{Holders, Settings, Trusted};
+use crate::root::{Holders, Settings};
 use crate::tls::{Identity, TlsListener};
+use crate::trust::Trust;
 use crate::{ports, token};
 use gate::Doorkeeper;
 
@@ -37,7 +38,7 @@ pub(crate) struct Secure {
     rules: Security,
     authenticators: Arc<Authenticators>,
     settings: Settings,
-    trusted: Trusted,
+    trust: Trust,
     issuing: Option<CertificateService>,
 }
 
@@ -45,9 +46,9 @@ pub(crate) struct Secure {
 pub(crate) struct Known {
     /// Who signs; nobody if no certificates are issued.
     pub(crate) signing: Option<Signing>,
-    /// By which roots clients are known.
-    pub(crate) trusted: Trusted,
-    /// Who was given that.
+    /// What peers trust.
+    pub(crate) trust: Trust,
+    /// Who was given the mesh's own roots.
     pub(crate) holders: Holders,
     /// The mesh configuration.
     pub(crate) settings: Settings,
@@ -69,7 +70,7 @@ impl Secure {
         known: Known,
         registry: &Registry,
     ) -> Result<Self> {
-        let Known { signing, trusted, holders, settings, presence } = known;
+        let Known { signing, trust, holders, settings, presence } = known;
         let judged = Rules {
             audiences: rules.audiences.clone(),
             clusters: vec![flags.cluster_id.clone()],
@@ -109,7 +110,7 @@ impl Secure {
                 metrics,
             )
         });
-        Ok(Self { rules, authenticators, settings, trusted, issuing })
+        Ok(Self { rules, authenticators, settings, trust, issuing })
     }
 
     /// What streams pass that come without TLS.
@@ -161,8 +162,8 @@ impl Secure {
     ) -> Result<()> {
         made.wait_for(|made| *made).await.context("no mesh is made")?;
         let certificate = identity.certificate(&mesh.load_full()).await?;
-        let (trusted, settings) = (self.trusted.clone(), self.settings.clone());
-        let config = identity.policy.config_for_clients(certificate.shown(), trusted, settings)?;
+        let (trust, settings) = (self.trust.clone(), self.settings.clone());
+        let config = identity.policy.config_for_clients(certificate.shown(), trust, settings)?;
         let mut listener = TlsListener::new(socket, TlsAcceptor::from(Arc::new(config)))?;
         tracing::info!(address = %listener.local_addr()?, "xDS with TLS is served");
         let gate = self.gate(self.rules.authenticate);

@@ -14,13 +14,15 @@ use prost::encoding::{WireType, encode_key, encode_varint};
 use translate::routes::RouteKey;
 use translate::secrets::{Content, SecretKey};
 use translate::{
-    Class, Key, Part, Plan, class, clusters, endpoints, listeners, names, plan, routes, secrets, slots,
+    Class, Key, Part, Plan, class, clusters, endpoints, listeners, names, plan, routes, secrets, slots, trust,
 };
 use xds::generate::{Built, BuiltPart, Code, Fragment, Generate, LayerPlan, NodeInfo, Peer, Refusal};
 use xds::kind::ResourceType;
 use xds::slot::Slots;
 
+use crate::root::Settings;
 use crate::secret_access::Accounts;
+use crate::trust::of_the_mesh;
 
 /// Answers the engine from the rooms that know the mesh.
 #[derive(Debug, Default)]
@@ -32,6 +34,8 @@ pub struct Translator {
     latest: Mutex<Weak<Plan>>,
     /// Whether proxies whose identity was verified must be who they say.
     checked: bool,
+    /// Says whose identities are of the mesh.
+    settings: Option<Settings>,
 }
 
 /// The field number of `RouteConfiguration.virtual_hosts`: a virtual host is encoded once, as this field of whatever
@@ -44,10 +48,17 @@ impl Translator {
         Self { accounts: Some(accounts), checked, ..Self::default() }
     }
 
+    /// The same, but identities of other trust domains than those of this mesh configuration have no account.
+    #[must_use]
+    pub(crate) fn within(self, settings: Settings) -> Self {
+        Self { settings: Some(settings), ..self }
+    }
+
     /// The service account that the peer was proved to run as, if it fits what the node says.
     fn account(&self, proxy: &Proxy, peer: &Peer) -> Option<Arc<Account>> {
         let name = &proxy.metadata.service_account;
-        let name = identity::service_account(&peer.identities, &proxy.namespace, name)?;
+        let identities = of_the_mesh(self.settings.as_ref(), &peer.identities);
+        let name = identity::service_account(&identities, &proxy.namespace, name)?;
         let account = Account {
             cluster: Arc::clone(&proxy.metadata.cluster_id),
             namespace: Arc::clone(&proxy.namespace),
@@ -130,6 +141,7 @@ impl Generate for Translator {
             ResourceType::Listener => LayerPlan { entries: &plan.listeners, hidden: &plan.hidden_listeners },
             ResourceType::Route => LayerPlan { entries: &plan.routes, hidden: &[] },
             ResourceType::NameTable => LayerPlan { entries: &plan.names, hidden: &[] },
+            ResourceType::ProxyConfig => LayerPlan { entries: &plan.trusted, hidden: &[] },
             ResourceType::Secret => LayerPlan { entries: &plan.secrets, hidden: &[] },
             ResourceType::ExtensionConfig => LayerPlan::default(),
         }
@@ -147,6 +159,7 @@ impl Generate for Translator {
                 built
             }
             Key::Secret(key) => secret(key),
+            Key::Trust(key) => whole(trust::build(key)),
             Key::Names(key) => {
                 let parts = key.parts.iter().cloned().map(Part::Names);
                 Built { fragments: parts.map(Fragment::Part).collect(), ..Built::whole(Bytes::new()) }

@@ -12,6 +12,7 @@ use store::{Options, Tables};
 
 use crate::features;
 use crate::flags::Validate;
+use crate::trust;
 
 /// How much is wrong.
 #[derive(Debug, Default)]
@@ -51,6 +52,9 @@ pub fn run(flags: &Validate) -> Result<()> {
     }
     for problem in between {
         count.tell(problem.severity, &problem);
+    }
+    for problem in trust::problems(&mesh.settings.mesh) {
+        count.tell(Severity::Warning, &format!("warning: {problem}"));
     }
     let Count { objects, errors, warnings } = count;
     println!("{objects} objects, {errors} errors, {warnings} warnings");

@@ -38,6 +38,8 @@ pub struct Batch {
     pub keys: Vec<(JwksSource, Option<Arc<str>>)>,
     /// What service accounts may have of secrets; none for those of which no proxy is left.
     pub accounts: Vec<(Account, Option<Access>)>,
+    /// What peers trust from now on, certificates in PEM, one each; none if that is not said.
+    pub trusted: Option<Vec<Arc<str>>>,
     /// Problems that are new, in order of their places.
     pub appeared: Vec<Arc<Report>>,
     /// Problems of earlier batches that are no more, in order of their places.
@@ -52,6 +54,7 @@ impl Batch {
             && self.resolved.is_empty()
             && self.keys.is_empty()
             && self.accounts.is_empty()
+            && self.trusted.is_none()
             && self.appeared.is_empty()
             && self.cleared.is_empty()
     }

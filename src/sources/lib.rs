@@ -1,5 +1,5 @@
 //! The outside world as events: a folder of YAML, a Kubernetes API server, the addresses of host names, the keys of
-//! those who issue tokens.
+//! those who issue tokens, the roots of other trust domains.
 
 pub mod event;
 pub mod feed;
@@ -8,3 +8,4 @@ pub mod jwks;
 pub mod kube;
 pub mod report;
 pub mod resolve;
+pub mod spiffe;

@@ -35,6 +35,8 @@ pub(crate) struct Dirty {
     pub(crate) request_authentications: bool,
     /// Keys were fetched.
     pub(crate) jwks: bool,
+    /// Other roots are trusted.
+    pub(crate) trusted: bool,
     pub(crate) authorization_policies: bool,
     pub(crate) reference_grants: bool,
 }

@@ -22,6 +22,7 @@ mod registry;
 mod services;
 mod settings;
 mod tables;
+mod trust;
 mod virtual_services;
 mod workloads;
 

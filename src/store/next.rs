@@ -111,6 +111,10 @@ impl Tables {
             mesh.request_authentications = Arc::new(RequestAuthentications::new(objects));
             changed = true;
         }
+        if dirty.trusted {
+            mesh.trusted = self.trusted.clone();
+            changed = true;
+        }
         if dirty.jwks {
             mesh.jwks = Arc::new(self.jwks.clone());
             changed = true;

@@ -71,6 +71,8 @@ pub struct Tables {
     pub(crate) resolved: BTreeMap<Arc<str>, Vec<IpAddr>>,
     /// Keys that were fetched.
     pub(crate) jwks: Jwks,
+    /// What peers trust.
+    pub(crate) trusted: Ref<Vec<Arc<str>>>,
     /// What the sections of the last mesh look at.
     pub(crate) interests: Interests,
     /// The last settings, kept while the mesh ConfigMap does not parse.
@@ -109,6 +111,7 @@ impl Tables {
             known_destination_rules: destination_rules::Known::default(),
             resolved: BTreeMap::new(),
             jwks: Jwks::new(),
+            trusted: Ref::default(),
             interests: Interests::new(&settings),
             mesh: Arc::new(Mesh { settings: settings.clone(), ..Mesh::default() }),
             settings,

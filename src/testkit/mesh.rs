@@ -13,7 +13,9 @@ use serde_json::Value;
 use store::{Options, Tables};
 use translate::endpoints::LOCAL_CLUSTER;
 use translate::names::{self, NameTableKey};
-use translate::{Class, Key, Plan, class, clusters, endpoints, listeners, plan, routes, secrets, slots};
+use translate::{
+    Class, Key, Plan, class, clusters, endpoints, listeners, plan, routes, secrets, slots, trust,
+};
 
 use crate::compare::Dump;
 
@@ -145,6 +147,7 @@ fn build(key: &Key) -> Value {
         }
         Key::Names(k) => api::json::to_json(&table(k)),
         Key::Secret(k) => api::json::to_json(&secrets::build(k).message),
+        Key::Trust(k) => api::json::to_json(&trust::build(k).message),
     }
 }
 

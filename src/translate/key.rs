@@ -11,6 +11,7 @@ use crate::listeners::ListenerKey;
 use crate::names::{NameTableKey, NamesKey};
 use crate::routes::{RouteKey, VirtualHostKey};
 use crate::secrets::SecretKey;
+use crate::trust::TrustKey;
 
 /// The key of one resource.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,6 +28,8 @@ pub enum Key {
     Names(Ref<NameTableKey>),
     /// A Secret.
     Secret(Ref<SecretKey>),
+    /// What peers trust.
+    Trust(Ref<TrustKey>),
 }
 
 impl ContentHash for Key {
@@ -39,6 +42,7 @@ impl ContentHash for Key {
             Self::Route(k) => (4, k.content_hash()),
             Self::Names(k) => (5, k.content_hash()),
             Self::Secret(k) => (6, k.content_hash()),
+            Self::Trust(k) => (7, k.content_hash()),
         };
         hash.rotate_left(8) ^ tag
     }

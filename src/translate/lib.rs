@@ -24,6 +24,7 @@ pub mod secrets;
 pub mod slots;
 pub mod tls;
 mod topology;
+pub mod trust;
 pub mod workload;
 
 pub use class::{Class, OwnView, SharedView};

@@ -19,11 +19,13 @@ pub enum ResourceType {
     ExtensionConfig,
     /// `istio.networking.nds.v1.NameTable`: the DNS table that the node helper reads.
     NameTable,
+    /// `istio.mesh.v1alpha1.ProxyConfig`: what peers trust, which the node helper reads.
+    ProxyConfig,
 }
 
 impl ResourceType {
     /// How many types there are; [`ResourceType::index`] is below it.
-    pub const COUNT: usize = 7;
+    pub const COUNT: usize = 8;
 
     /// Every type, in push order.
     pub const ALL: [Self; Self::COUNT] = [
@@ -34,6 +36,7 @@ impl ResourceType {
         Self::Secret,
         Self::ExtensionConfig,
         Self::NameTable,
+        Self::ProxyConfig,
     ];
 
     /// The position in [`ResourceType::ALL`].
@@ -51,6 +54,7 @@ impl ResourceType {
             Self::Secret => "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
             Self::ExtensionConfig => "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
             Self::NameTable => "type.googleapis.com/istio.networking.nds.v1.NameTable",
+            Self::ProxyConfig => "type.googleapis.com/istio.mesh.v1alpha1.ProxyConfig",
         }
     }
 
@@ -69,12 +73,13 @@ impl ResourceType {
             Self::Secret => "SDS",
             Self::ExtensionConfig => "ECDS",
             Self::NameTable => "NDS",
+            Self::ProxyConfig => "PCDS",
         }
     }
 
     /// Whether a subscription without names means everything (spec/xds.md 9.3).
     pub const fn is_wildcard(self) -> bool {
-        matches!(self, Self::Cluster | Self::Listener | Self::NameTable)
+        matches!(self, Self::Cluster | Self::Listener | Self::NameTable | Self::ProxyConfig)
     }
 }
 

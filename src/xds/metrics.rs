@@ -160,6 +160,7 @@ pub const fn label(kind: ResourceType) -> &'static str {
         ResourceType::Secret => "sds",
         ResourceType::ExtensionConfig => "ecds",
         ResourceType::NameTable => "nds",
+        ResourceType::ProxyConfig => "pcds",
     }
 }
 
@@ -170,7 +171,10 @@ pub const fn send_error_label(kind: ResourceType) -> Option<&'static str> {
         ResourceType::Endpoints => Some("eds_senderr"),
         ResourceType::Listener => Some("lds_senderr"),
         ResourceType::Route => Some("rds_senderr"),
-        ResourceType::Secret | ResourceType::ExtensionConfig | ResourceType::NameTable => None,
+        ResourceType::Secret
+        | ResourceType::ExtensionConfig
+        | ResourceType::NameTable
+        | ResourceType::ProxyConfig => None,
     }
 }
 

@@ -31,6 +31,9 @@ use x509_parser::pem::parse_x509_pem;
 use super::store::Entry;
 use crate::bootstrap::Address;
 
+/// The last line of a certificate.
+const END: &str = "-----END CERTIFICATE-----";
+
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(10);
 /// How long an answer may take: the control plane may wait a minute for somebody else who signs.
@@ -57,14 +60,17 @@ pub struct Issuer {
 pub(super) struct Issued {
     /// The secrets by name.
     pub(super) secrets: Vec<(String, Entry)>,
-    /// The roots of the mesh, PEM.
+    /// What peers are verified by, PEM.
     pub(super) roots: String,
+    /// What the control plane is verified by, PEM: those of the roots that are the mesh's own.
+    pub(super) own: String,
     /// When the certificate ends.
     pub(super) not_after: SystemTime,
 }
 
 impl Issuer {
-    /// Asks for a certificate of `identity`, with a new key; `learned` are the roots that the last answer brought.
+    /// Asks for a certificate of `identity`, with a new key; `learned` are the mesh's own roots that the last answer
+    /// brought.
     ///
     /// # Errors
     /// What went wrong and what to look at, for the log.
@@ -82,8 +88,9 @@ impl Issuer {
         self.show_credentials(request.metadata_mut()).await?;
         let channel = self.connect(learned).await?;
         let answer = IstioCertificateServiceClient::new(channel).create_certificate(request).await;
-        let chain = answer.map_err(|status| refused(&status))?.into_inner().cert_chain;
-        accept(chain, &key, identity)
+        let answer = answer.map_err(|status| refused(&status))?;
+        let own = answer.metadata().get(ca::OWN_ROOTS).and_then(|count| count.to_str().ok()?.parse().ok());
+        accept(answer.into_inner().cert_chain, own, &key, identity)
     }
 
     async fn show_credentials(&self, metadata: &mut MetadataMap) -> Result<(), String> {
@@ -182,8 +189,14 @@ async fn load(path: &Path) -> io::Result<String> {
     read.map_err(io::Error::other)?
 }
 
-/// What an answer is worth: it must be about our key and about us, with roots at its end (trap 1).
-fn accept(mut chain: Vec<String>, key: &PrivateKey, identity: &SpiffeId) -> Result<Issued, String> {
+/// What an answer is worth: it must be about our key and about us, with roots at its end (trap 1), of which so many are the
+/// mesh's own; all if that is not said.
+fn accept(
+    mut chain: Vec<String>,
+    own: Option<usize>,
+    key: &PrivateKey,
+    identity: &SpiffeId,
+) -> Result<Issued, String> {
     let wrong = |words: String| format!("the control plane's answer cannot be used: {words}");
     let roots = chain.pop().filter(|_| !chain.is_empty());
     let roots = roots.ok_or_else(|| wrong("it has less than two parts".to_owned()))?;
@@ -195,7 +208,15 @@ fn accept(mut chain: Vec<String>, key: &PrivateKey, identity: &SpiffeId) -> Resu
     let certificate = Entry::certificate("default", chain.into_bytes(), pem.as_bytes().to_vec());
     let trusted = Entry::trusted_ca("ROOTCA", roots.clone().into_bytes());
     let secrets = vec![("default".to_owned(), certificate), ("ROOTCA".to_owned(), trusted)];
-    Ok(Issued { secrets, roots, not_after })
+    let own = own.map_or(roots.as_str(), |count| first(&roots, count)).to_owned();
+    Ok(Issued { secrets, roots, own, not_after })
+}
+
+/// The text as far as the end of so many certificates.
+fn first(roots: &str, count: usize) -> &str {
+    let Some(last) = count.checked_sub(1) else { return "" };
+    let end = roots.match_indices(END).nth(last).map(|(at, end)| at + end.len());
+    end.and_then(|end| roots.get(..end)).unwrap_or(roots)
 }
 
 /// When the first certificate ends, if it is of `identity`: a proxy that shows another is refused by all others.
@@ -234,4 +255,19 @@ fn whole(error: &dyn Error) -> String {
         cause = error.source();
     }
     words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_certificates_are_taken_as_they_stand() {
+        let [a, b] = ["a", "b"].map(|name| format!("-----BEGIN CERTIFICATE-----\n{name}\n{END}\n"));
+        let both = format!("{a}{b}");
+        assert_eq!(first(&both, 0), "");
+        assert_eq!(first(&both, 1), a.trim_end());
+        assert_eq!(first(&both, 2), both.trim_end());
+        assert_eq!(first(&both, 3), both, "there are no more");
+    }
 }

@@ -60,6 +60,8 @@ struct Held {
     not_after: Option<SystemTime>,
     /// The roots that came with it.
     roots: Option<String>,
+    /// Those of them by which the control plane is verified.
+    own: Option<String>,
     /// The file of roots when it was last looked at.
     file: String,
 }
@@ -79,7 +81,7 @@ impl Workload {
             if let Ok(file) = read(&self.issuer.roots).await {
                 held.file = file;
             }
-            let issued = self.issuer.issue(&self.identity, self.lifetime, held.roots.as_deref()).await;
+            let issued = self.issuer.issue(&self.identity, self.lifetime, held.own.as_deref()).await;
             let now = clock.now();
             at = now
                 + match issued {
@@ -108,7 +110,8 @@ impl Workload {
         if held.roots.as_ref().is_some_and(|roots| *roots != issued.roots) {
             info!("the mesh has other roots");
         }
-        (held.not_after, held.roots) = (Some(issued.not_after), Some(issued.roots));
+        held.not_after = Some(issued.not_after);
+        (held.roots, held.own) = (Some(issued.roots), Some(issued.own));
         store.put(issued.secrets);
         renewal
     }

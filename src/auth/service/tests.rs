@@ -95,7 +95,7 @@ impl Office {
         credentials: &Credentials,
         request: IstioCertificateRequest,
     ) -> Result<Vec<String>, Status> {
-        Ok(self.service.answer(credentials, request, now()).await?.cert_chain)
+        Ok(self.service.answer(credentials, request, now()).await?.into_inner().cert_chain)
     }
 
     fn count(&self, name: &str) -> f64 {
@@ -123,6 +123,17 @@ async fn the_name_is_the_callers_whatever_the_request_says() {
     assert_eq!(identity(&office.ask(&shown, request(csr(ADMIN))).await.unwrap()), WEB);
     assert_eq!(office.count("citadel_server_csr_count"), 2.0);
     assert_eq!(office.count("citadel_server_success_cert_issuance_count"), 2.0);
+}
+
+#[tokio::test]
+async fn who_is_of_another_trust_domain_that_is_trusted_gets_no_certificate_of_this_one() {
+    let office = office();
+    let partner = "spiffe://partner.example/ns/shop/sa/web".to_owned();
+    let shown = Credentials { certificate: vec![partner], ..Credentials::default() };
+    let refused = office.ask(&shown, request(csr(ADMIN))).await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied);
+    assert!(refused.message().contains("\"partner.example\""), "{refused}");
+    assert_eq!(office.count("citadel_server_success_cert_issuance_count"), 0.0);
 }
 
 #[tokio::test]

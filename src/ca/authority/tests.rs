@@ -9,7 +9,7 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::pem::{Pem, parse_x509_pem};
 
-use crate::{Authority, Error, Fault, Issued, Limits, Root};
+use crate::{Anchor, Authority, Error, Fault, Issued, Limits, Root};
 
 const SPIFFE: &str = "spiffe://cluster.local/ns/shop/sa/web";
 const DAY: u64 = 24 * 3600;
@@ -229,13 +229,22 @@ fn now_plus_ten_years() -> SystemTime {
 #[test]
 fn roots_of_others_are_trusted_after_its_own_and_none_twice() {
     let (mine, other) = (Root::generate("t", now()).unwrap(), Root::generate("o", now()).unwrap());
-    let (own, others) = (mine.cert_pem().to_owned(), format!("{}{}", mine.cert_pem(), other.cert_pem()));
-    let authority = Authority::self_signed(mine, None).unwrap();
-    let authority = authority.trusting([others.as_str(), other.cert_pem()].into_iter()).unwrap();
-    assert_eq!(authority.root_bundle(), format!("{own}{}", other.cert_pem()));
-    let names: Vec<&str> = authority.standings().iter().map(|standing| standing.name.as_str()).collect();
-    assert_eq!(names, ["O=t", "O=o"]);
-    let leaf = CertificateParams::default().self_signed(&KeyPair::generate().unwrap()).unwrap().pem();
-    let error = authority.trusting([leaf.as_str()].into_iter()).unwrap_err().to_string();
-    assert!(error.contains("is not a CA's certificate"), "{error}");
+    // As an operator may write it: without the line feed at the end.
+    let own = mine.cert_pem().trim_end().to_owned();
+    let pair = Root::from_pem(&own, &mine.expose_key_pem(), now()).unwrap();
+    let anchors: Vec<Anchor> = [mine.cert_pem(), other.cert_pem(), other.cert_pem()]
+        .into_iter()
+        .flat_map(Anchor::read)
+        .collect::<Result<_, _>>()
+        .unwrap();
+    let alone = Authority::self_signed(pair, None).unwrap();
+    let authority = alone.trusting(anchors.iter());
+    assert_eq!(authority.root_bundle(), own, "its own are the same");
+    assert_eq!(authority.standings(), alone.standings());
+    let bundle = format!("{own}\n{}", other.cert_pem());
+    assert_eq!(authority.trust_bundle(), bundle);
+    let issued = authority.sign(&csr(), &[SPIFFE], 0, now()).unwrap();
+    assert_eq!(issued.chain[1], bundle);
+    assert_eq!(authority.trusting([].into_iter()).trust_bundle(), own, "they can be taken back");
+    assert_eq!(alone.trust_bundle(), own);
 }

@@ -77,6 +77,8 @@ pub struct Mesh {
     pub reference_grants: Arc<ReferenceGrants>,
     /// Secrets and ConfigMaps that proxies are sent.
     pub credentials: Arc<Credentials>,
+    /// What peers trust, certificates in PEM, one each; none where proxies are not told.
+    pub trusted: Ref<Vec<Arc<str>>>,
     /// What of a proxy any of the above looks at.
     pub interest: Ref<Interest>,
 }

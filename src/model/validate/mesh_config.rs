@@ -2,7 +2,7 @@
 //!
 //! Source: Istio `pkg/config/validation/agent/validation.go` (`ValidateMeshConfig`, `ValidateMeshNetworks`).
 
-use api::mesh_config::{MeshConfig, MeshNetworks, Network, NetworkEndpoints};
+use api::mesh_config::{CaCertificate, MeshConfig, MeshNetworks, Network, NetworkEndpoints};
 use api::{Duration, ObjectKey, Problem};
 use ipnet::IpNet;
 
@@ -59,9 +59,29 @@ fn identities(check: &mut Check, mesh: &MeshConfig) {
     check.each("trustDomainAliases", &mesh.trust_domain_aliases, |check, alias| {
         trust_domain(check, "", alias)
     });
+    check.each("caCertificates", &mesh.ca_certificates, further_roots);
     if mesh.mesh_mtls.as_ref().is_some_and(|tls| !tls.ecdh_curves.is_empty()) {
         let hint = "write them in tlsDefaults, which is for all other TLS";
         check.error("meshMTLS.ecdhCurves", "the curves of mesh mTLS cannot be chosen", hint);
+    }
+}
+
+/// Roots that are of no use are left out; all else is in force.
+fn further_roots(check: &mut Check, roots: &CaCertificate) {
+    let written = |field: &Option<String>| field.as_ref().is_some_and(|text| !text.is_empty());
+    match (written(&roots.pem), written(&roots.spiffe_bundle_url)) {
+        (true, true) => check.warning(
+            "spiffeBundleUrl",
+            "pem is written beside it, which goes before",
+            "write an item for each",
+        ),
+        (false, false) => check.warning("", "no roots are named", "write pem or spiffeBundleUrl"),
+        _ => {}
+    }
+    let url = roots.spiffe_bundle_url.as_deref().unwrap_or_default();
+    if url.split_once("://").is_some_and(|(scheme, _)| scheme != "https") {
+        let message = format!("{url:?} is not read over TLS, and not fetched");
+        check.warning("spiffeBundleUrl", message, "write an address that begins with https://");
     }
 }
 

@@ -50,7 +50,7 @@ async fn namespaces_are_told_the_ca_file_and_clients_are_known_by_the_authority_
     let (_, settings) = watch::channel(mesh(&[]));
     let mut tasks = JoinSet::new();
     let parts = (Some(of_authority), Some(of_file));
-    let trust = Trust::of(&mut tasks, &issuing(Provider::Istiod, None), parts, None, &settings);
+    let trust = Anchored::of(&mut tasks, &issuing(Provider::Istiod, None), parts, None, &settings);
     let distributed = trust.distributed.expect("distribution");
     becomes(&distributed, &file).await;
     becomes(&trust.clients, &format!("{authority}{}", pem_of(&file))).await;
@@ -75,7 +75,7 @@ async fn nobody_is_told_where_that_is_not_wanted() {
     let off = Issuing { offered: false, ..issuing(Provider::Istiod, None) };
     for issuing in [issuing(Provider::Nobody, None), off] {
         let parts = (None, Some(of_file.clone()));
-        let trust = Trust::of(&mut tasks, &issuing, parts, None, &settings);
+        let trust = Anchored::of(&mut tasks, &issuing, parts, None, &settings);
         assert!(trust.distributed.is_none());
         assert_eq!(*trust.clients.borrow(), *of_file.borrow(), "clients are known all the same");
     }
@@ -88,7 +88,7 @@ async fn the_root_of_the_own_signer_comes_from_the_mesh_configuration() {
     let mut tasks = JoinSet::new();
     let issuing = issuing(Provider::Signer("example.com/istiod".to_owned()), None);
     let (_authority, of_authority) = known(&pem("authority"));
-    let trust = Trust::of(&mut tasks, &issuing, (Some(of_authority), None), None, &settings);
+    let trust = Anchored::of(&mut tasks, &issuing, (Some(of_authority), None), None, &settings);
     let distributed = trust.distributed.expect("distribution");
     assert!(distributed.borrow().is_none(), "another root would not do");
     mesh_config.send_replace(mesh(&[(&two, &["example.com/other"]), (&one, &["example.com/istiod"])]));
@@ -166,7 +166,7 @@ async fn roots_of_signers_are_told_behind_the_authority_s_own() -> Result<()> {
     let (authorities, of_authority) = watch::channel(None);
     let elsewhere = Elsewhere { usual: "example.com/one".to_owned(), domain: String::new() };
     let issuing = issuing(Provider::Istiod, Some(elsewhere));
-    let trust = Trust::of(&mut tasks, &issuing, (Some(of_authority), None), Some(&anchors), &settings);
+    let trust = Anchored::of(&mut tasks, &issuing, (Some(of_authority), None), Some(&anchors), &settings);
     // Clients of one signer need not wait for the other.
     becomes(&trust.clients, &one).await;
     let distributed = trust.distributed.expect("distribution");

@@ -1,5 +1,5 @@
 //! Takes a replacement of the root from stage to stage, on one replica: when the proxies of all replicas have confirmed, and
-//! when what the old root signed has ended.
+//! when what the old root signed has ended. Of a plugged-in authority only how far it has come is told ([`super::staged`]).
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,13 +8,16 @@ use std::time::{Duration, SystemTime};
 use anyhow::Result;
 use arc_swap::ArcSwap;
 use ca::{Confirmed, Kept, Pace, Replacement};
+use controllers::expiring::Warnings;
 use debug::{ROOTZ, RootPage};
 use model::Mesh;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::progress::{Progress, Replacing, confirmed};
+use super::staged::Staged;
 use super::store::Store;
 use crate::peers::{self, Proofs, Replica};
 
@@ -27,6 +30,8 @@ pub(crate) struct Mover {
     pub(super) progress: Progress,
     pub(super) pace: Pace,
     pub(super) others: Others,
+    /// What is to be told of a plugged-in authority.
+    pub(super) early: Arc<watch::Sender<Warnings>>,
 }
 
 /// The other replicas.
@@ -47,9 +52,11 @@ impl Mover {
         let mut pace = interval(LOOK);
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let work = async {
+            let mut staged = Staged::default();
             loop {
                 pace.tick().await;
                 self.look().await;
+                self.attend(&mut staged).await;
             }
         };
         tokio::select! {
@@ -75,7 +82,7 @@ impl Mover {
         };
         // Another stage is told by whoever follows what is kept: then it is published, too.
         if self.progress.replacing.borrow().stage == stage {
-            self.progress.tell(Replacing { stage, waiting, confirmed });
+            self.progress.tell(Replacing { stage, waiting, confirmed, ..Replacing::default() });
         }
     }
 
@@ -110,7 +117,7 @@ impl Mover {
     ///
     /// # Errors
     /// Who does not answer.
-    async fn gather(&self) -> Result<Confirmed, String> {
+    pub(super) async fn gather(&self) -> Result<Confirmed, String> {
         let Others { own, mesh, proofs, in_pod } = &self.others;
         let others = match peers::others(&mesh.load(), own) {
             Some(others) => others,

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use anyhow::Result;
 use ca::{Confirmed, Stage};
-use debug::{ReplacedRoot, RootPage, TrustedRoot};
+use debug::{ReplacedRoot, RootPage, RootSpread, TrustedRoot};
 use prometheus::{IntGaugeVec, Opts, Registry};
 use tokio::sync::watch;
 use xds::server::Clients;
@@ -23,6 +23,10 @@ pub(super) struct Replacing {
     pub(super) waiting: Option<String>,
     /// Which proxies have confirmed, on that replica.
     pub(super) confirmed: Option<Confirmed>,
+    /// Whether the authority is one that operators plug in: they are its mover.
+    pub(super) plugged: bool,
+    /// What is to be told of a signing certificate that was plugged in too early.
+    pub(super) early: Option<String>,
 }
 
 /// All of it. Clones are the same.
@@ -126,6 +130,13 @@ impl Progress {
         RootPage {
             bundle,
             certificates: standings.iter().map(certificate).collect(),
+            others: Vec::new(),
+            spread: replacing.plugged.then(|| RootSpread {
+                proxies: replacing.confirmed.map(|confirmed| confirmed.asked),
+                confirmed: replacing.confirmed.map(|confirmed| confirmed.have),
+                unknown: replacing.waiting.clone(),
+                early: replacing.early,
+            }),
             replacement: replacing.stage.map(|stage| ReplacedRoot {
                 stage: stage.name().to_owned(),
                 since: seconds(stage.since()),

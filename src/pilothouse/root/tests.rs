@@ -3,9 +3,15 @@
 use std::path::Path;
 use std::time::Duration;
 
+use envoy::config::core::v3::Node;
+use envoy::service::discovery::v3::DiscoveryRequest;
+use testkit::ads::{Connection, Request, Variant};
+use tokio::net::TcpListener;
 use tokio::time::timeout;
+use xds::generate::Peer;
+use xds::kind::ResourceType;
 use xds::metrics::Metrics;
-use xds::server::{Config, Hooks, Server};
+use xds::server::{Config, EngineHandle, Hooks, Server};
 
 use super::*;
 use crate::peers::{Proofs, Replica};
@@ -187,8 +193,13 @@ async fn a_root_in_a_folder_is_renewed_in_time_and_keeps_its_key() {
 
 /// What moves replacements, beside no other replica.
 fn mover(started: &mut Started) -> Result<Arc<Mover>> {
+    Ok(mover_at(started)?.0)
+}
+
+/// The same, and the server whose proxies are asked.
+fn mover_at(started: &mut Started) -> Result<(Arc<Mover>, (Server, EngineHandle<Translator>))> {
     let registry = Registry::new();
-    let (server, _engine) = Server::start(
+    let (server, engine) = Server::start(
         Arc::new(Translator::new(Accounts::register(&registry)?.0, true)),
         Config::default(),
         Metrics::register(&registry)?,
@@ -198,7 +209,8 @@ fn mover(started: &mut Started) -> Result<Arc<Mover>> {
     let own = Replica { namespace: String::new(), name: String::new(), port: None };
     let proofs = Proofs::new(started.roots.clone());
     let others = Others { own, mesh: Arc::default(), proofs, in_pod: false };
-    Ok(Arc::new(started.root.mover(progress, others)))
+    engine.update(Arc::default(), model::Changes::default(), Duration::ZERO);
+    Ok((Arc::new(started.root.mover(progress, others)), (server, engine)))
 }
 
 #[tokio::test(start_paused = true)]
@@ -278,4 +290,69 @@ async fn what_was_revoked_stays_so_when_files_come_without_lists() {
     signing(&mut started).await;
     assert_eq!(revoked.borrow().as_deref(), Some(list.as_str()), "it stays");
     started.end().await;
+}
+
+/// A proxy that is connected to a server.
+async fn connected(server: &Server) -> Result<Connection> {
+    let socket = TcpListener::bind("127.0.0.1:0").await?;
+    let address = socket.local_addr()?;
+    let serving = server.clone();
+    tokio::spawn(async move {
+        if let Ok((stream, address)) = socket.accept().await {
+            let peer = Peer { address: Some(address), identities: Vec::new() };
+            serving.serve(stream, peer, None, axum::Router::new()).await;
+        }
+    });
+    let connection = Connection::open(address, Variant::Sotw).await?;
+    let id = "sidecar~10.0.0.7~web-1.shop~shop.svc.cluster.local".to_owned();
+    connection.send(&Request::Sotw(DiscoveryRequest {
+        node: Some(Node { id, ..Node::default() }),
+        type_url: ResourceType::Cluster.type_url().to_owned(),
+        ..DiscoveryRequest::default()
+    }));
+    while server.clients().list().is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    Ok(connection)
+}
+
+/// What `/debug/rootz` says of the spread of plugged-in roots, when this holds of it.
+async fn spread(moving: &Mover, holds: impl Fn(&debug::RootSpread) -> bool) -> debug::RootSpread {
+    let looking = async {
+        loop {
+            match moving.progress.page().spread {
+                Some(spread) if holds(&spread) => return spread,
+                _ => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+    };
+    timeout(LONG, looking).await.expect("in time")
+}
+
+#[tokio::test]
+async fn a_plugged_in_root_that_signs_before_proxies_trust_it_is_told_until_they_do() -> Result<()> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (a, b) = (made("a"), made("b"));
+    let both = format!("{}{}", a.cert_pem(), b.cert_pem());
+    plug(folder.path(), &a, a.cert_pem());
+    let mut started = started_with(Keeping::Memory, folder.path(), true, Renewal::default());
+    signing(&mut started).await;
+    let (moving, (server, _engine)) = mover_at(&mut started)?;
+    let _connection = connected(&server).await?;
+    let (running, stop) = (Arc::clone(&moving), started.shutdown.clone());
+    tokio::spawn(async move { running.run(stop).await });
+    let quiet = spread(&moving, |_| true).await;
+    assert_eq!((quiet.proxies, quiet.early), (None, None), "one root, and nothing is under way");
+    // In one step what should be two.
+    plug(folder.path(), &b, &both);
+    signing(&mut started).await;
+    let told = spread(&moving, |spread| spread.early.is_some()).await;
+    assert_eq!((told.proxies, told.confirmed), (Some(1), Some(0)));
+    assert!(moving.early().borrow()["signing certificate"].starts_with("1 of 1 connected proxies"));
+    started.root.holders.given("spiffe://cluster.local/ns/shop/sa/web", Some("127.0.0.1".parse()?), &both);
+    let told = spread(&moving, |spread| spread.early.is_none()).await;
+    assert_eq!((told.proxies, told.confirmed), (Some(1), Some(1)));
+    assert!(moving.early().borrow().is_empty());
+    started.shutdown.cancel();
+    Ok(())
 }

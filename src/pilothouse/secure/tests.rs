@@ -4,6 +4,7 @@ mod doors;
 mod gone;
 mod plain;
 mod slow;
+mod trust;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -27,6 +28,7 @@ use rustls::{ClientConfig, RootCertStore};
 use sources::kube::Health;
 use testkit::ads::{Connection as Stream, Kind, Request as Asked, Variant};
 use tokio::net::TcpStream;
+use tokio::sync::mpsc;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream as ClientStream;
 use xds::metrics::Metrics as Counted;
@@ -38,6 +40,7 @@ use crate::flags::{Cli, Command};
 use crate::secret_access::Accounts;
 use crate::tls::Origin;
 use crate::translator::Translator;
+use crate::trust::Own;
 
 /// A name of the control plane.
 const NAME: &str = "istiod.istio-system.svc";
@@ -53,6 +56,9 @@ struct Port {
     /// What the server's certificate is of.
     root: Arc<Root>,
     trusted: watch::Sender<Option<Arc<str>>>,
+    /// Takes another mesh configuration, whose further roots count.
+    settings: watch::Sender<Option<Ref<MeshConfig>>>,
+    trust: Trust,
     holders: Holders,
     _tasks: JoinSet<Result<()>>,
     _kept: (watch::Sender<bool>, Box<dyn std::any::Any + Send>),
@@ -103,14 +109,16 @@ async fn port_by(
     let signs = Root::from_pem(root.cert_pem(), &root.expose_key_pem(), now())?;
     let (_, roots) = watch::channel(Some(Arc::new(Authority::self_signed(signs, None)?)));
     let mesh = MeshConfig { trust_domain_aliases: vec!["old.example".to_owned()], ..MeshConfig::default() };
-    let (_, settings) = watch::channel(Some(Ref::new(mesh)));
+    let (configured, settings) = watch::channel(Some(Ref::new(mesh)));
     let Command::Discovery(flags) = Cli::parse_from([&["pilothouse", "discovery"], flags].concat()).command
     else {
         unreachable!("the command says so")
     };
     let registry = Registry::new();
     let (server, engine) = Server::start(
-        Arc::new(Translator::new(Accounts::register(&registry)?.0, rules.check_identity)),
+        Arc::new(
+            Translator::new(Accounts::register(&registry)?.0, rules.check_identity).within(settings.clone()),
+        ),
         config,
         Counted::register(&registry)?,
         Hooks::default(),
@@ -122,14 +130,19 @@ async fn port_by(
     holders.trusting(&pem);
     let given = holders.clone();
     let (signing, judged_by) = (Signing::Here(roots.clone()), settings.clone());
+    let mut tasks = JoinSet::new();
+    // What proxies are told is another matter.
+    let (batches, told) = mpsc::channel(64);
+    let own = Own { roots, clients: trust.clone(), peers: trust };
+    let trust = Trust::start(&mut tasks, own, settings.clone(), (true, batches), &registry)?;
+    let trusting = trust.clone();
     let known = Known {
-        signing: Some(Signing::Here(roots)),
-        trusted: trust,
+        signing: Some(Signing::Here(trust.roots.clone())),
+        trust,
         holders,
         settings,
         presence: Arc::default(),
     };
-    let mut tasks = JoinSet::new();
     let mut secure = Secure::new(
         &mut tasks,
         &flags,
@@ -165,9 +178,11 @@ async fn port_by(
         server,
         root,
         trusted,
+        settings: configured,
+        trust: trusting,
         holders: given,
         _tasks: tasks,
-        _kept: (made, Box::new(engine)),
+        _kept: (made, Box::new((engine, told))),
     })
 }
 

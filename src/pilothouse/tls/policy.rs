@@ -13,7 +13,8 @@ use rustls::{ProtocolVersion, ServerConfig, SupportedCipherSuite};
 use super::clients::Clients;
 use super::shown::Shown;
 use super::standard;
-use crate::root::{Settings, Trusted};
+use crate::root::Settings;
+use crate::trust::Trust;
 
 /// What is offered to clients.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -75,10 +76,10 @@ impl Policy {
     pub(crate) fn config_for_clients(
         &self,
         shown: Arc<Shown>,
-        roots: Trusted,
+        trust: Trust,
         settings: Settings,
     ) -> Result<ServerConfig> {
-        self.config_with(|provider| Arc::new(Clients::new(roots, settings, provider)), shown, &[b"h2"])
+        self.config_with(|provider| Arc::new(Clients::new(trust, settings, provider)), shown, &[b"h2"])
     }
 
     fn config_with(

@@ -96,6 +96,7 @@ impl State {
             resolved: Vec::new(),
             keys: Vec::new(),
             accounts: Vec::new(),
+            trusted: None,
             events,
             appeared: after.difference(&before).cloned().collect(),
             cleared: before.difference(&after).cloned().collect(),

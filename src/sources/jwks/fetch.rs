@@ -82,6 +82,16 @@ impl Fetcher {
         timeout(patience, self.keys(source)).await.unwrap_or_else(late)
     }
 
+    /// What stands at an address that the operator of the mesh wrote, within `patience`.
+    ///
+    /// # Errors
+    /// It cannot be had; for operators.
+    pub(crate) async fn read(&self, uri: &str, patience: Duration) -> Result<Bytes> {
+        let late = |_| Err(format!("{uri}: no answer within {patience:?}"));
+        let read = async { Ok(self.get(uri, Led::Inside).await?.0) };
+        timeout(patience, read).await.unwrap_or_else(late)
+    }
+
     async fn keys(&self, source: &JwksSource) -> Result<Arc<str>> {
         let (uri, led) = match &*source.uri {
             "" => {

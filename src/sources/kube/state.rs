@@ -153,6 +153,7 @@ impl State {
             resolved: Vec::new(),
             keys: Vec::new(),
             accounts: Vec::new(),
+            trusted: None,
             events: events.map(|(key, object)| Event { key, object }).collect(),
             appeared: std::mem::take(&mut self.appeared).into_iter().collect(),
             cleared: std::mem::take(&mut self.cleared).into_iter().collect(),

@@ -8,7 +8,7 @@ use model::{Mesh, Proxy};
 use prost::Message;
 use serde_json::Value;
 use store::Tables;
-use translate::{Key, clusters, endpoints, listeners, names, routes, secrets, slots};
+use translate::{Key, clusters, endpoints, listeners, names, routes, secrets, slots, trust};
 
 use super::place::{Altered, Place};
 use crate::conformance::Case;
@@ -101,6 +101,7 @@ fn bytes(key: &Key) -> Vec<u8> {
             bytes
         }
         Key::Secret(key) => secrets::build(key).message.encode_to_vec(),
+        Key::Trust(key) => trust::build(key).message.encode_to_vec(),
         Key::Names(key) => {
             key.parts.iter().flat_map(|part| names::build(part).message.encode_to_vec()).collect()
         }

@@ -87,7 +87,8 @@ async fn answer(request: Request<Incoming>, shared: &Shared) -> Response<Body> {
 }
 
 fn listed(shared: &Shared, place: &Place, query: &BTreeMap<String, String>) -> Response<Body> {
-    let name = query.get("fieldSelector").and_then(|s| s.strip_prefix("metadata.name%3D")).map(str::to_owned);
+    let name = query.get("fieldSelector").and_then(|s| s.strip_prefix("metadata.name%3D"));
+    let name = name.map(|name| name.replace("%3A", ":"));
     let namespace = place.namespace.clone();
     let label = query.get("labelSelector").map(|s| s.replace("%2F", "/").replace("%3D", "="));
     let wanted = move |object: &Value| {

@@ -9,7 +9,9 @@ use model::Mesh;
 use serde_json::Value;
 use store::{Next, Options, Tables};
 use testkit::large::{self, Size};
-use translate::{Class, Key, Plan, class, clusters, endpoints, listeners, names, plan, routes, secrets};
+use translate::{
+    Class, Key, Plan, class, clusters, endpoints, listeners, names, plan, routes, secrets, trust,
+};
 
 const SIZE: Size = Size { namespaces: 100, services: 10, pods: 4 };
 
@@ -92,6 +94,7 @@ fn build(key: &Key) {
         }
         Key::Names(key) => key.parts.iter().for_each(|part| drop(names::build(part))),
         Key::Secret(key) => drop(secrets::build(key)),
+        Key::Trust(key) => drop(trust::build(key)),
     }
 }
 

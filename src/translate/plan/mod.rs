@@ -33,6 +33,8 @@ pub struct Plan {
     pub routes: Entries,
     /// The table of names; nothing where that of the layer below is right.
     pub names: Entries,
+    /// What peers trust; nothing where a layer below has it.
+    pub trusted: Entries,
     /// All secrets that the class may have.
     pub secrets: Entries,
     /// Clusters of lower layers that this class must not have.

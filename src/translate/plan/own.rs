@@ -55,6 +55,7 @@ pub(super) fn plan(mesh: &Mesh, view: &Ref<OwnView>, previous: Option<(&Arc<Plan
         listeners: keep(entries(listeners), old.map(|p| &p.listeners)),
         routes: keep(entries(routes), old.map(|p| &p.routes)),
         names: Entries::default(),
+        trusted: Entries::default(),
         secrets: Entries::default(),
         hidden_clusters: Arc::default(),
         hidden_endpoints: Arc::default(),

@@ -21,6 +21,7 @@ pub(super) fn plan(mesh: &Mesh, view: &SecretsView, previous: Option<&Arc<Plan>>
         listeners: Entries::default(),
         routes: Entries::default(),
         names: Entries::default(),
+        trusted: Entries::default(),
         secrets: keep(planned, previous.map(|old| &old.secrets)),
         hidden_clusters: Arc::default(),
         hidden_endpoints: Arc::default(),

@@ -16,7 +16,7 @@ use crate::key::{Entries, entries};
 use crate::routes::share::share;
 use crate::routes::sidecar::{self, Base};
 use crate::scope::{Difference, Scope};
-use crate::{endpoints, listeners, names};
+use crate::{endpoints, listeners, names, trust};
 
 /// Which parts must be planned again.
 #[derive(Clone, Copy, Debug, Default)]
@@ -126,6 +126,11 @@ pub(super) fn plan(
         Some(old) if !stale.names => Arc::clone(&old.names),
         _ => keep(own_names(&context, below), old.map(|p| &p.names)),
     };
+    let trusted = match old {
+        Some(old) if old.mesh.trusted == mesh.trusted => Arc::clone(&old.trusted),
+        _ if view.layer == Layer::Upper => Entries::default(),
+        _ => trust::plan(mesh),
+    };
     let problems = match old {
         Some(old) if !stale.listeners => Arc::clone(&old.problems),
         _ => listeners::outbound::left_out(&context).into(),
@@ -140,6 +145,7 @@ pub(super) fn plan(
         listeners,
         routes,
         names,
+        trusted,
         secrets: Entries::default(),
         hidden_clusters,
         hidden_endpoints,

@@ -64,7 +64,7 @@ impl ProxySets {
 
     /// The set of one type.
     pub fn get(&self, kind: ResourceType) -> &Arc<Set> {
-        let [cluster, endpoints, listener, route, secret, extension, names] = &*self.sets;
+        let [cluster, endpoints, listener, route, secret, extension, names, trusted] = &*self.sets;
         match kind {
             ResourceType::Cluster => cluster,
             ResourceType::Endpoints => endpoints,
@@ -73,6 +73,7 @@ impl ProxySets {
             ResourceType::Secret => secret,
             ResourceType::ExtensionConfig => extension,
             ResourceType::NameTable => names,
+            ResourceType::ProxyConfig => trusted,
         }
     }
 

@@ -127,7 +127,7 @@ pub(super) const fn rule(kind: ResourceType, step: Step) -> Option<&'static Rule
         (ResourceType::Endpoints, Step::Removal) => Some(&ENDPOINTS_REMOVAL),
         (ResourceType::Route, Step::Removal) => Some(&ROUTE_REMOVAL),
         (ResourceType::Cluster | ResourceType::Endpoints, Step::Change)
-        | (ResourceType::Secret | ResourceType::NameTable, _)
+        | (ResourceType::Secret | ResourceType::NameTable | ResourceType::ProxyConfig, _)
         | (ResourceType::ExtensionConfig, Step::Removal) => None,
     }
 }

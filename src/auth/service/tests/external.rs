@@ -50,7 +50,7 @@ async fn it_is_asked_for_what_the_caller_may_have_and_its_answer_is_passed_on() 
         let mut request = asking("CertSigner", "istio-system");
         (request.csr, request.validity_duration) = (own_csr(), seconds);
         let csr = request.csr.clone();
-        assert_eq!(service.answer(&web(), request, now()).await.unwrap().cert_chain, chain);
+        assert_eq!(service.answer(&web(), request, now()).await.unwrap().get_ref().cert_chain, chain);
         let order = external.asked.lock().unwrap().pop().unwrap();
         assert_eq!((order.csr, order.lifetime, order.signer.as_str()), (csr, lifetime, "istio-system"));
         assert_eq!(order.identity.to_string(), WEB);

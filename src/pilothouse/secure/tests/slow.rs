@@ -98,7 +98,7 @@ async fn a_request_that_does_not_come_whole_ends() -> Result<()> {
     let io = TokioIo::new(port.connect(web(&port)).await?);
     let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await?;
     tokio::spawn(connection);
-    let (_said, body) = tokio::sync::mpsc::channel(1);
+    let (_said, body) = mpsc::channel(1);
     let request =
         http::Request::post("http://istiod/istio.v1.auth.IstioCertificateService/CreateCertificate")
             .header("content-type", "application/grpc")
@@ -110,7 +110,7 @@ async fn a_request_that_does_not_come_whole_ends() -> Result<()> {
 }
 
 /// A body of which nothing comes.
-struct Never(tokio::sync::mpsc::Receiver<Bytes>);
+struct Never(mpsc::Receiver<Bytes>);
 
 impl hyper::body::Body for Never {
     type Data = Bytes;

@@ -83,7 +83,7 @@ impl Mesh {
                 .flat_map(|host| (0..PORTS).map(move |port| format!("outbound|{}||{host}", 8080 + port)))
         };
         let none = || list(std::iter::empty());
-        let mut lists = [none(), none(), none(), none(), none(), none(), none()];
+        let mut lists = ResourceType::ALL.map(|_| none());
         lists[ResourceType::Cluster.index()] = list(clusters().map(|name| entry("cluster", &name, 1200)));
         lists[ResourceType::Endpoints.index()] = list(clusters().map(|name| entry("endpoints", &name, 500)));
         lists[ResourceType::Listener.index()] = list(

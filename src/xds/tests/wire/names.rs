@@ -1,6 +1,8 @@
-//! The table of names as an agent asks for it: one resource without a name, beside what Envoy asks for.
+//! The table of names and the roots that are trusted as an agent asks for them: one resource without a name of each,
+//! beside what Envoy asks for.
 
-use api::envoy::Message as _;
+use api::envoy::Message;
+use api::envoy::istio::mesh::v1alpha1::ProxyConfig;
 use api::envoy::istio::networking::nds::v1::NameTable;
 use api::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DiscoveryRequest};
 use testkit::ads::{Connection, Request, Response, Variant};
@@ -9,9 +11,9 @@ use xds::kind::ResourceType;
 use crate::end_to_end::{Fixture, world};
 use crate::toy::node;
 
-/// A request for the table; with a nonce one that accepts it, with a version one of an agent that has it.
-fn request(variant: Variant, nonce: &str, held: Option<&str>) -> Request {
-    let type_url = ResourceType::NameTable.type_url().to_owned();
+/// A request for the resource of this type; with a nonce one that accepts it, with a version one of an agent that has it.
+fn request_of(kind: ResourceType, variant: Variant, nonce: &str, held: Option<&str>) -> Request {
+    let type_url = kind.type_url().to_owned();
     let (node, nonce) = (Some(node()), nonce.to_owned());
     let held = held.map(|version| (String::new(), version.to_owned()));
     match variant {
@@ -28,9 +30,22 @@ fn request(variant: Variant, nonce: &str, held: Option<&str>) -> Request {
     }
 }
 
+fn request(variant: Variant, nonce: &str, held: Option<&str>) -> Request {
+    request_of(ResourceType::NameTable, variant, nonce, held)
+}
+
 /// The next table, with its nonce and its version.
 async fn table(connection: &mut Connection) -> (NameTable, String, String) {
-    let (type_url, nonce, mut found) = match connection.receive().await.expect("a stream").expect("a table") {
+    resource(ResourceType::NameTable, connection).await
+}
+
+/// The next resource of this type, with its nonce and its version.
+async fn resource<M: Message + Default>(
+    kind: ResourceType,
+    connection: &mut Connection,
+) -> (M, String, String) {
+    let (type_url, nonce, mut found) = match connection.receive().await.expect("a stream").expect("an answer")
+    {
         Response::Delta(answer) => {
             let bodies = answer.resources.into_iter().map(|r| {
                 assert_eq!(r.name, "");
@@ -44,10 +59,10 @@ async fn table(connection: &mut Connection) -> (NameTable, String, String) {
             (answer.type_url, answer.nonce, bodies.collect())
         }
     };
-    assert_eq!((&*type_url, found.len()), (ResourceType::NameTable.type_url(), 1));
+    assert_eq!((&*type_url, found.len()), (kind.type_url(), 1));
     let (any, version) = found.remove(0);
     assert_eq!(any.type_url, type_url);
-    (NameTable::decode(any.value).expect("a table"), nonce, version)
+    (M::decode(any.value).expect("a resource"), nonce, version)
 }
 
 fn address(table: &NameTable) -> &str {
@@ -103,4 +118,25 @@ async fn an_agent_that_has_the_table_is_sent_the_next_one_only() {
     world.names = 1;
     fixture.update(&world);
     assert_eq!(address(&table(&mut connection).await.0), "10.96.0.1");
+}
+
+#[tokio::test]
+async fn agents_of_both_kinds_follow_the_roots_that_are_trusted() {
+    let kind = ResourceType::ProxyConfig;
+    for variant in [Variant::Delta, Variant::Sotw] {
+        let mut world = world();
+        let fixture = Fixture::with(&world).await;
+        let mut connection = Connection::open(fixture.address, variant).await.expect("a stream");
+        connection.send(&request_of(kind, variant, "", None));
+        let (first, nonce, _): (ProxyConfig, _, _) = resource(kind, &mut connection).await;
+        assert_eq!(first.ca_certificates_pem, ["root 0"]);
+        connection.send(&request_of(kind, variant, &nonce, None));
+        // Of a change of anything else nothing is heard.
+        world.endpoints.insert(1, 77);
+        fixture.update(&world);
+        world.names = 1;
+        fixture.update(&world);
+        let (next, _, _): (ProxyConfig, _, _) = resource(kind, &mut connection).await;
+        assert_eq!(next.ca_certificates_pem, ["root 1"]);
+    }
 }

@@ -19,6 +19,7 @@ use api::envoy::extensions::filters::network::http_connection_manager::v3::{
 };
 use api::envoy::extensions::transport_sockets::tls::v3::{CertificateValidationContext, Secret, secret};
 use api::envoy::google::protobuf::{Any, Duration};
+use api::envoy::istio::mesh::v1alpha1::ProxyConfig;
 use api::envoy::istio::networking::nds::v1::NameTable;
 use api::envoy::istio::networking::nds::v1::name_table::NameInfo;
 use api::envoy::{Message, Name};
@@ -43,7 +44,7 @@ pub(crate) struct World {
     pub(crate) listeners: BTreeMap<u8, (u8, BTreeSet<u8>)>,
     /// Content of secrets.
     pub(crate) secrets: BTreeMap<u8, u8>,
-    /// The number in the one address of the table of names.
+    /// The number in the one address of the table of names, and in the one root that is trusted.
     pub(crate) names: u8,
 }
 
@@ -87,6 +88,7 @@ impl World {
                 let body = |id: &u8, content: &u8| (format!("secret-{id}"), secret(*id, *content));
                 self.secrets.iter().map(|(id, content)| body(id, content)).collect()
             }
+            ResourceType::ProxyConfig => [(String::new(), trusted(self.names))].into(),
             ResourceType::ExtensionConfig => BTreeMap::new(),
         }
     }
@@ -205,6 +207,10 @@ fn secret(id: u8, content: u8) -> Bytes {
 fn names(content: u8) -> Bytes {
     let info = NameInfo { ips: vec![format!("10.96.0.{content}")], ..NameInfo::default() };
     encode(&NameTable { table: [("web.shop.svc.cluster.local".to_owned(), info)].into() })
+}
+
+fn trusted(content: u8) -> Bytes {
+    encode(&ProxyConfig { ca_certificates_pem: vec![format!("root {content}")] })
 }
 
 fn encode(message: &impl Message) -> Bytes {
