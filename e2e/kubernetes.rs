@@ -240,6 +240,8 @@ fn api_server(world: &World, site: Site, programs: &Path, files: &Files) -> Resu
         "--api-audiences=https://kubernetes.default.svc,istio-ca",
         "--authorization-mode=RBAC",
         "--allow-privileged",
+        "--feature-gates=ClusterTrustBundle=true",
+        "--runtime-config=certificates.k8s.io/v1beta1/clustertrustbundles=true",
         // There is no controller that would make the default accounts which it waits for.
         "--disable-admission-plugins=ServiceAccount",
     ]);

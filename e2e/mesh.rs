@@ -20,7 +20,7 @@ use crate::kubernetes::Cluster;
 use crate::netns::BRIDGE_ADDRESS;
 use crate::objects::{self, PodFacts};
 use crate::pod::{Pod, PodBuilder};
-use crate::process::Process;
+use crate::process::{Process, run};
 use crate::services::{Backend, Key};
 use crate::tools::built;
 use crate::wait::wait_while;
@@ -198,6 +198,13 @@ impl<'w> Mesh<'w> {
     pub fn state(&self, file: &str) -> Result<String> {
         let path = self.world.state_folder()?.join(file);
         std::fs::read_to_string(&path).with_context(|| path.display().to_string())
+    }
+
+    /// What the command `root` says when the control plane of a folder is to go this step with its root.
+    pub fn root(&self, step: &str) -> Result<String> {
+        let program = self.world.program(&built("pilothouse", "pilothouse", "PILOTHOUSE_BIN")?)?;
+        let mut command = std::process::Command::new(program);
+        run(command.args(["root", step, "--state"]).arg(self.world.state_folder()?))
     }
 
     /// What the control plane has logged.

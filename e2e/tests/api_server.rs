@@ -10,6 +10,7 @@ mod replicas;
 mod signers;
 mod status;
 mod traffic;
+mod trust_bundle;
 
 use anyhow::{Result, ensure};
 use e2e::{Cluster, ControlPlane, cluster};

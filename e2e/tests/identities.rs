@@ -16,7 +16,7 @@ use crate::shop::{REVIEWS, answered, policy};
 const SHORT: Duration = Duration::from_secs(8);
 
 /// How long a certificate's successor may take on a machine that has other things to do.
-const RENEWAL: Duration = Duration::from_secs(40);
+pub(crate) const RENEWAL: Duration = Duration::from_secs(40);
 
 /// Every request begins a connection between the sidecars, with the certificates of that moment.
 const A_HANDSHAKE_EACH: &str = "{connectionPool: {http: {maxRequestsPerConnection: 1}}}";
@@ -33,7 +33,7 @@ spec: {{mtls: {{mode: {mode}}}}}
 }
 
 /// A client and a server in strict mode under load, whose certificates are soon renewed.
-struct Shop<'w> {
+pub(crate) struct Shop<'w> {
     world: &'w World,
     mesh: Mesh<'w>,
     client: Pod,
@@ -42,7 +42,7 @@ struct Shop<'w> {
 }
 
 impl<'w> Shop<'w> {
-    fn start(world: &'w World, options: MeshOptions) -> Result<Self> {
+    pub(crate) fn start(world: &'w World, options: MeshOptions) -> Result<Self> {
         let mesh = Mesh::start_with(world, options)?;
         mesh.service("shop", "reviews").port("http", 8080).create()?;
         mesh.apply(&mode("STRICT"))?;
@@ -56,9 +56,24 @@ impl<'w> Shop<'w> {
         Ok(Self { world, mesh, client, server, load })
     }
 
+    /// The mesh that both are in.
+    pub(crate) fn mesh(&self) -> &Mesh<'w> {
+        &self.mesh
+    }
+
+    /// The requests that are under way.
+    pub(crate) fn load(&self) -> &Load {
+        &self.load
+    }
+
+    /// Both pods.
+    pub(crate) fn pods(&self) -> [&Pod; 2] {
+        [&self.client, &self.server]
+    }
+
     /// Waits until both sidecars have shown so many further certificates.
-    fn renewed(&self, times: usize) -> Result<()> {
-        for pod in [&self.client, &self.server] {
+    pub(crate) fn renewed(&self, times: usize) -> Result<()> {
+        for pod in self.pods() {
             let mut seen = BTreeSet::from([chain(pod)?]);
             let what = format!("{times} further certificates of {pod:?}");
             within(RENEWAL * times.try_into()?, &what, || {
@@ -76,7 +91,7 @@ impl<'w> Shop<'w> {
     }
 
     /// Ends the load, which must not have had a single failure, with a handshake for each request.
-    fn all_well(self) -> Result<()> {
+    pub(crate) fn all_well(self) -> Result<()> {
         self.load.wait_for(50)?;
         let report = self.load.stop();
         report.only_successes()?;
@@ -95,11 +110,11 @@ fn secret(pod: &Pod, name: &str, field: &str) -> Result<String> {
     Ok(bytes.and_then(Value::as_str).with_context(|| format!("no secret {name} in {dump}"))?.to_owned())
 }
 
-fn chain(pod: &Pod) -> Result<String> {
+pub(crate) fn chain(pod: &Pod) -> Result<String> {
     secret(pod, "default", "tls_certificate/certificate_chain")
 }
 
-fn roots(pod: &Pod) -> Result<String> {
+pub(crate) fn roots(pod: &Pod) -> Result<String> {
     secret(pod, "ROOTCA", "validation_context/trusted_ca")
 }
 
@@ -184,7 +199,7 @@ fn the_root_is_renewed() {
 }
 
 /// Puts the files of a plugged-in authority in place of those that are there, as a kubelet does: all at once.
-fn plug(folder: &Path, authority: &Intermediate) -> Result<()> {
+pub(crate) fn plug(folder: &Path, authority: &Intermediate) -> Result<()> {
     let content = folder.with_extension(authority.name());
     fs::create_dir_all(&content)?;
     for (name, text) in authority.files() {

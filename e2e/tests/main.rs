@@ -21,6 +21,7 @@ mod networks;
 mod overlap;
 mod pair;
 mod policies;
+mod roots;
 mod routing;
 mod secrecy;
 mod services;

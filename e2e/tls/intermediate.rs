@@ -13,7 +13,10 @@ pub struct Intermediate {
     name: &'static str,
     certificate: String,
     key: String,
+    /// What has signed it.
     root: String,
+    /// What is to be trusted beside it.
+    others: String,
 }
 
 impl std::fmt::Debug for Intermediate {
@@ -25,13 +28,30 @@ impl std::fmt::Debug for Intermediate {
 impl Intermediate {
     /// Two of one root.
     pub fn pair() -> Result<[Self; 2]> {
-        let root = CertifiedIssuer::self_signed(authority("the root")?, KeyPair::generate()?)?;
+        Self::of("the root")
+    }
+
+    fn of(root: &str) -> Result<[Self; 2]> {
+        let root = CertifiedIssuer::self_signed(authority(root)?, KeyPair::generate()?)?;
         let signed = |name: &'static str| -> Result<Self> {
             let key = KeyPair::generate()?;
             let certificate = authority(name)?.signed_by(&key, &*root)?.pem();
-            Ok(Self { name, certificate, key: key.serialize_pem(), root: root.pem() })
+            let (key, others) = (key.serialize_pem(), String::new());
+            Ok(Self { name, certificate, key, root: root.pem(), others })
         };
         Ok([signed("first")?, signed("second")?])
+    }
+
+    /// Two of different roots, which have different names: without key identifiers an issuer is found by its name.
+    pub fn strangers() -> Result<[Self; 2]> {
+        let ([old, _], [_, new]) = (Self::of("the old root")?, Self::of("the new root")?);
+        Ok([old, new])
+    }
+
+    /// The same under another name, where the root of another one is trusted as well.
+    #[must_use]
+    pub fn beside(&self, other: &Self, name: &'static str) -> Self {
+        Self { name, others: other.root.clone(), ..self.clone() }
     }
 
     /// What tells it apart.
@@ -46,7 +66,7 @@ impl Intermediate {
         [
             ("ca-cert.pem", self.certificate.clone()),
             ("ca-key.pem", self.key.clone()),
-            ("root-cert.pem", self.root.clone()),
+            ("root-cert.pem", format!("{}{}", self.root, self.others)),
             ("cert-chain.pem", format!("{}{}", self.certificate, self.root)),
         ]
     }

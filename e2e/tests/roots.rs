@@ -1,0 +1,85 @@
+//! The mesh's root is replaced by one of another key, in stages, while two pods talk over mTLS with a handshake for each
+//! request: none fails.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use e2e::{Intermediate, MeshOptions, within, world};
+use serde_json::Value;
+
+use crate::identities::{RENEWAL, Shop, chain, plug, roots};
+
+/// `/debug/rootz`.
+fn page(shop: &Shop<'_>) -> Result<Value> {
+    serde_json::from_slice(&shop.mesh().get("/debug/rootz")?.body).context("/debug/rootz is no JSON")
+}
+
+/// Waits until this holds of `/debug/rootz`.
+fn until(shop: &Shop<'_>, what: &str, holds: impl Fn(&Value) -> bool) -> Result<()> {
+    within(RENEWAL, what, || {
+        let page = page(shop)?;
+        ensure!(holds(&page), "{page:#}");
+        Ok(Some(()))
+    })
+}
+
+/// Waits until both sidecars have shown two further certificates, the first of which may have been on its way already, and
+/// trust as many roots.
+fn moved_on(shop: &Shop<'_>, count: usize) -> Result<()> {
+    shop.renewed(2)?;
+    for pod in shop.pods() {
+        let trusted = String::from_utf8(STANDARD.decode(roots(pod)?)?)?.matches("BEGIN CERTIFICATE").count();
+        ensure!(trusted == count, "{pod:?} trusts {trusted} roots, not {count}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_self_signed_root_is_replaced_by_one_of_a_new_key() {
+    world(|world| {
+        // The stages last as long as it takes until proxies have confirmed.
+        let env = [("PILOTHOUSE_ROOT_DISTRIBUTION", "1s"), ("PILOTHOUSE_ROOT_KEEPING", "1h")];
+        let env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+        let shop = Shop::start(world, MeshOptions { env, ..MeshOptions::default() })?;
+        let old = shop.mesh().state("root-cert.pem")?;
+        let said = shop.mesh().root("replace")?;
+        ensure!(said.contains("the old one signs"), "{said}");
+        until(&shop, "the new root to sign", |page| page["replacement"]["stage"] == "signing")?;
+        moved_on(&shop, 2)?;
+        shop.load().so_far().only_successes()?;
+        let said = shop.mesh().root("advance")?;
+        ensure!(said.contains("no replacement is under way"), "{said}");
+        moved_on(&shop, 1)?;
+        ensure!(shop.mesh().state("root-cert.pem")? != old, "it is the old root");
+        shop.all_well()
+    });
+}
+
+#[test]
+fn a_plugged_in_root_is_replaced_by_another() {
+    world(|world| {
+        let [old, new] = Intermediate::strangers()?;
+        let folder: PathBuf = world.dir().join("cacerts");
+        plug(&folder, &old)?;
+        let env =
+            [("ROOT_CA_DIR", folder.display().to_string()), ("ISTIO_MULTIROOT_MESH", "true".to_owned())];
+        let env = env.map(|(name, value)| (name.to_owned(), value)).to_vec();
+        let shop = Shop::start(world, MeshOptions { env, ..MeshOptions::default() })?;
+        plug(&folder, &old.beside(&new, "first-of-both"))?;
+        until(&shop, "all proxies to confirm both roots", |page| {
+            page["spread"]["proxies"] == 2 && page["spread"]["confirmed"] == 2
+        })?;
+        plug(&folder, &new.beside(&old, "second-of-both"))?;
+        moved_on(&shop, 2)?;
+        for pod in shop.pods() {
+            ensure!(new.is_in(&chain(pod)?)?, "{pod:?} shows a certificate of the old authority");
+        }
+        let page = page(&shop)?;
+        ensure!(page["spread"].get("early").is_none(), "{page:#}");
+        plug(&folder, &new)?;
+        moved_on(&shop, 1)?;
+        shop.all_well()
+    });
+}
