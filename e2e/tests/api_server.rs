@@ -1,6 +1,7 @@
 //! A real API server as the source: what users apply is served, and goes on being served while the server is away.
 
 mod admission;
+mod host_ownership;
 mod identified;
 mod ingress;
 mod manifests;
