@@ -7,6 +7,9 @@ use http::{HeaderMap, header};
 /// Where a gateway tells of the certificate that its client showed.
 const FORWARDED: &str = "x-forwarded-client-cert";
 
+/// Of a request only so many tokens are looked at: each may cost a question to an API server.
+const TOKENS: usize = 2;
+
 /// The metadata key that names the cluster of the caller.
 const CLUSTER: &str = "clusterid";
 
@@ -17,7 +20,7 @@ pub struct Credentials {
     pub(crate) address: Option<SocketAddr>,
     /// The identities of the client certificate that the handshake verified.
     pub(crate) certificate: Vec<String>,
-    /// Tokens, without what says that they are tokens.
+    /// The first tokens, without what says that they are tokens.
     pub(crate) tokens: Vec<String>,
     /// The cluster that the caller says it is in; empty if it does not say, or says two.
     pub(crate) cluster: String,
@@ -41,7 +44,11 @@ impl Credentials {
         Self {
             address,
             certificate: certificate.to_vec(),
-            tokens: texts(header::AUTHORIZATION.as_str()).into_iter().filter_map(bearer).collect(),
+            tokens: texts(header::AUTHORIZATION.as_str())
+                .into_iter()
+                .filter_map(bearer)
+                .take(TOKENS)
+                .collect(),
             cluster,
             forwarded: texts(FORWARDED).into_iter().next(),
         }
@@ -67,6 +74,7 @@ mod tests {
             ("authorization", "Bearer one"),
             ("authorization", "bearer two"),
             ("authorization", "Bearer three"),
+            ("authorization", "Bearer four"),
         ]);
         assert_eq!(given.tokens, ["one", "three"]);
     }

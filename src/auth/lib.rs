@@ -13,7 +13,7 @@
 //! service          IstioCertificateService
 //!   external       who signs in the authority's place
 //!   rate           how often an address may ask
-//!   fair           in which order those are served who wait
+//! fair             in which order those are served who wait
 //! ```
 //!
 //! Source: `shared/spec/security.md` 2, 3.
@@ -40,6 +40,7 @@ pub use authenticators::Authenticators;
 pub use caller::{BoundPod, Caller, Domains, Means, Refused, Settings};
 pub use credentials::Credentials;
 pub use external::{External, Order, Unsigned};
+pub use fair::{Source, Turn, Turns};
 pub use forwarded::Forwarded;
 pub use metrics::Metrics;
 pub use nodes::NodeProxies;

@@ -14,6 +14,7 @@ use model::mesh::{Compliance, Features, JwksMode};
 use sources::jwks::{self, Internal, Proxies};
 use store::Limits;
 
+use crate::open_files;
 use crate::root::Plugging;
 
 /// 240.240.0.0/16, reserved addresses that nobody routes.
@@ -273,10 +274,7 @@ pub fn core_dumps() -> bool {
 /// Connections of proxies and agents at once: what is said, else nine tenths of the files that this process may open, so that
 /// there is always one for the API server.
 pub fn max_connections(default: usize) -> usize {
-    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
-    let files = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
-    let files: Option<usize> = files.and_then(|line| line.split_whitespace().next()?.parse().ok());
-    let usual = files.map_or(default, |files| files / 10 * 9);
+    let usual = open_files::limit().map_or(default, |files| files / 10 * 9);
     Environment(process).number("PILOTHOUSE_MAX_CONNECTIONS", usual)
 }
 

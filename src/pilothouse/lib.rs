@@ -16,6 +16,7 @@ mod intake;
 mod jwks;
 pub mod logging;
 mod mesh_thread;
+pub mod open_files;
 mod outcomes;
 mod peers;
 mod pod;

@@ -4,7 +4,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use pilothouse::flags::{self, Cli, Command};
-use pilothouse::{bootstrap, discovery, features, logging, preview, root_command, token, validate, version};
+use pilothouse::{
+    bootstrap, discovery, features, logging, open_files, preview, root_command, token, validate, version,
+};
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -19,6 +21,9 @@ fn main() -> ExitCode {
                 && let Err(error) = ca::cores::forbid()
             {
                 tracing::warn!(%error, "core dumps cannot be forbidden: they would hold private keys");
+            }
+            if let Err(error) = open_files::raise() {
+                tracing::warn!(%error, "the limit of open files cannot be raised: there may be room for few connections");
             }
             for flag in ignored {
                 tracing::warn!(flag, "unknown flag, ignored as the reference does");

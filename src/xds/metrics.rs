@@ -38,6 +38,8 @@ pub struct Metrics {
     pub internal_errors: IntCounter,
     /// `pilot_xds_recv_max`: the largest request, in bytes.
     pub recv_max: IntGauge,
+    /// `pilothouse_connections_refused_total`: connections for which there was no place.
+    pub refused_connections: IntCounter,
     /// `pilothouse_xds_wait_expired`: parts of a change that were sent at the limit of their wait, by type and step.
     pub wait_expired: IntCounterVec,
 }
@@ -100,6 +102,10 @@ impl Metrics {
                 "Total number of XDS requests with an expired nonce.",
                 &["type"],
             )?,
+            refused_connections: IntCounter::new(
+                "pilothouse_connections_refused_total",
+                "Connections of proxies and agents for which there was no place.",
+            )?,
             internal_errors: IntCounter::new(
                 "pilot_total_xds_internal_errors",
                 "Total number of internal XDS errors in pilot.",
@@ -130,7 +136,10 @@ impl Metrics {
             registry.register(Box::new(gauges.clone()))?;
         }
         registry.register(Box::new(self.recv_max.clone()))?;
-        registry.register(Box::new(self.internal_errors.clone()))
+        for counter in [&self.internal_errors, &self.refused_connections] {
+            registry.register(Box::new(counter.clone()))?;
+        }
+        Ok(())
     }
 
     /// Counts a refusal by `node`; `code` is the gRPC status code that it gave.

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! listen      sockets -> connections: keepalive, limits, graceful shutdown; paths that are not ADS go to a router
+//! places      for how many connections there is room, and for how many of one address
 //! service     a request for one of the two ADS methods -> a response with an `AdsBody`
 //! body        one stream as an HTTP/2 body: reads requests, waits for sets, makes the next response when asked
 //! engine      the thread that owns the engine: connects, disconnects, updates
@@ -24,6 +25,7 @@ mod engine;
 mod gate;
 mod listen;
 mod mailbox;
+mod places;
 mod rate;
 mod recent;
 mod registrar;
@@ -39,6 +41,7 @@ pub use debug_types::{DebugAnswer, DebugTypes};
 pub use engine::EngineHandle;
 pub use gate::{Admitting, Gate};
 pub use listen::{Hooks, Server};
+pub use places::{Full, Place, Places};
 pub use registrar::{Health, Registered, Registering, Registrar};
 pub use requests::{ReadRequest, read_requests};
 pub use status::Status;

@@ -11,19 +11,22 @@ mod others;
 mod review;
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use futures::future::BoxFuture;
-use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 pub use api_server::{ApiServer, follow_accounts};
 pub use others::{Aliases, OtherClusters, Reached};
 
+use crate::fair::{Source, Turns};
 use crate::token::{Bound, Claims, FetchKeys, Hash, Keys, LONGEST, Unverified, Verified};
 use crate::{BoundPod, Caller, Credentials, Domains, Means, Presence, Refused, Settings};
 
 /// Questions to an API server at once.
 const QUESTIONS: usize = 64;
+/// How long its answer is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the API server says of a token.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -82,8 +85,8 @@ pub struct KubernetesTokens {
     /// Whether tokens of this issuer are bound to nothing that could go.
     unbound: bool,
     others: Option<OtherClusters>,
-    /// Questions to the API server at once: tokens that are none must not become a flood of them.
-    questions: Semaphore,
+    /// Questions to the API server at once: tokens that are none must not become a flood of them, nor keep others from asking.
+    questions: Turns,
 }
 
 /// Whose a token is.
@@ -124,7 +127,7 @@ impl KubernetesTokens {
         review: Option<Box<dyn Review>>,
         settings: Settings,
     ) -> Self {
-        let (keys, verified, questions) = (Keys::new(keys), Verified::new(), Semaphore::new(QUESTIONS));
+        let (keys, verified, questions) = (Keys::new(keys), Verified::new(), Turns::leaving_some(QUESTIONS));
         Self { rules, keys, presence, review, verified, settings, unbound: false, others: None, questions }
     }
 
@@ -150,8 +153,9 @@ impl KubernetesTokens {
     async fn first_of(&self, credentials: &Credentials, now: SystemTime) -> Option<Result<Caller, Refused>> {
         // Several are for several kinds of doors; the first one that opens this one counts.
         let mut refused = None;
+        let source = credentials.address.map(|address| address.ip());
         for token in &credentials.tokens {
-            match self.caller(token, now).await {
+            match self.caller(token, source, now).await {
                 Ok(caller) => return Some(Ok(caller)),
                 Err(reason) => refused = Some(reason),
             }
@@ -159,7 +163,7 @@ impl KubernetesTokens {
         refused.map(Err)
     }
 
-    async fn caller(&self, token: &str, now: SystemTime) -> Result<Caller, Refused> {
+    async fn caller(&self, token: &str, source: Source, now: SystemTime) -> Result<Caller, Refused> {
         if token.len() > LONGEST {
             return Err(Refused::new(format!("token: it is longer than {LONGEST} bytes")));
         }
@@ -169,7 +173,7 @@ impl KubernetesTokens {
                 self.found(&subject.namespace, &subject.account, pod)
             }
             Err(Unverified::False(reason)) => Err(Refused::new(format!("token: {reason}"))),
-            Err(Unverified::Unknown(reason)) => self.ask(token, &reason).await,
+            Err(Unverified::Unknown(reason)) => self.ask(token, source, &reason).await,
         }
     }
 
@@ -201,10 +205,11 @@ impl KubernetesTokens {
     }
 
     /// Has the API server verify a token, which could not be verified here for a reason.
-    async fn ask(&self, token: &str, reason: &str) -> Result<Caller, Refused> {
+    async fn ask(&self, token: &str, source: Source, reason: &str) -> Result<Caller, Refused> {
         let Some(review) = &self.review else { return Err(Refused::new(format!("token: {reason}"))) };
-        let _question = self.questions.acquire().await;
-        let answer = review.review(token.to_owned(), self.rules.audiences.clone()).await;
+        let _question = self.questions.take(source).await;
+        let answer = timeout(PATIENCE, review.review(token.to_owned(), self.rules.audiences.clone())).await;
+        let answer = answer.unwrap_or_else(|_| Err("the API server does not answer".to_owned()));
         let answer = answer.map_err(|error| Refused::new(format!("token: {reason}, and {error}")))?;
         let (namespace, account, pod) = review::judge(answer, &self.rules.audiences)
             .map_err(|no| Refused::new(format!("token: {no}")))?;

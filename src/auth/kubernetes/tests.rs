@@ -171,6 +171,41 @@ async fn the_api_server_can_be_asked_always() {
     assert_eq!(door.asked(), 2);
 }
 
+/// An API server that does not answer.
+#[derive(Clone, Default)]
+struct Silent(Arc<AtomicUsize>);
+
+impl Review for Silent {
+    fn review(&self, _: String, _: Vec<String>) -> BoxFuture<'static, Result<Reviewed, String>> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        std::future::pending().boxed()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_shows_many_tokens_keeps_nobody_else_from_being_asked_about() {
+    let (silent, issuer) = (Silent::default(), Issuer::new("one"));
+    let rules = Rules { audiences: vec!["istio-ca".to_owned()], ..Rules::default() };
+    let keys = Scripted::of(&[&issuer]);
+    let tokens = KubernetesTokens::new(rules, keys, Arc::default(), silent.clone(), settings());
+    let stranger = token_for(&Issuer::new("two"), "shop", "web", now());
+    let from = |last: u8| Credentials {
+        address: Some(([10, 0, 0, last], 1).into()),
+        tokens: vec![stranger.clone()],
+        ..Credentials::default()
+    };
+    let [greedy, modest] = [from(1), from(2)];
+    let mut many: Vec<_> = (0..200).map(|_| tokens.authenticate(&greedy, now()).boxed()).collect();
+    for one in &mut many {
+        assert!(one.now_or_never().is_none());
+    }
+    assert_eq!(silent.0.load(Ordering::Relaxed), QUESTIONS / 2);
+    let answer = tokens.authenticate(&modest, now()).await.expect("there is a token");
+    assert_eq!(silent.0.load(Ordering::Relaxed), QUESTIONS / 2 + 1, "it had its turn at once");
+    let refused = answer.map(|caller| caller.identity).unwrap_err().to_string();
+    assert!(refused.contains("the API server does not answer"), "{refused}");
+}
+
 #[tokio::test]
 async fn an_unknown_cluster_is_not_taken_for_the_home_cluster() {
     let door = door(Ask::Unproven);

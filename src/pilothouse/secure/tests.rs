@@ -7,7 +7,7 @@ mod slow;
 mod trust;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, ensure};
@@ -27,7 +27,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use sources::kube::Health;
 use testkit::ads::{Connection as Stream, Kind, Request as Asked, Variant};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream as ClientStream;
@@ -45,11 +45,16 @@ use crate::trust::Own;
 /// A name of the control plane.
 const NAME: &str = "istiod.istio-system.svc";
 
+/// Another address of this machine.
+const ELSEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
+
 const WEB: &str = "spiffe://cluster.local/ns/shop/sa/web";
 
 /// A served port, and what can be changed about it.
 struct Port {
     address: SocketAddr,
+    /// Where its clients come from.
+    client: IpAddr,
     /// The port without TLS.
     plain: SocketAddr,
     server: Server,
@@ -174,6 +179,7 @@ async fn port_by(
     tasks.spawn(secure.serve(socket, server.clone(), identity, is_made, Arc::default()));
     Ok(Port {
         address,
+        client: Ipv4Addr::LOCALHOST.into(),
         plain,
         server,
         root,
@@ -215,7 +221,9 @@ impl Port {
             None => config.with_no_client_auth(),
         };
         config.alpn_protocols = vec![b"h2".to_vec()];
-        let socket = TcpStream::connect(self.address).await?;
+        let socket = TcpSocket::new_v4()?;
+        socket.bind((self.client, 0).into())?;
+        let socket = socket.connect(self.address).await?;
         Ok(TlsConnector::from(Arc::new(config)).connect(ServerName::try_from(NAME)?, socket).await?)
     }
 

@@ -147,40 +147,52 @@ fn version_says_which_it_is() -> Outcome {
     Ok(())
 }
 
-/// What a process may leave of its memory when it dies.
-fn core_limit(process: &str) -> io::Result<String> {
+/// A line of a process's limits, word by word.
+fn limit(process: &str, of: &str) -> io::Result<Vec<String>> {
     let limits = std::fs::read_to_string(format!("/proc/{process}/limits"))?;
-    let line = limits.lines().find(|line| line.starts_with("Max core file size"));
-    line.map(str::to_owned).ok_or_else(|| io::Error::other("no such limit"))
+    let line = limits.lines().find_map(|line| line.strip_prefix(of));
+    let words = line.map(|line| line.split_whitespace().map(str::to_owned).collect());
+    words.ok_or_else(|| io::Error::other("no such limit"))
+}
+
+/// A limit of a control plane that is started by this command, once it has settled it.
+fn limit_of(mut command: Command, of: &str) -> Result<Vec<String>, Box<dyn Error>> {
+    let folder = tempfile::tempdir()?;
+    command.arg("discovery").arg("--configDir").arg(folder.path());
+    command.args(["--secureGRPCAddr=", "--httpsAddr="]);
+    for flag in ["--grpcAddr", "--httpAddr", "--monitoringAddr"] {
+        command.args([flag, "127.0.0.1:0"]);
+    }
+    let mut child = command.stdout(Stdio::piped()).spawn()?;
+    // Whatever is said first is said when that is settled.
+    let log = child.stdout.take().ok_or("no log")?;
+    let first = BufReader::new(log).lines().next();
+    let limit = limit(&child.id().to_string(), of);
+    child.kill()?;
+    child.wait()?;
+    assert!(first.is_some_and(|line| line.is_ok()));
+    Ok(limit?)
 }
 
 #[test]
 fn a_control_plane_that_dies_leaves_no_keys_behind_unless_it_is_told_to() -> Outcome {
-    let folder = tempfile::tempdir()?;
-    let of_those = |allow: &str| -> Result<String, Box<dyn Error>> {
+    let cores = "Max core file size";
+    let of_those = |allow: &str| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pilothouse"));
-        command
-            .arg("discovery")
-            .arg("--configDir")
-            .arg(folder.path())
-            .args(["--secureGRPCAddr=", "--httpsAddr="]);
-        for flag in ["--grpcAddr", "--httpAddr", "--monitoringAddr"] {
-            command.args([flag, "127.0.0.1:0"]);
-        }
-        command.env_clear().env("PILOTHOUSE_CORE_DUMPS", allow).stdout(Stdio::piped());
-        let mut child = command.spawn()?;
-        // Whatever is said first is said when that is settled.
-        let log = child.stdout.take().ok_or("no log")?;
-        let first = BufReader::new(log).lines().next();
-        let limit = core_limit(&child.id().to_string());
-        child.kill()?;
-        child.wait()?;
-        assert!(first.is_some_and(|line| line.is_ok()));
-        Ok(limit?)
+        command.env_clear().env("PILOTHOUSE_CORE_DUMPS", allow);
+        limit_of(command, cores)
     };
-    let words: Vec<String> = of_those("")?.split_whitespace().map(str::to_owned).collect();
-    assert_eq!(words, ["Max", "core", "file", "size", "0", "0", "bytes"]);
-    assert_eq!(of_those("true")?, core_limit("self")?);
+    assert_eq!(of_those("")?, ["0", "0", "bytes"]);
+    assert_eq!(of_those("true")?, limit("self", cores)?);
+    Ok(())
+}
+
+#[test]
+fn a_low_limit_of_open_files_is_raised_to_what_is_allowed() -> Outcome {
+    let mut command = Command::new("sh");
+    command.args(["-c", r#"ulimit -S -n 200 && exec "$0" "$@""#, env!("CARGO_BIN_EXE_pilothouse")]);
+    let limit = limit_of(command, "Max open files")?;
+    assert!(limit[1] != "200" && limit[0] == limit[1], "{limit:?}");
     Ok(())
 }
 

@@ -22,7 +22,7 @@ pub struct Config {
     pub max_connection_age: Option<Duration>,
     /// How long a connection that was told to go away may go on.
     pub max_connection_age_grace: Duration,
-    /// Connections at once; who comes when there are so many is sent away.
+    /// Connections at once; who comes when there are so many is sent away, and who has as many as are left.
     pub max_connections: usize,
     /// How long a connection, and each of its streams, may be there without having asked anything; and how long a request
     /// may take to come.

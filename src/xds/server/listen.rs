@@ -25,6 +25,7 @@ use super::debug_types::DebugTypes;
 use super::doubts::Doubts;
 use super::engine::{self, EngineHandle};
 use super::gate::Gate;
+use super::places::Places;
 use super::rate::Rate;
 use super::recent::Recent;
 use super::registrar::Registrar;
@@ -47,8 +48,8 @@ pub struct Server {
     shared: Arc<Shared>,
     drain: Drain,
     connections: Arc<AtomicU64>,
-    /// For so many connections more there is room.
-    room: Arc<Semaphore>,
+    /// For all connections that are not refused.
+    room: Places,
 }
 
 /// What others do for the server, where there is somebody.
@@ -95,7 +96,7 @@ impl Server {
             backend,
             hooks,
         };
-        let room = Arc::new(Semaphore::new(shared.config.max_connections));
+        let room = Places::new(shared.config.max_connections);
         let (drain, connections) = (Drain::default(), Arc::default());
         let server = Self { shared: Arc::new(shared), drain, connections, room };
         Ok((server, engine))
@@ -139,8 +140,8 @@ impl Server {
     where
         C: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let Ok(_place) = self.room.try_acquire() else {
-            tracing::warn!(address = ?peer.address, most = self.shared.config.max_connections, "there is no room for more connections");
+        let Ok(_place) = self.room.take(peer.address.map(|address| address.ip())) else {
+            self.shared.metrics.refused_connections.inc();
             return;
         };
         let number = self.connections.fetch_add(1, Ordering::Relaxed);

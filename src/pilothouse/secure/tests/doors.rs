@@ -127,27 +127,27 @@ async fn who_says_nothing_is_sent_away() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn there_is_room_for_so_many_connections_and_no_more() -> Result<()> {
-    let port = port_of(|_| {}, Config { max_connections: 20, ..Config::default() }, &[]).await?;
-    let web = Some((&*port.root, "cluster.local"));
+async fn there_is_room_for_so_many_connections_and_no_address_takes_all() -> Result<()> {
+    let mut port = port_of(|_| {}, Config { max_connections: 20, ..Config::default() }, &[]).await?;
     let mut kept = Vec::new();
-    for _ in 0..20 {
+    for _ in 0..10 {
+        let web = Some((&*port.root, "cluster.local"));
         let mut stream = Stream::open_over(port.connect(web).await?, Variant::Delta, &[]).await?;
-        let id = "sidecar~10.0.0.7~web-1.shop~shop.svc.cluster.local".to_owned();
-        let node = Some(Node { id, ..Node::default() });
-        let type_url = Kind::Cluster.type_url().to_owned();
-        stream.send(&Asked::Delta(DeltaDiscoveryRequest {
-            node,
-            type_url,
-            ..DeltaDiscoveryRequest::default()
-        }));
+        stream.send(&first_request(Variant::Delta, Kind::Cluster.type_url()));
         assert!(stream.receive().await?.is_some());
         kept.push(stream);
     }
-    assert!(!matches!(port.ask(web, &[], SHOP[0]).await, Ok(None)), "the twenty-first");
+    let is_served = async |port: &Port| {
+        let web = Some((&*port.root, "cluster.local"));
+        matches!(port.ask(web, &[], SHOP[0]).await, Ok(None))
+    };
+    assert!(!is_served(&port).await, "half of the places are for others");
+    port.client = ELSEWHERE;
+    assert!(is_served(&port).await);
+    port.client = Ipv4Addr::LOCALHOST.into();
     kept.pop();
     let again = async {
-        while !matches!(port.ask(web, &[], SHOP[0]).await, Ok(None)) {
+        while !is_served(&port).await {
             tokio::task::yield_now().await;
         }
     };

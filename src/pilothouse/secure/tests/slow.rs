@@ -8,6 +8,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Re
 use tokio::time::timeout;
 
 use super::*;
+use crate::open_files;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -30,38 +31,48 @@ fn web(port: &Port) -> Option<(&Root, &'static str)> {
 /// The first bytes of a client's TLS, which announce 512 more.
 const HELLO: [u8; 9] = [0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc];
 
-/// More than there are turns for handshakes, all stuck in the middle of theirs.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn handshakes_that_do_not_go_on_hold_up_nobody_for_long() -> Result<()> {
-    let port = port(|_| {}).await?;
-    let mut stuck = Vec::new();
-    for _ in 0..280 {
-        let mut socket = TcpStream::connect(port.address).await?;
-        socket.write_all(&HELLO).await?;
-        stuck.push(socket);
-    }
-    // Each goes on saying a little.
-    let trickles = stuck.into_iter().map(|mut socket| {
-        tokio::spawn(async move {
-            let mut heard = [0];
-            loop {
-                if socket.write_all(&[0]).await.is_err() {
-                    return;
-                }
-                match timeout(Duration::from_millis(500), socket.read(&mut heard)).await {
-                    Err(_) => {}
-                    Ok(Ok(0) | Err(_)) => return,
-                    Ok(Ok(_)) => {}
-                }
+/// A connection whose handshake stops in the middle, and goes on saying a little until it is closed.
+async fn stuck(address: SocketAddr) -> Result<tokio::task::JoinHandle<()>> {
+    let mut socket = TcpStream::connect(address).await?;
+    socket.write_all(&HELLO).await?;
+    Ok(tokio::spawn(async move {
+        let mut heard = [0];
+        while socket.write_all(&[0]).await.is_ok() {
+            if timeout(Duration::from_millis(500), socket.read(&mut heard)).await.is_ok() {
+                return;
             }
-        })
-    });
-    let trickles: Vec<_> = trickles.collect();
+        }
+    }))
+}
+
+/// More than there are turns for handshakes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn handshakes_that_do_not_go_on_end() -> Result<()> {
+    let port = port(|_| {}).await?;
+    let mut all = Vec::new();
+    for _ in 0..280 {
+        all.push(stuck(port.address).await?);
+    }
+    for one in all {
+        timeout(PATIENCE, one).await.context("a handshake goes on for ever")??;
+    }
+    Ok(())
+}
+
+/// So many that whoever came behind them would wait for most of a minute.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn thousands_of_stuck_handshakes_hold_up_nobody_from_elsewhere() -> Result<()> {
+    open_files::raise()?;
+    let mut port = port(|_| {}).await?;
+    let mut all = Vec::new();
+    for _ in 0..3000 {
+        all.push(stuck(port.address).await?);
+    }
+    port.client = ELSEWHERE;
     let served = timeout(PATIENCE, port.ask(web(&port), &[], SHOP[0])).await;
     assert_eq!(served.context("the door is blocked")??, None);
-    for trickle in trickles {
-        timeout(PATIENCE, trickle).await.context("a handshake goes on for ever")??;
-    }
+    let ended = all.iter().filter(|one| one.is_finished()).count();
+    assert!(ended < 1000, "{ended} of those that came before it had to end first");
     Ok(())
 }
 
