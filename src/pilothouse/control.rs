@@ -21,9 +21,9 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::authority::root::{Mover, Root, Settings, Trusted};
 use crate::features;
 use crate::flags::Discovery;
-use crate::root::{Mover, Root, Settings, Trusted};
 
 /// What is told of what the mesh trusts.
 pub(crate) struct Telling<'a> {

@@ -14,8 +14,8 @@ use model::mesh::{Compliance, Features, JwksMode};
 use sources::jwks::{self, Internal, Proxies};
 use store::Limits;
 
+use crate::authority::root::Plugging;
 use crate::open_files;
-use crate::root::Plugging;
 
 /// 240.240.0.0/16, reserved addresses that nobody routes.
 const DEFAULT_V4: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(240, 240, 0, 0), 16);

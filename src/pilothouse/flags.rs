@@ -8,11 +8,11 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
 use controllers::status::Level;
 
-use crate::tls::{Version, cipher};
+use crate::serving::tls::{Version, cipher};
 
 /// A control plane for service meshes of stock Envoys.
 #[derive(Debug, Parser)]
-#[command(name = "pilothouse", version = crate::version::VERSION)]
+#[command(name = "pilothouse", version = crate::commands::version::VERSION)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]

@@ -1,39 +1,25 @@
 //! The binary: flags, environment, wiring, shutdown. No rules of its own.
+//!
+//! ```text
+//! flags, features   the command line, and what comes as environment variables
+//! discovery         the command `discovery`: everything below, joined and supervised
+//! feeding           from the outside to the mesh: folders, clusters, keys; the owner of the tables
+//! authority         who signs certificates, and what is trusted
+//! serving           from the mesh to clients: streams, certificates, questions of the API server
+//! telling           what became of objects, for operators
+//! control           what is written to the cluster
+//! commands          the other commands
+//! ```
 
-mod analysis;
-mod anchors;
-pub mod bootstrap;
-mod certificates;
-mod cluster;
+mod authority;
+pub mod commands;
 mod control;
-mod counts;
 pub mod discovery;
-mod external;
 pub mod features;
+mod feeding;
 pub mod flags;
-mod inputs;
-mod intake;
-mod jwks;
 pub mod logging;
-mod mesh_thread;
 pub mod open_files;
-mod outcomes;
-mod peers;
-mod pod;
 mod ports;
-pub mod preview;
-mod registration;
-mod remote;
-pub mod reports;
-mod root;
-pub mod root_command;
-mod secret_access;
-mod secret_expiry;
-mod secure;
-mod tls;
-pub mod token;
-pub mod translator;
-mod trust;
-pub mod validate;
-pub mod version;
-mod webhooks;
+mod serving;
+mod telling;

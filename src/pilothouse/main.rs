@@ -3,10 +3,9 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use pilothouse::commands::{bootstrap, preview, root, token, validate, version};
 use pilothouse::flags::{self, Cli, Command};
-use pilothouse::{
-    bootstrap, discovery, features, logging, open_files, preview, root_command, token, validate, version,
-};
+use pilothouse::{discovery, features, logging, open_files};
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -34,7 +33,7 @@ fn main() -> ExitCode {
         Command::Validate(flags) => validate::run(&flags),
         Command::Bootstrap(flags) => bootstrap::run(&flags),
         Command::Token(flags) => token::run(&flags),
-        Command::Root(flags) => root_command::run(&flags),
+        Command::Root(flags) => root::run(&flags),
         Command::Version => version::print(),
     };
     match result {
