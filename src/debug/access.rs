@@ -1,39 +1,186 @@
-//! Who may look at `/debug`: clients on the loopback, which is where `kubectl port-forward` comes from; at one page of it
-//! the other replicas, too.
+//! Who may look at `/debug`: one set of rules, whichever way a page is asked for.
 //!
-//! Source: `shared/spec/operations.md` 1.1. Other clients have to authenticate, and there is no way to do so yet.
+//! Clients on the loopback, which is where `kubectl port-forward` comes from, see everything. Others prove an identity as for
+//! a stream of xDS; its namespace says what they see. Other replicas prove themselves by a token, at the pages that are for them.
+//!
+//! Source: `shared/spec/operations.md` 1.1; CVE-2026-31838 (`shared/spec/security.md` 9.2).
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use xds::generate::Peer;
+use xds::server::Client;
 
-/// Whether a bearer's token is one that counts.
-type Admits = Arc<dyn Fn(&str) -> bool + Send + Sync>;
+use crate::clients::namespace;
 
-/// Answers 401 without a body to all but the loopback.
-pub(crate) async fn loopback_only(request: Request, next: Next) -> Response {
-    if is_loopback(&request) { next.run(request).await } else { StatusCode::UNAUTHORIZED.into_response() }
+/// The pages that whoever has an identity sees, of the proxies of its namespace.
+const OF_NAMESPACES: [&str; 3] = ["config_dump", "edsz", "ndsz"];
+
+/// The namespace of the control plane, whichever the mesh's root namespace is.
+const SYSTEM: &str = "istio-system";
+
+/// Finds out who asks; implemented by whoever knows credentials.
+pub trait Who: Send + Sync {
+    /// The namespace of the identity that these headers of a request from an address prove; none if they prove none of the
+    /// mesh.
+    fn of_request(&self, address: Option<SocketAddr>, headers: &HeaderMap) -> Finding;
+
+    /// The namespace of the identity that a stream was opened with; none if there is none of the mesh.
+    fn of_stream(&self, peer: &Peer) -> Option<String>;
 }
 
-/// Answers 401 without a body to all but the loopback and bearers of a token that counts.
-pub(crate) async fn loopback_or_bearer(
-    State(admits): State<Admits>,
+/// The answer, on its way.
+pub type Finding = Pin<Box<dyn Future<Output = Option<String>> + Send>>;
+
+/// Whether a bearer's token proves that it is another replica.
+pub(crate) type Admits = Arc<dyn Fn(&str) -> bool + Send + Sync>;
+
+/// Who may see what.
+#[derive(Clone)]
+pub struct Access {
+    /// Whether there are pages at all (`ENABLE_DEBUG_ON_HTTP`).
+    pub pages: bool,
+    /// Whether the namespace of who asks counts (`ENABLE_DEBUG_ENDPOINT_AUTH`); if not, any identity will do.
+    pub by_namespace: bool,
+    /// Namespaces beside the mesh's own that see every page (`DEBUG_ENDPOINT_AUTH_ALLOWED_NAMESPACES`); where a page is of one
+    /// proxy, it has to be one of theirs.
+    pub allowed: BTreeSet<String>,
+    /// The mesh's root namespace.
+    pub root: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Who asks.
+    pub who: Arc<dyn Who>,
+}
+
+/// Nobody proves anything.
+struct Nobody;
+
+impl Who for Nobody {
+    fn of_request(&self, _: Option<SocketAddr>, _: &HeaderMap) -> Finding {
+        Box::pin(std::future::ready(None))
+    }
+
+    fn of_stream(&self, _: &Peer) -> Option<String> {
+        None
+    }
+}
+
+/// What somebody sees.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct View {
+    every_page: bool,
+    /// The namespace of the proxies; all if none is said.
+    proxies: Option<Arc<str>>,
+}
+
+impl View {
+    /// Everything.
+    pub(crate) const ALL: Self = Self { every_page: true, proxies: None };
+
+    /// Whether a page is among it, by its name.
+    fn opens(&self, page: &str) -> bool {
+        self.every_page || OF_NAMESPACES.contains(&page)
+    }
+
+    /// Whether what a proxy is to have is among it.
+    pub(crate) fn shows(&self, client: &Client) -> bool {
+        self.proxies.as_deref().is_none_or(|wanted| namespace(client) == wanted)
+    }
+}
+
+impl Access {
+    /// For the loopback only.
+    pub fn loopback() -> Self {
+        Self {
+            pages: true,
+            by_namespace: true,
+            allowed: BTreeSet::new(),
+            root: Arc::new(|| SYSTEM.to_owned()),
+            who: Arc::new(Nobody),
+        }
+    }
+
+    /// What an identity of this namespace sees.
+    fn view(&self, namespace: &str) -> View {
+        if !self.by_namespace || self.is_system(namespace) {
+            return View::ALL;
+        }
+        View { every_page: self.allowed.contains(namespace), proxies: Some(namespace.into()) }
+    }
+
+    /// What a stream of `peer` sees of the types of its own that proxies' states have (`istio.io/debug/...`): where namespaces
+    /// do not count, everybody sees all; else nobody sees anything without an identity.
+    pub(crate) fn of_states(&self, peer: &Peer) -> Option<View> {
+        if !self.by_namespace {
+            return Some(View::ALL);
+        }
+        let namespace = self.who.of_stream(peer)?;
+        let all = self.is_system(&namespace) || self.allowed.contains(&namespace);
+        Some(if all { View::ALL } else { View { every_page: false, proxies: Some(namespace.into()) } })
+    }
+
+    /// What a stream of `peer` sees of a page (`istio.io/debug`): an identity is needed always, and no namespace is let in
+    /// beside the mesh's own.
+    ///
+    /// # Errors
+    /// There is no identity, or the page is not for its namespace, which is told.
+    pub(crate) fn of_page(&self, peer: &Peer, page: &str) -> Result<View, Option<String>> {
+        let namespace = self.who.of_stream(peer).ok_or(None)?;
+        if self.is_system(&namespace) {
+            return Ok(View::ALL);
+        }
+        let view = View { every_page: false, proxies: Some(namespace.as_str().into()) };
+        if view.opens(page) { Ok(view) } else { Err(Some(namespace)) }
+    }
+
+    fn is_system(&self, namespace: &str) -> bool {
+        namespace == SYSTEM || namespace == (self.root)()
+    }
+
+    /// Who asks, unless it is the loopback, to which everything is shown.
+    fn find(&self, request: &Request) -> Option<Finding> {
+        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| *peer);
+        let is_near = peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback());
+        (!is_near).then(|| self.who.of_request(peer, request.headers()))
+    }
+
+    /// What whoever is found sees, if the page is among it.
+    async fn look(&self, found: Option<Finding>, page: &str) -> Result<View, StatusCode> {
+        let Some(found) = found else { return Ok(View::ALL) };
+        let view = self.view(&found.await.ok_or(StatusCode::UNAUTHORIZED)?);
+        if view.opens(page) { Ok(view) } else { Err(StatusCode::FORBIDDEN) }
+    }
+}
+
+/// Lets through who may see the page, with its [`View`] among the request's extensions. Others are answered without a body: 401
+/// if nobody knows them, 403 if the page is not for them.
+pub(crate) async fn authorize(State(access): State<Access>, mut request: Request, next: Next) -> Response {
+    let page = request.uri().path().trim_start_matches("/debug/").to_owned();
+    let found = access.find(&request);
+    match access.look(found, &page).await {
+        Ok(view) => {
+            request.extensions_mut().insert(view);
+            next.run(request).await
+        }
+        Err(refused) => refused.into_response(),
+    }
+}
+
+/// [`authorize`], and lets through bearers of a token that counts.
+pub(crate) async fn authorize_or_bearer(
+    State((access, admits)): State<(Access, Admits)>,
     request: Request,
     next: Next,
 ) -> Response {
-    if is_loopback(&request) || bearer(&request).is_some_and(|token| admits(token)) {
+    if bearer(&request).is_some_and(|token| admits(token)) {
         return next.run(request).await;
     }
-    StatusCode::UNAUTHORIZED.into_response()
-}
-
-fn is_loopback(request: &Request) -> bool {
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
-    peer.is_some_and(|ConnectInfo(address)| address.ip().to_canonical().is_loopback())
+    authorize(State(access), request, next).await
 }
 
 /// The token of RFC 6750 2.1.
@@ -46,45 +193,130 @@ fn bearer(request: &Request) -> Option<&str> {
 mod tests {
     use axum::body::Body;
     use axum::routing::get;
-    use axum::{Router, middleware};
+    use axum::{Extension, Router, middleware};
     use tower::ServiceExt as _;
 
     use super::*;
 
-    async fn status(page: &str, from: &str, authorization: Option<&str>) -> u16 {
+    const FAR: &str = "10.0.0.1:1";
+
+    /// Takes the namespace that a client names.
+    struct Trusting;
+
+    impl Who for Trusting {
+        fn of_request(&self, _: Option<SocketAddr>, headers: &HeaderMap) -> Finding {
+            let namespace = headers.get("namespace").and_then(|name| name.to_str().ok()).map(str::to_owned);
+            Box::pin(std::future::ready(namespace))
+        }
+
+        fn of_stream(&self, peer: &Peer) -> Option<String> {
+            peer.identities.first().cloned()
+        }
+    }
+
+    fn access() -> Access {
+        Access {
+            allowed: BTreeSet::from(["monitoring".to_owned()]),
+            root: Arc::new(|| "mesh-root".to_owned()),
+            who: Arc::new(Trusting),
+            ..Access::loopback()
+        }
+    }
+
+    async fn ask(access: &Access, page: &str, from: &str, header: Option<(&str, &str)>) -> (u16, String) {
         let admits: Admits = Arc::new(|token| token == "let-me-in");
         let counts = Router::new()
-            .route("/counts", get(|| async { "counts" }))
-            .layer(middleware::from_fn_with_state(admits, loopback_or_bearer));
+            .route("/debug/counts", get(|| async { "counts" }))
+            .layer(middleware::from_fn_with_state((access.clone(), admits), authorize_or_bearer));
+        let shown = get(|Extension(view): Extension<View>| async move {
+            view.proxies.unwrap_or_default().to_string()
+        });
         let others = Router::new()
-            .route("/others", get(|| async { "others" }))
-            .layer(middleware::from_fn(loopback_only));
-        let mut request = axum::http::Request::get(page);
-        if let Some(value) = authorization {
-            request = request.header(header::AUTHORIZATION, value);
+            .route("/debug/configz", shown.clone())
+            .route("/debug/config_dump", shown)
+            .layer(middleware::from_fn_with_state(access.clone(), authorize));
+        let mut request = axum::http::Request::get(format!("/debug/{page}"));
+        if let Some((name, value)) = header {
+            request = request.header(name, value);
         }
         let from: SocketAddr = from.parse().expect("an address");
         let request = request.extension(ConnectInfo(from)).body(Body::empty()).expect("a request");
         let answer = counts.merge(others).oneshot(request).await.expect("an answer");
-        answer.status().as_u16()
+        let status = answer.status().as_u16();
+        let body = axum::body::to_bytes(answer.into_body(), 1024).await.expect("a body");
+        (status, String::from_utf8_lossy(&body).into_owned())
     }
 
     #[tokio::test]
     async fn the_loopback_sees_all_and_a_bearer_one_page() {
-        let (near, far) = (["127.0.0.1:1", "[::1]:1", "[::ffff:127.0.0.1]:1"], "10.0.0.1:1");
-        for from in near {
-            assert_eq!(
-                (status("/counts", from, None).await, status("/others", from, None).await),
-                (200, 200)
-            );
+        let access = Access::loopback();
+        for from in ["127.0.0.1:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
+            assert_eq!(ask(&access, "counts", from, None).await.0, 200);
+            assert_eq!(ask(&access, "configz", from, None).await, (200, String::new()));
         }
         for good in ["Bearer let-me-in", "bearer let-me-in"] {
-            assert_eq!(status("/counts", far, Some(good)).await, 200);
-            assert_eq!(status("/others", far, Some(good)).await, 401);
+            let good = Some(("authorization", good));
+            assert_eq!(ask(&access, "counts", FAR, good).await.0, 200);
+            assert_eq!(ask(&access, "configz", FAR, good).await, (401, String::new()));
         }
-        let bad = [None, Some(""), Some("let-me-in"), Some("Basic let-me-in"), Some("Bearer let-me-in2")];
-        for authorization in bad {
-            assert_eq!(status("/counts", far, authorization).await, 401, "{authorization:?}");
+        for bad in ["", "let-me-in", "Basic let-me-in", "Bearer let-me-in2"] {
+            assert_eq!(ask(&access, "counts", FAR, Some(("authorization", bad))).await.0, 401, "{bad:?}");
         }
+        assert_eq!(ask(&access, "counts", FAR, None).await.0, 401);
+    }
+
+    #[tokio::test]
+    async fn a_namespace_sees_its_own_proxies_and_the_system_everything() {
+        let access = access();
+        let of = |page: &'static str, namespace: &'static str| {
+            let access = access.clone();
+            async move { ask(&access, page, FAR, Some(("namespace", namespace))).await }
+        };
+        for system in ["istio-system", "mesh-root"] {
+            for page in ["configz", "config_dump", "counts"] {
+                assert_eq!(of(page, system).await.0, 200, "{page} {system}");
+            }
+            assert_eq!(of("config_dump", system).await.1, "", "of all proxies");
+        }
+        assert_eq!(of("config_dump", "shop").await, (200, "shop".to_owned()));
+        for page in ["configz", "counts"] {
+            assert_eq!(of(page, "shop").await, (403, String::new()), "{page}");
+        }
+        assert_eq!(of("configz", "monitoring").await.0, 200);
+        assert_eq!(of("config_dump", "monitoring").await, (200, "monitoring".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn any_identity_will_do_where_namespaces_do_not_count() {
+        let access = Access { by_namespace: false, ..access() };
+        assert_eq!(ask(&access, "configz", FAR, Some(("namespace", "shop"))).await, (200, String::new()));
+        assert_eq!(ask(&access, "configz", FAR, None).await.0, 401);
+    }
+
+    fn of(namespace: &str) -> View {
+        View { every_page: false, proxies: Some(namespace.into()) }
+    }
+
+    #[test]
+    fn streams_see_what_requests_see_and_need_an_identity_always() {
+        let access = access();
+        let peer = |namespace: &str| Peer { identities: vec![namespace.to_owned()], ..Peer::default() };
+        let nobody = Peer::default();
+        assert_eq!(access.of_states(&nobody), None);
+        assert_eq!(access.of_states(&peer("shop")), Some(of("shop")));
+        for all in ["mesh-root", "istio-system", "monitoring"] {
+            assert_eq!(access.of_states(&peer(all)), Some(View::ALL), "{all}");
+        }
+        assert_eq!(access.of_page(&nobody, "edsz"), Err(None));
+        assert_eq!(access.of_page(&peer("shop"), "edsz"), Ok(of("shop")));
+        for namespace in ["shop", "monitoring"] {
+            assert_eq!(access.of_page(&peer(namespace), "configz"), Err(Some(namespace.to_owned())));
+        }
+        assert_eq!(access.of_page(&peer("mesh-root"), "configz"), Ok(View::ALL));
+
+        let open = Access { by_namespace: false, ..access };
+        assert_eq!(open.of_states(&nobody), Some(View::ALL));
+        assert_eq!(open.of_page(&nobody, "edsz"), Err(None));
+        assert_eq!(open.of_page(&peer("shop"), "edsz"), Ok(of("shop")), "as without that");
     }
 }

@@ -15,6 +15,7 @@ use xds::kind::ResourceType;
 use xds::server::{Client, Clients};
 
 use crate::Surface;
+use crate::access::View;
 use crate::answer::{self, NoProxy, Query};
 
 pub(crate) fn router(surface: &Surface) -> Router {
@@ -25,21 +26,31 @@ pub(crate) fn router(surface: &Surface) -> Router {
         .with_state(surface.clients.clone())
 }
 
-/// The first client whose connection id contains `proxyID`.
-pub(crate) fn find(clients: &Clients, query: &Query) -> Result<Arc<Client>, NoProxy> {
+/// The first client whose connection id contains `proxyID`, of those that may be seen.
+pub(crate) fn find(clients: &Clients, query: &Query, view: &View) -> Result<Arc<Client>, NoProxy> {
     let Some(id) = query.get("proxyID").filter(|id| !id.is_empty()) else {
         return Err(NoProxy::Unnamed);
     };
-    clients.list().into_iter().find(|c| c.connection_id().contains(id.as_str())).ok_or(NoProxy::NotConnected)
+    let wanted = |client: &Arc<Client>| client.connection_id().contains(id.as_str()) && view.shows(client);
+    clients.list().into_iter().find(wanted).ok_or(NoProxy::NotConnected)
 }
 
 /// RFC 3339 with nanoseconds, as Go prints it.
-fn time(at: SystemTime) -> String {
+pub(crate) fn time(at: SystemTime) -> String {
     Timestamp::try_from(at).map(|t| t.to_string()).unwrap_or_default()
 }
 
+/// The namespace that a client says it is in, which its identity must fit.
+pub(crate) fn namespace(client: &Client) -> String {
+    let said = metadata(client, "NAMESPACE");
+    if !said.is_empty() {
+        return said;
+    }
+    client.proxy_name().rsplit_once('.').map(|(_, namespace)| namespace.to_owned()).unwrap_or_default()
+}
+
 /// A text of the node's metadata.
-fn metadata(client: &Client, key: &str) -> String {
+pub(crate) fn metadata(client: &Client, key: &str) -> String {
     let value = client.node().metadata.as_ref().map(api::json::struct_json).unwrap_or_default();
     value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
 }

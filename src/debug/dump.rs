@@ -2,15 +2,16 @@
 //!
 //! Source: `shared/spec/operations.md` 1.3. Shape: Envoy's `envoy.admin.v3.ConfigDump`.
 
-use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 use serde_json::{Value, json};
 use xds::kind::ResourceType;
 use xds::server::{Client, Clients};
 
 use crate::Surface;
+use crate::access::View;
 use crate::answer::{self, Query};
 use crate::clients::find;
 use crate::redact;
@@ -24,8 +25,12 @@ pub(crate) fn router(surface: &Surface) -> Router {
         .with_state(surface.clients.clone())
 }
 
-async fn config_dump(State(clients): State<Clients>, query: Query) -> Response {
-    let client = match find(&clients, &query) {
+async fn config_dump(
+    State(clients): State<Clients>,
+    Extension(view): Extension<View>,
+    query: Query,
+) -> Response {
+    let client = match find(&clients, &query, &view) {
         Ok(client) => client,
         Err(refusal) => return refusal.into_response(),
     };
@@ -33,30 +38,36 @@ async fn config_dump(State(clients): State<Clients>, query: Query) -> Response {
         let wanted = |k: &ResourceType| types.split(',').any(|t| t.eq_ignore_ascii_case(k.short_name()));
         return of_types(&client, ResourceType::ALL.into_iter().filter(wanted), &query);
     }
+    let configs = configs(&client, query.contains_key("include_eds"));
+    answer::json(&json!({"configs": configs}), &query)
+}
+
+/// The parts of a proxy's dump, in the order in which Envoy has them.
+pub(crate) fn configs(client: &Client, with_endpoints: bool) -> Vec<Value> {
     let mut configs = vec![
         json!({"@type": "type.googleapis.com/envoy.admin.v3.BootstrapConfigDump"}),
-        section(&client, ResourceType::Cluster, "ClustersConfigDump", "dynamicActiveClusters", "cluster"),
+        section(client, ResourceType::Cluster, "ClustersConfigDump", "dynamicActiveClusters", "cluster"),
     ];
-    if query.contains_key("include_eds") {
+    if with_endpoints {
         configs.push(section(
-            &client,
+            client,
             ResourceType::Endpoints,
             "EndpointsConfigDump",
             "dynamicEndpointConfigs",
             "endpointConfig",
         ));
     }
-    configs.push(listeners(&client));
+    configs.push(listeners(client));
     configs.push(json!({"@type": "type.googleapis.com/envoy.admin.v3.ScopedRoutesConfigDump"}));
     configs.push(section(
-        &client,
+        client,
         ResourceType::Route,
         "RoutesConfigDump",
         "dynamicRouteConfigs",
         "routeConfig",
     ));
-    configs.push(secrets(&client));
-    answer::json(&json!({"configs": configs}), &query)
+    configs.push(secrets(client));
+    configs
 }
 
 /// The resources of these types as they are.
@@ -66,15 +77,15 @@ fn of_types(client: &Client, kinds: impl Iterator<Item = ResourceType>, query: &
 }
 
 /// The table of names that the agent answers DNS queries from.
-async fn ndsz(State(clients): State<Clients>, query: Query) -> Response {
-    match find(&clients, &query) {
+async fn ndsz(State(clients): State<Clients>, Extension(view): Extension<View>, query: Query) -> Response {
+    match find(&clients, &query, &view) {
         Ok(client) => of_types(&client, [ResourceType::NameTable].into_iter(), &query),
         Err(refusal) => refusal.into_response(),
     }
 }
 
-async fn edsz(State(clients): State<Clients>, query: Query) -> Response {
-    match find(&clients, &query) {
+async fn edsz(State(clients): State<Clients>, Extension(view): Extension<View>, query: Query) -> Response {
+    match find(&clients, &query, &view) {
         Ok(client) => {
             let dump = section(
                 &client,
@@ -137,8 +148,8 @@ fn listeners(client: &Client) -> Value {
 }
 
 /// The objects that each resource of a proxy comes from; `resource=` limits it to names that contain a text.
-async fn sources(State(clients): State<Clients>, query: Query) -> Response {
-    let client = match find(&clients, &query) {
+async fn sources(State(clients): State<Clients>, Extension(view): Extension<View>, query: Query) -> Response {
+    let client = match find(&clients, &query, &view) {
         Ok(client) => client,
         Err(refusal) => return refusal.into_response(),
     };

@@ -33,8 +33,14 @@ const PAGES: [(&str, &str); 19] = [
     ("syncz", "which proxies have what they were sent"),
 ];
 
+/// The list for people, which everybody may see.
 pub(crate) fn router() -> Router {
-    Router::new().route("/debug", get(index)).route("/debug/", get(index)).route("/debug/list", get(list))
+    Router::new().route("/debug", get(index)).route("/debug/", get(index))
+}
+
+/// The list for programs.
+pub(crate) fn list() -> Router {
+    Router::new().route("/debug/list", get(names))
 }
 
 async fn index() -> Html<String> {
@@ -49,7 +55,7 @@ async fn index() -> Html<String> {
     ))
 }
 
-async fn list(query: Query) -> Response {
+async fn names(query: Query) -> Response {
     let names = PAGES.iter().map(|(page, _)| *page).filter(|page| *page != "list");
     answer::json(&Value::from_iter(names), &query)
 }

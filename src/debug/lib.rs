@@ -1,7 +1,8 @@
 //! What operators look at: /debug, /ready, /version, /metrics.
 //!
 //! ```text
-//! access     who may look: the loopback; everybody else only at /ready, /version and /metrics; other replicas at spreadz
+//! access     who may look at which page
+//! ads        the same over xDS, as istioctl asks
 //! clients    the connected proxies: syncz, adsz, connections
 //! dump       what a proxy is to have: config_dump, edsz, ndsz, sources
 //! objects    what the mesh is made of: configz, registryz, endpointz, mesh, problems, leaders
@@ -14,6 +15,7 @@
 //! ```
 
 mod access;
+mod ads;
 mod answer;
 mod clients;
 mod clusters;
@@ -37,6 +39,8 @@ use model::Mesh;
 use prometheus::Registry;
 use xds::server::Clients;
 
+pub use access::{Access, Finding, Who};
+pub use ads::{Ads, Later};
 pub use clusters::{Cluster, Clusters};
 pub use jwks::{FetchedKeys, Jwks};
 pub use rootz::{FurtherRoots, ROOTZ, ReplacedRoot, RootPage, RootSpread, Rootz, TrustedRoot};
@@ -68,6 +72,8 @@ impl Ready {
 pub struct Surface {
     /// Whether the control plane serves.
     pub ready: Ready,
+    /// Who may see which page.
+    pub access: Access,
     /// The metrics.
     pub registry: Registry,
     /// The connected proxies.
@@ -115,15 +121,39 @@ impl Surface {
     }
 
     fn debug(&self) -> Router {
-        index::router()
+        if !self.access.pages {
+            return Router::new();
+        }
+        let access = self.access.clone();
+        let replicas = |pages: Router, admits: &access::Admits| {
+            let state = (self.access.clone(), Arc::clone(admits));
+            pages.layer(middleware::from_fn_with_state(state, access::authorize_or_bearer))
+        };
+        self.pages()
+            .layer(middleware::from_fn_with_state(access, access::authorize))
+            .merge(replicas(spreadz::router(self), &self.spreadz.admits))
+            .merge(replicas(rootz::router(self), &self.rootz.admits))
+            .merge(index::router())
+    }
+
+    /// The pages for operators, open to everybody; each needs the [`access::View`] of who asks.
+    fn pages(&self) -> Router {
+        index::list()
             .merge(clients::router(self))
             .merge(dump::router(self))
             .merge(objects::router(self))
             .merge(clusters::router(self))
             .merge(jwks::router(self))
-            .layer(middleware::from_fn(access::loopback_only))
-            .merge(spreadz::router(self))
-            .merge(rootz::router(self))
+    }
+
+    /// All pages, open to everybody.
+    fn all_pages(&self) -> Router {
+        let pages = if self.access.pages {
+            self.pages().merge(spreadz::router(self)).merge(rootz::router(self))
+        } else {
+            Router::new()
+        };
+        pages.fallback(answer::not_found)
     }
 
     fn finish(&self, router: Router) -> Router {

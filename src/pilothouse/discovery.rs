@@ -11,7 +11,7 @@ use auth::Presence;
 use controllers::ca_secret::CaSecret;
 use controllers::election::Leaders;
 use controllers::write::Writers;
-use debug::{Counting, ROOTZ, Ready, RootPage, Rootz, SPREADZ, Spreadz, Surface};
+use debug::{Access, Ads, Counting, Later, ROOTZ, Ready, RootPage, Rootz, SPREADZ, Spreadz, Surface};
 use inject::admission::{Admission, Metrics as AdmissionMetrics};
 use model::Mesh;
 use model::mesh::WantedKeys;
@@ -105,7 +105,8 @@ async fn serve(flags: &Discovery) -> Result<()> {
     let (configured, settings) = watch::channel(None);
     let translator = Translator::new(accounts.clone(), security.check_identity).within(settings.clone());
     let desk = Desk::new(registrar, terms.rules, security.check_identity).within(settings.clone());
-    let hooks = Hooks { registrar: Some(Arc::new(desk)), ..Hooks::default() };
+    let pages = Later::default();
+    let hooks = Hooks { registrar: Some(Arc::new(desk)), debug: Some(Arc::new(pages.clone())) };
     let (server, engine) = Server::start(Arc::new(translator), config(flags), metrics, hooks)?;
     let mut tasks: JoinSet<Result<()>> = JoinSet::new();
     let (sender, batches) = mpsc::channel(BATCHES);
@@ -219,6 +220,8 @@ async fn serve(flags: &Discovery) -> Result<()> {
     };
     spawn_owner(owner)?;
 
+    surface.access = access(&secure, Arc::clone(&current));
+    pages.set(Ads::new(surface.clone(), version::component(&features::identity())));
     let open = (&server, secure.plaintext_gate());
     ports::listen(&mut tasks, flags, open, surface.http().merge(webhooks.on_http()), &surface).await?;
     secure.listen(&mut tasks, flags, &server, identity, (made.clone(), Arc::clone(&current))).await?;
@@ -353,6 +356,7 @@ fn surface(
         control.map(|control| (control.writers.clone(), control.election.leaders().clone())).unzip();
     Surface {
         ready: Ready::default(),
+        access: Access::loopback(),
         registry: registry.clone(),
         clients: server.clients().clone(),
         version: version::text(),
@@ -368,6 +372,12 @@ fn surface(
         rootz,
         sources: Arc::new(move || clusters.lines()),
     }
+}
+
+/// Who may see debug pages: clients of the secure port's kinds, by the namespaces of the mesh that there is.
+fn access(secure: &Secure, mesh: Arc<ArcSwap<Mesh>>) -> Access {
+    let root = move || mesh.load().settings.mesh.root_namespace.clone();
+    Access { root: Arc::new(root), who: secure.viewers(), ..features::security::pages() }
 }
 
 /// How far objects have come with the proxies of this replica, for operators and for other replicas.

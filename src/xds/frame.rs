@@ -161,11 +161,17 @@ impl Writer {
 }
 
 /// A whole message with packed resources, for answers that are made for one client. Names are said in delta only.
-pub fn bare(variant: Variant, type_url: &str, version: &str, resources: &[(String, Bytes)]) -> Bytes {
+pub fn bare(
+    variant: Variant,
+    type_url: &str,
+    (version, control_plane): (&str, &str),
+    resources: &[(String, Bytes)],
+) -> Bytes {
     let mut body = Vec::new();
     text(field::VERSION_INFO, version, &mut body);
     text(field::TYPE_URL, type_url, &mut body);
     text(field::NONCE, version, &mut body);
+    sender(variant, control_plane, &mut body);
     for (name, any) in resources {
         if variant == Variant::Sotw {
             open(field::RESOURCES, any.len(), &mut body);
@@ -187,6 +193,21 @@ pub fn bare(variant: Variant, type_url: &str, version: &str, resources: &[(Strin
     message.into()
 }
 
+/// The field that names the control plane, if it has a name.
+fn sender(variant: Variant, control_plane: &str, into: &mut Vec<u8>) {
+    if control_plane.is_empty() {
+        return;
+    }
+    let mut sender = Vec::new();
+    text(field::IDENTIFIER, control_plane, &mut sender);
+    let number = match variant {
+        Variant::Sotw => field::CONTROL_PLANE,
+        Variant::Delta => field::DELTA_CONTROL_PLANE,
+    };
+    open(number, sender.len(), into);
+    into.put_slice(&sender);
+}
+
 /// All fields but the resources: fields may come in any order, so these come first.
 fn head(response: &Response, control_plane: &str) -> Vec<u8> {
     let mut head = Vec::with_capacity(256);
@@ -197,16 +218,7 @@ fn head(response: &Response, control_plane: &str) -> Vec<u8> {
         // An empty name is a name: `repeated` fields have no default.
         repeated_text(field::DELTA_REMOVED, name, &mut head);
     }
-    if !control_plane.is_empty() {
-        let mut sender = Vec::new();
-        text(field::IDENTIFIER, control_plane, &mut sender);
-        let number = match response.variant {
-            Variant::Sotw => field::CONTROL_PLANE,
-            Variant::Delta => field::DELTA_CONTROL_PLANE,
-        };
-        open(number, sender.len(), &mut head);
-        head.put_slice(&sender);
-    }
+    sender(response.variant, control_plane, &mut head);
     head
 }
 

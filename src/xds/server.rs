@@ -37,7 +37,7 @@ mod view;
 
 pub use clients::{Client, ClientStatus, Clients};
 pub use config::Config;
-pub use debug_types::{DebugAnswer, DebugTypes};
+pub use debug_types::{Answering, DebugAnswer, DebugTypes};
 pub use engine::EngineHandle;
 pub use gate::{Admitting, Gate};
 pub use listen::{Hooks, Server};

@@ -1,11 +1,20 @@
 //! The version, in the form that istioctl reads: `<version>-<revision>-<status>`.
 
+use serde_json::json;
+
 /// The version of this build.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The text of `/version` and of the command `version`.
 pub fn text() -> String {
     format!("{VERSION}-{}-Clean", option_env!("PILOTHOUSE_GIT_REVISION").unwrap_or("unknown"))
+}
+
+/// What `istioctl` reads of a control plane, as JSON: `id` is the name of its pod.
+pub(crate) fn component(id: &str) -> String {
+    let revision = option_env!("PILOTHOUSE_GIT_REVISION").unwrap_or("unknown");
+    let info = json!({"version": VERSION, "revision": revision, "golang_version": "", "status": "Clean", "tag": VERSION});
+    json!({"Component": "istiod", "ID": id, "Info": info}).to_string()
 }
 
 /// Whether all cryptography is that of the FIPS module of AWS-LC.

@@ -2,9 +2,12 @@
 //!
 //! Source: `shared/spec/security.md` 9.1.
 
+use std::collections::BTreeSet;
+
 use auth::kubernetes::Ask;
 use auth::oidc::Rule;
 use auth::{Forwarded, Rate};
+use debug::Access;
 use ipnet::IpNet;
 
 use super::{Environment, process};
@@ -73,6 +76,23 @@ fn of(source: impl Fn(&str) -> Option<String>) -> Security {
     }
 }
 
+/// Which debug pages there are for whom; nobody is known yet.
+pub(crate) fn pages() -> Access {
+    pages_of(process)
+}
+
+fn pages_of(source: impl Fn(&str) -> Option<String>) -> Access {
+    let e = Environment(source);
+    Access {
+        pages: e.flag("ENABLE_DEBUG_ON_HTTP", true),
+        by_namespace: e.flag("ENABLE_DEBUG_ENDPOINT_AUTH", true),
+        allowed: e.read("DEBUG_ENDPOINT_AUTH_ALLOWED_NAMESPACES", BTreeSet::new(), |text| {
+            Some(list(text).map(str::to_owned).collect())
+        }),
+        ..Access::loopback()
+    }
+}
+
 /// A burst that is not said lets in what comes in four seconds.
 fn rate<S: Fn(&str) -> Option<String>>(e: &Environment<S>) -> Rate {
     let number = |text: &str| text.parse::<f64>().ok().filter(|number| number.is_finite() && *number >= 0.0);
@@ -104,6 +124,19 @@ mod tests {
         assert_eq!(with("TRUSTED_GATEWAY_CIDR", "10.0.0.0/8,10.0.0.1").gateways, Forwarded::default());
         assert_eq!(with("TOKEN_AUDIENCES", " , ").audiences, ["istio-ca"]);
         assert!(with("CA_TRUSTED_NODE_ACCOUNTS", "ztunnel").nodes.is_empty());
+    }
+
+    #[test]
+    fn pages_are_for_the_namespaces_that_are_named() {
+        let with = |name: &'static str, value: &'static str| {
+            let pages = pages_of(|asked| (asked == name).then(|| value.to_owned()));
+            (pages.pages, pages.by_namespace, pages.allowed.into_iter().collect::<Vec<_>>())
+        };
+        assert_eq!(with("", ""), (true, true, Vec::new()));
+        assert!(!with("ENABLE_DEBUG_ON_HTTP", "false").0);
+        assert!(!with("ENABLE_DEBUG_ENDPOINT_AUTH", "false").1);
+        let allowed = with("DEBUG_ENDPOINT_AUTH_ALLOWED_NAMESPACES", "kiali, monitoring,");
+        assert_eq!(allowed.2, ["kiali", "monitoring"]);
     }
 
     #[test]

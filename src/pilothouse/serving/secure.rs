@@ -3,6 +3,7 @@
 //! Source: `shared/spec/security.md` 2, 3.
 
 mod gate;
+mod viewers;
 
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use auth::oidc::OidcTokens;
 use auth::{Authenticators, CertificateService, Metrics, NodeProxies, Presence, Signing, Witness};
 use axum::Router;
 use axum::serve::Listener as _;
+use debug::Who;
 use model::Mesh;
 use prometheus::Registry;
 use sources::jwks::Fetcher;
@@ -33,6 +35,7 @@ use crate::flags::Discovery;
 use crate::ports;
 use crate::serving::tls::{Identity, TlsListener};
 use gate::Doorkeeper;
+use viewers::Viewers;
 
 /// Who may come in, and what is issued to whom.
 pub(crate) struct Secure {
@@ -117,6 +120,12 @@ impl Secure {
     /// What streams pass that come without TLS.
     pub(crate) fn plaintext_gate(&self) -> Option<Arc<dyn Gate>> {
         self.gate(self.rules.authenticate && self.rules.authenticate_plaintext)
+    }
+
+    /// Who asks for a debug page, by the same credentials; those of other meshes are nobody here.
+    pub(crate) fn viewers(&self) -> Arc<dyn Who> {
+        let known = self.rules.authenticate.then(|| Arc::clone(&self.authenticators));
+        Arc::new(Viewers::new(known, self.settings.clone()))
     }
 
     fn gate(&self, wanted: bool) -> Option<Arc<dyn Gate>> {

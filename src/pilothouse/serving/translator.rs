@@ -26,7 +26,7 @@ use crate::serving::secret_access::Accounts;
 
 /// Answers the engine from the rooms that know the mesh.
 #[derive(Debug, Default)]
-pub struct Translator {
+pub(crate) struct Translator {
     /// Who asks for secrets; none where nobody is served.
     accounts: Option<Accounts>,
     /// The plan with routes that was made last: the next one that is planned upon none keeps nothing twice that this one

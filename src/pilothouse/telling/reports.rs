@@ -10,7 +10,7 @@ use sources::report::Report;
 
 /// The current problems of files and of objects.
 #[derive(Debug, Default)]
-pub struct Reports {
+pub(crate) struct Reports {
     state: Mutex<State>,
 }
 
@@ -36,24 +36,24 @@ struct State {
 
 /// An object that has a status, as its source last told of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Subject {
+pub(crate) struct Subject {
     /// Counts changes of its specification.
-    pub generation: i64,
+    pub(crate) generation: i64,
     /// Its identity.
-    pub uid: String,
+    pub(crate) uid: String,
     /// What its status says.
-    pub conditions: Box<[Condition]>,
+    pub(crate) conditions: Box<[Condition]>,
 }
 
 /// What is wrong with one object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Findings {
+pub(crate) struct Findings {
     /// What it must not say.
-    pub invalid: Vec<Problem>,
+    pub(crate) invalid: Vec<Problem>,
     /// What cannot be served of it.
-    pub unserved: Vec<Problem>,
+    pub(crate) unserved: Vec<Problem>,
     /// What is in effect, but perhaps not as meant.
-    pub warnings: Vec<Problem>,
+    pub(crate) warnings: Vec<Problem>,
 }
 
 /// Whether objects of a kind have the status that Istio's kinds have in common.
@@ -78,7 +78,7 @@ impl Reports {
     /// Takes what a source found, which itself logs it, and looks at the objects one by one. Those of other clusters are
     /// not looked at: they bear the names of objects of this one, and have their status elsewhere; nor are those for
     /// which `counts` is false, which are another revision's.
-    pub fn take(&self, batch: &Batch, counts: impl Fn(&AnyObject) -> bool) {
+    pub(crate) fn take(&self, batch: &Batch, counts: impl Fn(&AnyObject) -> bool) {
         let mut state = self.lock();
         state.revision += 1;
         for event in batch.events.iter().filter(|_| batch.cluster.is_none()) {
@@ -110,7 +110,7 @@ impl Reports {
 
     /// Takes all that the store finds wrong now, and the namespaces whose objects count, `None` for all: of others nothing
     /// is told, another control plane may serve them.
-    pub fn problems(
+    pub(crate) fn problems(
         &self,
         problems: &BTreeMap<ObjectKey, Vec<Problem>>,
         discovered: Option<&BTreeSet<Arc<str>>>,
@@ -123,14 +123,14 @@ impl Reports {
     }
 
     /// Takes all that objects make together now.
-    pub fn analyzed(&self, found: BTreeMap<ObjectKey, Vec<Problem>>) {
+    pub(crate) fn analyzed(&self, found: BTreeMap<ObjectKey, Vec<Problem>>) {
         let now = found.into_values().flatten().collect();
         let state = &mut *self.lock();
         state.revision += u64::from(replace(&mut state.together, now));
     }
 
     /// Takes all that is wrong now with what the connected proxies are sent, but for what is told already of the field.
-    pub fn served(&self, mut now: BTreeSet<Problem>) {
+    pub(crate) fn served(&self, mut now: BTreeSet<Problem>) {
         let state = &mut *self.lock();
         now.retain(|problem| {
             let about = |known: &&Problem| known.object == problem.object && known.field == problem.field;
@@ -140,7 +140,7 @@ impl Reports {
     }
 
     /// Everything that is wrong now, a line each.
-    pub fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         let state = self.lock();
         let objects: BTreeSet<&Problem> = state.of_objects().map(|(_, problem)| problem).collect();
         let told =
@@ -150,12 +150,12 @@ impl Reports {
     }
 
     /// Counts changes of what is wrong, and of the objects.
-    pub fn revision(&self) -> u64 {
+    pub(crate) fn revision(&self) -> u64 {
         self.lock().revision
     }
 
     /// The objects that have a status, and what is wrong with each.
-    pub fn findings(&self) -> BTreeMap<ObjectKey, (Subject, Findings)> {
+    pub(crate) fn findings(&self) -> BTreeMap<ObjectKey, (Subject, Findings)> {
         let state = self.lock();
         let of =
             |(key, subject): (&ObjectKey, &Subject)| (key.clone(), (subject.clone(), Findings::default()));

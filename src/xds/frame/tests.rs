@@ -112,11 +112,14 @@ fn slots_are_filled_with_the_proxys_values() {
 fn answers_for_one_client_decode_in_both_variants() {
     let any = Any { type_url: "t".to_owned(), value: Bytes::from_static(b"v") };
     let resources = [("n".to_owned(), Bytes::from(any.encode_to_vec()))];
-    let delta = bare(Variant::Delta, "istio.io/debug", "v1", &resources);
+    let delta = bare(Variant::Delta, "istio.io/debug", ("v1", "plane-1"), &resources);
     let delta = DeltaDiscoveryResponse::decode(&delta[PREFIX..]).expect("a response");
     assert_eq!((&*delta.resources[0].name, delta.resources[0].resource.as_ref()), ("n", Some(&any)));
     assert_eq!((&*delta.type_url, &*delta.nonce), ("istio.io/debug", "v1"));
-    let sotw = bare(Variant::Sotw, "istio.io/debug", "v1", &resources);
+    let sotw = bare(Variant::Sotw, "istio.io/debug", ("v1", "plane-1"), &resources);
     let sotw = DiscoveryResponse::decode(&sotw[PREFIX..]).expect("a response");
     assert_eq!((sotw.resources, &*sotw.version_info), (vec![any], "v1"));
+    for sender in [delta.control_plane, sotw.control_plane] {
+        assert_eq!(sender.expect("a name").identifier, "plane-1");
+    }
 }

@@ -67,6 +67,6 @@ fn credentials(peer: &Peer, headers: &HeaderMap) -> Credentials {
 }
 
 #[allow(clippy::disallowed_methods, reason = "the rim: everything behind takes time as a value")]
-fn now() -> SystemTime {
+pub(super) fn now() -> SystemTime {
     SystemTime::now()
 }

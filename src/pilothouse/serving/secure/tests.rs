@@ -2,6 +2,7 @@
 
 mod doors;
 mod gone;
+mod pages;
 mod plain;
 mod slow;
 mod trust;
@@ -15,6 +16,7 @@ use api::mesh_config::MeshConfig;
 use bytes::{BufMut as _, Bytes, BytesMut};
 use ca::{Authority, PrivateKey, Request, Root, SpiffeId};
 use clap::Parser as _;
+use debug::{Ads, Later, Surface};
 use envoy::config::core::v3::Node;
 use envoy::istio::v1::auth::{IstioCertificateRequest, IstioCertificateResponse};
 use envoy::service::discovery::v3::{DeltaDiscoveryRequest, DiscoveryRequest};
@@ -58,6 +60,8 @@ struct Port {
     /// The port without TLS.
     plain: SocketAddr,
     server: Server,
+    /// The debug pages.
+    surface: Surface,
     /// What the server's certificate is of.
     root: Arc<Root>,
     trusted: watch::Sender<Option<Arc<str>>>,
@@ -120,13 +124,15 @@ async fn port_by(
         unreachable!("the command says so")
     };
     let registry = Registry::new();
+    let pages = Later::default();
+    let hooks = Hooks { debug: Some(Arc::new(pages.clone())), ..Hooks::default() };
     let (server, engine) = Server::start(
         Arc::new(
             Translator::new(Accounts::register(&registry)?.0, rules.check_identity).within(settings.clone()),
         ),
         config,
         Counted::register(&registry)?,
-        Hooks::default(),
+        hooks,
     )?;
     engine.update(served, model::Changes::default(), Duration::ZERO);
     let origin = Origin::files(&flags)?.unwrap_or_else(|| Origin::Root(roots.clone()));
@@ -166,6 +172,8 @@ async fn port_by(
         let rate = auth::Rate::default();
         secure.issuing = Some(CertificateService::new(known, None, signing, rate, metrics));
     }
+    let surface = pages::surface(&server, secure.viewers());
+    pages.set(Ads::new(surface.clone(), "{}".to_owned()));
     let socket = TcpListener::bind("127.0.0.1:0").await?;
     let address = socket.local_addr()?;
     let without_tls = TcpListener::bind("127.0.0.1:0").await?;
@@ -182,6 +190,7 @@ async fn port_by(
         client: Ipv4Addr::LOCALHOST.into(),
         plain,
         server,
+        surface,
         root,
         trusted,
         settings: configured,

@@ -23,6 +23,7 @@ use crate::metrics::{label, send_error_label};
 use crate::protocol::{self, Event, Stream, Variant};
 use crate::server::backend::{Connected, Lease};
 use crate::server::clients::{Client, proxy_id};
+use crate::server::debug_types::Answering;
 use crate::server::doubts::Left;
 use crate::server::mailbox::{Mailbox, Notice};
 use crate::server::registrar::{Health, Registered};
@@ -55,6 +56,8 @@ pub(super) struct Running {
     /// What the client's last stream left.
     left: Left,
     outbox: Outbox,
+    /// What is answered by others, with its type.
+    answering: Option<(String, Answering)>,
     sending: Option<Sending>,
     timer: Option<Pin<Box<Sleep>>>,
     /// When the earliest change happened that is not sent completely.
@@ -100,6 +103,7 @@ impl Running {
             registered,
             left,
             outbox: Outbox::new(),
+            answering: None,
             sending: None,
             timer: None,
             changed_at: None,
@@ -117,7 +121,7 @@ impl Running {
                 return Poll::Ready(Progress::End(status));
             }
             // What the client says comes before what it is told.
-            let more = self.read(inbound, cx);
+            let more = self.poll_answer(cx).is_ready() && self.end.is_none() && self.read(inbound, cx);
             self.take_notices(cx);
             self.make_response();
             if self.sending.is_some() || !self.outbox.is_empty() || self.end.is_some() {
@@ -140,7 +144,7 @@ impl Running {
             Wanted::Set(kind) => self.protocol(kind, request.body),
             Wanted::Health => self.health(request.body),
             Wanted::Ambient => return Err(Status::unimplemented(NOT_BUILT)),
-            Wanted::Debug => self.debug(&request)?,
+            Wanted::Debug => self.debug(&request),
             Wanted::Unknown => self.unknown(&request),
         }
         Ok(())
@@ -179,19 +183,32 @@ impl Running {
             type_url = request.named(),
             "a type that is not served is asked for"
         );
-        self.outbox.push_back(frame::bare(self.variant, &request.type_url, "", &[]));
+        self.outbox.push_back(frame::bare(self.variant, &request.type_url, ("", ""), &[]));
     }
 
-    fn debug(&mut self, request: &Request) -> Result<(), Status> {
-        let Some(debug) = &self.shared.hooks.debug else {
-            self.unknown(request);
-            return Ok(());
-        };
-        let answer = debug.answer(&request.type_url, request.body.names(), self.client.peer())?;
-        let message = frame::bare(self.variant, &request.type_url, &answer.version, &answer.resources);
-        self.outbox.push_back(message);
-        self.shared.metrics.pushes.with_label_values(&[DEBUG]).inc();
-        Ok(())
+    fn debug(&mut self, request: &Request) {
+        match &self.shared.hooks.debug {
+            None => self.unknown(request),
+            Some(debug) => {
+                let answering = debug.answer(&request.type_url, request.body.names(), self.client.peer());
+                self.answering = Some((request.type_url.clone(), answering));
+            }
+        }
+    }
+
+    /// Ready when no answer of another is waited for.
+    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some((type_url, answering)) = &mut self.answering else { return Poll::Ready(()) };
+        match std::task::ready!(answering.as_mut().poll(cx)) {
+            Ok(answer) => {
+                let head = (&*answer.version, &*answer.control_plane);
+                self.outbox.push_back(frame::bare(self.variant, type_url, head, &answer.resources));
+                self.shared.metrics.pushes.with_label_values(&[DEBUG]).inc();
+            }
+            Err(status) => self.end = Some(status),
+        }
+        self.answering = None;
+        Poll::Ready(())
     }
 
     /// Reads requests; says whether there may be more.
@@ -209,6 +226,9 @@ impl Running {
             if end.is_some() {
                 self.end = end;
                 return false;
+            }
+            if self.answering.is_some() {
+                return true;
             }
         }
         true

@@ -9,7 +9,7 @@ use api::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DiscoveryRequest
 use bytes::Bytes;
 use testkit::ads::{Connection, Envoy, Kind, Request, Response, Variant};
 use xds::generate::Peer;
-use xds::server::{Config, DebugAnswer, DebugTypes, Hooks, Status};
+use xds::server::{Answering, Config, DebugAnswer, DebugTypes, Hooks, Status};
 
 use crate::end_to_end::{Fixture, world};
 use crate::toy::node;
@@ -77,16 +77,22 @@ async fn a_type_that_nobody_knows_is_answered_with_nothing() {
 struct Echo;
 
 impl DebugTypes for Echo {
-    fn answer(&self, type_url: &str, names: &[String], peer: &Peer) -> Result<DebugAnswer, Status> {
+    fn answer(&self, type_url: &str, names: &[String], peer: &Peer) -> Answering {
         if names.contains(&"secret".to_owned()) {
-            return Err(Status { code: 7, message: "not yours".to_owned() });
+            return Box::pin(std::future::ready(Err(Status { code: 7, message: "not yours".to_owned() })));
         }
         assert!(peer.address.is_some());
         let value = Bytes::from(format!("{names:?}"));
         let any = Any { type_url: type_url.to_owned(), value };
-        Ok(DebugAnswer {
+        let answer = DebugAnswer {
             resources: vec![("page".to_owned(), any.encode_to_vec().into())],
             version: "v1".to_owned(),
+            control_plane: "plane-1".to_owned(),
+        };
+        Box::pin(async {
+            // As one that others have to be asked for.
+            tokio::task::yield_now().await;
+            Ok(answer)
         })
     }
 }
@@ -107,6 +113,7 @@ async fn debug_pages_are_answered_on_every_request() {
         };
         let page = answer.resources[0].resource.as_ref().expect("a page");
         assert_eq!((&*page.type_url, &*page.value), ("istio.io/debug", format!("[{name:?}]").as_bytes()));
+        assert_eq!(answer.control_plane.expect("a name").identifier, "plane-1");
     }
     let client = &fixture.server.clients().list()[0];
     assert_eq!(client.status().stream.watches, [], "a page is not subscribed to");

@@ -127,10 +127,17 @@ async fn whoever_comes_in_plain_text_has_configuration_and_no_secret() -> Result
             let (came, count) = next(&mut stream).await?;
             assert!(came == kind && count > 0, "{variant:?}: {count} of {came}, not of {kind}");
         }
-        // Pages, and types of the reference's that show all of a mesh, are empty here.
-        for kind in ["istio.io/debug", "istio.io/debug/config_dump", "istio.io/debug/syncz", "api", "mcp/x"] {
+        // Types of the reference's that show all of a mesh are empty here, and pages refused.
+        for kind in ["api", "mcp/x"] {
             stream.send(&asked(variant, false, kind, &["door-1.shop"]));
             assert_eq!(next(&mut stream).await?, (kind.to_owned(), 0));
+        }
+        for kind in ["istio.io/debug", "istio.io/debug/config_dump", "istio.io/debug/syncz"] {
+            let mut stream =
+                Stream::open_over(TcpStream::connect(port.plain).await?, variant, &headers).await?;
+            stream.send(&asked(variant, true, kind, &["door-1.shop"]));
+            assert_eq!(stream.receive().await?, None, "{kind}");
+            assert_eq!(stream.status(), Some((16, "authentication required")), "{kind}");
         }
     }
     Ok(())
