@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 TOOLS := target/tools
-SHELL_SCRIPTS := .ci/run scripts/setup-test scripts/run-tests scripts/run-cluster-tests scripts/fetch-envoy scripts/fetch-kubernetes scripts/fuzz scripts/check-fips
+SHELL_SCRIPTS := .ci/run scripts/setup-test scripts/run-tests scripts/run-cluster-tests scripts/fetch-envoy scripts/fetch-kubernetes scripts/fetch-pilot-agent scripts/fuzz scripts/check-fips
 
 .DEFAULT_GOAL := help
 .PHONY: help run test lint fmt golden crds image conformance judge refused bench e2e cluster cluster-judge cluster-bench tools advisories
@@ -59,9 +59,10 @@ bench: tools ## Measure: microbenchmarks, a large mesh against the floor (table 
 
 e2e: tools test cluster judge refused ## Everything that test runs, and what needs Go
 
-cluster: ## The tests on a real API server; fetches kube-apiserver, kubectl (built by Go) and etcd
+cluster: ## The tests on a real API server and with the reference's own agent, which it fetches (built by Go)
 	scripts/setup-test
 	scripts/fetch-kubernetes
+	scripts/fetch-pilot-agent
 	scripts/run-cluster-tests
 
 cluster-judge: tools ## Score with the conformance cases applied to a real API server (needs Go)

@@ -52,8 +52,12 @@ impl Envoy {
         // ten minutes.
         command.args(["--drain-time-s", "45", "--drain-strategy", "immediate"]);
         let log = world.dir().join(format!("{pod}.envoy.log"));
-        let process = Process::start(&format!("Envoy of {pod}"), command, &log)?;
-        Ok(Self { caller, process, expected: OnceLock::new(), snapshot: Mutex::default() })
+        Ok(Self::of(caller, Process::start(&format!("Envoy of {pod}"), command, &log)?))
+    }
+
+    /// An Envoy that was started by itself or by another program, which ends with it.
+    pub(crate) fn of(caller: Caller, process: Process) -> Self {
+        Self { caller, process, expected: OnceLock::new(), snapshot: Mutex::default() }
     }
 
     /// The body of an admin page such as `/config_dump`.

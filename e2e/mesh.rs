@@ -2,8 +2,10 @@
 //! there.
 
 mod folder;
+mod pilot_agent;
 mod place;
 mod proxy;
+mod service;
 mod sync;
 
 use std::collections::BTreeMap;
@@ -16,20 +18,22 @@ use http::Method;
 use serde_json::Value;
 
 use crate::client::{Answer, Call, Caller};
-use crate::kubernetes::Cluster;
+use crate::kubernetes::{Cluster, ControlPlane};
 use crate::netns::BRIDGE_ADDRESS;
 use crate::objects::{self, PodFacts};
 use crate::pod::{Pod, PodBuilder};
 use crate::process::{Process, run};
 use crate::services::{Backend, Key};
-use crate::tools::built;
 use crate::wait::wait_while;
 use crate::world::World;
 
 use folder::Folder;
+pub use pilot_agent::PilotAgent;
+pub(crate) use pilot_agent::start as start_pilot_agent;
 pub(crate) use place::Credentials;
 use place::Place;
 pub(crate) use proxy::{ProxyOptions, start as start_proxy};
+pub use service::ServiceBuilder;
 
 /// Where the control plane is found without TLS: at the bridge's address.
 pub(crate) const DISCOVERY: SocketAddr = SocketAddr::new(IpAddr::V4(BRIDGE_ADDRESS), 15010);
@@ -103,14 +107,7 @@ impl<'w> Mesh<'w> {
 
     /// A Service in the making.
     pub fn service<'a>(&'a self, namespace: &str, name: &str) -> ServiceBuilder<'a> {
-        ServiceBuilder {
-            mesh: self,
-            namespace: namespace.to_owned(),
-            name: name.to_owned(),
-            selector: BTreeMap::from([("app".to_owned(), name.to_owned())]),
-            ports: Vec::new(),
-            headless: false,
-        }
+        ServiceBuilder::new(self, namespace, name)
     }
 
     /// Adds or replaces the objects of a YAML text, one or several documents, as `kubectl apply` would.
@@ -156,10 +153,7 @@ impl<'w> Mesh<'w> {
 
     /// Says of a running pod that it is ready or not; Services follow.
     pub fn set_ready(&self, pod: &Pod, ready: bool) -> Result<()> {
-        let key = (pod.namespace().to_owned(), pod.name().to_owned());
-        let facts = self.pods.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
-        let facts = facts.with_context(|| format!("{key:?} is not in this mesh"))?;
-        self.publish(&facts, ready)
+        self.publish(&self.facts(pod)?, ready)
     }
 
     /// Takes a pod out of its Services and the cluster, then stops it.
@@ -202,8 +196,7 @@ impl<'w> Mesh<'w> {
 
     /// What the command `root` says when the control plane of a folder is to go this step with its root.
     pub fn root(&self, step: &str) -> Result<String> {
-        let program = self.world.program(&built("pilothouse", "pilothouse", "PILOTHOUSE_BIN")?)?;
-        let mut command = std::process::Command::new(program);
+        let mut command = ControlPlane::program(self.world)?;
         run(command.args(["root", step, "--state"]).arg(self.world.state_folder()?))
     }
 
@@ -212,9 +205,21 @@ impl<'w> Mesh<'w> {
         self.process().log()
     }
 
-    /// By what an agent of this service account is known, and knows the control plane.
-    pub(crate) fn credentials(&self, namespace: &str, account: &str) -> Result<Credentials> {
-        let mut credentials = self.place.credentials(self.world, namespace, account)?;
+    /// A token of a pod's service account, as kubelet would mount it.
+    pub fn token(&self, pod: &Pod, audience: &str) -> Result<String> {
+        self.place.token(self.world, &self.facts(pod)?, audience)
+    }
+
+    /// What a pod of this mesh was published with.
+    fn facts(&self, pod: &Pod) -> Result<PodFacts> {
+        let key = (pod.namespace().to_owned(), pod.name().to_owned());
+        let facts = self.pods.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        facts.with_context(|| format!("{key:?} is not in this mesh"))
+    }
+
+    /// By what the agent of a pod is known, and knows the control plane.
+    pub(crate) fn credentials(&self, pod: &PodFacts) -> Result<Credentials> {
+        let mut credentials = self.place.credentials(self.world, pod)?;
         let plugged = self.options.env.iter().find(|(name, _)| name == "ROOT_CA_DIR");
         if let Some((_, folder)) = plugged {
             credentials.roots = PathBuf::from(folder).join("root-cert.pem");
@@ -277,8 +282,7 @@ impl<'w> Mesh<'w> {
 }
 
 fn launch(world: &World, place: &Place<'_>, options: &MeshOptions) -> Result<Process> {
-    let program = world.program(&built("pilothouse", "pilothouse", "PILOTHOUSE_BIN")?)?;
-    let mut command = std::process::Command::new(program);
+    let mut command = ControlPlane::program(world)?;
     command.arg("discovery");
     place.named(&mut command);
     for (flag, port) in [("grpcAddr", 15010), ("secureGRPCAddr", 15012), ("httpAddr", 8080)] {
@@ -287,48 +291,4 @@ fn launch(world: &World, place: &Place<'_>, options: &MeshOptions) -> Result<Pro
     command.args(&options.flags).envs(options.env.iter().cloned());
     command.env("POD_NAMESPACE", "istio-system");
     Process::start("the control plane", command, &world.dir().join("pilothouse.log"))
-}
-
-/// A Service in the making; it selects `app: NAME` unless told otherwise.
-#[derive(Debug)]
-#[must_use = "a Service does nothing until it is created"]
-pub struct ServiceBuilder<'a> {
-    mesh: &'a Mesh<'a>,
-    namespace: String,
-    name: String,
-    selector: BTreeMap<String, String>,
-    ports: Vec<(String, u16, u16)>,
-    headless: bool,
-}
-
-impl ServiceBuilder<'_> {
-    /// Adds a port; its name's prefix says the protocol, as in Istio.
-    pub fn port(self, name: &str, port: u16) -> Self {
-        self.port_to(name, port, port)
-    }
-
-    /// Adds a port that leads to another port of the pods.
-    pub fn port_to(mut self, name: &str, port: u16, target: u16) -> Self {
-        self.ports.push((name.to_owned(), port, target));
-        self
-    }
-
-    /// Selects pods by these labels instead.
-    pub fn selector(mut self, labels: &[(&str, &str)]) -> Self {
-        self.selector = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        self
-    }
-
-    /// Gives it no virtual address.
-    pub fn headless(mut self) -> Self {
-        self.headless = true;
-        self
-    }
-
-    /// Writes the Service and its EndpointSlice.
-    pub fn create(self) -> Result<()> {
-        let object =
-            objects::service(&self.namespace, &self.name, &self.selector, &self.ports, self.headless);
-        self.mesh.put_service((self.namespace, self.name), object)
-    }
 }

@@ -79,6 +79,11 @@ impl Pod {
         self.0.identity.clone()
     }
 
+    /// Where its client is.
+    pub(crate) fn caller(&self) -> &Caller {
+        &self.0.caller
+    }
+
     /// The pod's address.
     #[must_use]
     pub fn ip(&self) -> Ipv4Addr {

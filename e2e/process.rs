@@ -1,6 +1,7 @@
 //! One started program: its log is kept in a file, and it never outlives its owner.
 
 use std::fs::{self, File};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
@@ -29,6 +30,7 @@ impl Process {
             .stdin(Stdio::null())
             .stdout(out.try_clone()?)
             .stderr(out)
+            .process_group(0)
             .spawn()
             .with_context(|| format!("start {name}: {command:?}"))?;
         Ok(Self { name: name.to_owned(), log: log.to_owned(), child: Mutex::new(child) })
@@ -49,9 +51,13 @@ impl Process {
         Ok(())
     }
 
-    /// Kills the program and waits for its end.
+    /// Kills the program with all that it has started, and waits for its end.
     pub(crate) fn stop(&self) {
         let mut child = self.lock();
+        if matches!(child.try_wait(), Ok(None)) {
+            // It leads a group of its own; where that is gone already there is nothing to kill.
+            let _ = run(Command::new("kill").args(["-KILL", "--", &format!("-{}", child.id())]));
+        }
         // Both fail only if it has ended and been reaped already, which is what is wanted.
         let _ = child.kill();
         let _ = child.wait();

@@ -1,4 +1,4 @@
-//! Finds the programs that tests start: system tools, the stock Envoy, binaries of this workspace.
+//! Finds the programs that tests start: system tools, the stock Envoy, those of others, binaries of this workspace.
 
 use std::env;
 use std::ffi::OsString;
@@ -44,15 +44,31 @@ pub(crate) fn envoy_of(version: &str) -> Result<PathBuf> {
 
 /// The folder of kube-apiserver, kubectl and etcd: `KUBEBUILDER_ASSETS`, else the one that `scripts/fetch-kubernetes` fills.
 pub(crate) fn kubernetes() -> Result<PathBuf> {
-    let (folder, cure) = match env::var_os("KUBEBUILDER_ASSETS") {
-        Some(path) => (path.into(), "KUBEBUILDER_ASSETS names a folder without it"),
+    let programs = ["kube-apiserver", "kubectl", "etcd"];
+    assets("KUBEBUILDER_ASSETS", "kubernetes-1.34.4", "scripts/fetch-kubernetes", &programs)
+}
+
+/// The folder of the reference's own agent and the template of its Envoy's bootstrap: `PILOT_AGENT_ASSETS`, else the one that
+/// `scripts/fetch-pilot-agent` fills.
+pub(crate) fn pilot_agent() -> Result<PathBuf> {
+    let module = include_str!("pilot-agent/go.mod");
+    let version = module.lines().find_map(|line| line.trim().strip_prefix("istio.io/istio v0.0.0-"));
+    let version = version.and_then(|rest| rest.split(' ').next()).context("no istio.io/istio in go.mod")?;
+    let files = ["pilot-agent", "envoy_bootstrap.json"];
+    assets("PILOT_AGENT_ASSETS", &format!("istio-{version}"), "scripts/fetch-pilot-agent", &files)
+}
+
+/// The folder that `variable` names, else `pinned` of `target/tools`, which `script` fills; it must have these files.
+fn assets(variable: &str, pinned: &str, script: &str, files: &[&str]) -> Result<PathBuf> {
+    let (folder, cure) = match env::var_os(variable) {
+        Some(path) => (path.into(), format!("{variable} names a folder without it")),
         None => (
-            workspace().join("target/tools/kubernetes-1.34.4"),
-            "run scripts/fetch-kubernetes (it needs Go), or set KUBEBUILDER_ASSETS",
+            workspace().join("target/tools").join(pinned),
+            format!("run {script} (it needs Go), or set {variable}"),
         ),
     };
-    for program in ["kube-apiserver", "kubectl", "etcd"] {
-        let path = folder.join(program);
+    for file in files {
+        let path = folder.join(file);
         if !path.is_file() {
             bail!("there is no {}: {cure}", path.display());
         }

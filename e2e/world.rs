@@ -40,11 +40,7 @@ const INSIDE: &str = "PILOTHOUSE_E2E_INSIDE";
 /// # Panics
 /// If the test fails: that is how the test harness learns of it.
 pub fn world<F: FnOnce(&World) -> Result<()>>(test: F) {
-    let name = test_name::<F>();
-    let outcome = if std::env::var_os(INSIDE).is_some() { inside(&name, test) } else { outside::run(&name) };
-    if let Err(error) = outcome {
-        panic!("{name}: {error:#}");
-    }
+    start(&test_name::<F>(), &[], test);
 }
 
 /// [`world`] with a Kubernetes API server in it. Where its programs are not there the test is skipped with a message,
@@ -53,13 +49,36 @@ pub fn world<F: FnOnce(&World) -> Result<()>>(test: F) {
 /// # Panics
 /// If the test fails.
 pub fn cluster<F: FnOnce(&Cluster<'_>) -> Result<()>>(test: F) {
-    let name = test_name::<F>();
+    start(&test_name::<F>(), &[tools::kubernetes], |world| test(&Cluster::start(world)?));
+}
+
+/// [`world`] for pods whose agent is the reference's own ([`PodBuilder::pilot_agent`]), skipped where that is not there.
+///
+/// # Panics
+/// If the test fails.
+pub fn world_with_pilot_agent<F: FnOnce(&World) -> Result<()>>(test: F) {
+    start(&test_name::<F>(), &[tools::pilot_agent], test);
+}
+
+/// [`cluster`] for pods whose agent is the reference's own, skipped where either is not there.
+///
+/// # Panics
+/// If the test fails.
+pub fn cluster_with_pilot_agent<F: FnOnce(&Cluster<'_>) -> Result<()>>(test: F) {
+    let needed: &[Needed] = &[tools::kubernetes, tools::pilot_agent];
+    start(&test_name::<F>(), needed, |world| test(&Cluster::start(world)?));
+}
+
+/// Finds what others have made; an error if it is not there.
+type Needed = fn() -> Result<PathBuf>;
+
+fn start(name: &str, needed: &[Needed], test: impl FnOnce(&World) -> Result<()>) {
     let outcome = if std::env::var_os(INSIDE).is_some() {
-        inside(&name, |world| test(&Cluster::start(world)?))
+        inside(name, test)
     } else {
-        match tools::kubernetes() {
-            Ok(_) => outside::run(&name),
-            Err(reason) => outside::skip(&name, &format!("{reason:#}")),
+        match needed.iter().find_map(|find| find().err()) {
+            None => outside::run(name),
+            Some(reason) => outside::skip(name, &format!("{reason:#}")),
         }
     };
     if let Err(error) = outcome {

@@ -68,6 +68,17 @@ impl TcpSession {
             .context("send")
     }
 
+    /// The next `count` bytes; an error if the peer closes before or says nothing for 10 seconds.
+    pub fn read_bytes(&self, count: usize) -> Result<Vec<u8>> {
+        let stream = Arc::clone(&self.stream);
+        let bytes = self.caller.netns.run(async move {
+            let mut bytes = vec![0; count];
+            let read = async { stream.lock().await.read_exact(&mut bytes).await };
+            tokio::time::timeout(LIMIT, read).await.map(|result| result.map(|_| bytes))
+        })?;
+        Ok(bytes.with_context(|| format!("no {count} bytes within {LIMIT:?}"))??)
+    }
+
     /// The next line without its end; an error if the peer closes or says nothing for 10 seconds.
     pub fn read_line(&self) -> Result<String> {
         self.foretell(&[]);

@@ -61,6 +61,19 @@ impl Cluster<'_> {
         Ok(run(&mut self.kubectl(&create))?.trim().to_owned())
     }
 
+    /// [`token_for`](Self::token_for), bound to a pod that is there: it is no good after the pod's end.
+    pub(crate) fn token_of_pod(
+        &self,
+        namespace: &str,
+        account: &str,
+        audience: &str,
+        pod: &str,
+    ) -> Result<String> {
+        let create = ["create", "token", account, "-n", namespace, "--audience", audience];
+        let bound = ["--bound-object-kind", "Pod", "--bound-object-name", pod];
+        Ok(run(self.kubectl(&create).args(bound))?.trim().to_owned())
+    }
+
     /// Starts the first container of a Deployment, as the account of its pods: there are no nodes that would. Returns when
     /// it says that it is ready. `variables` of its environment are added to those of the container.
     pub fn start_deployment(

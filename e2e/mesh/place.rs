@@ -11,10 +11,13 @@ use serde_json::Value;
 
 use super::folder::Folder;
 use crate::kubernetes::{Cluster, ControlPlane};
-use crate::objects;
+use crate::objects::{self, PodFacts};
 use crate::process::run;
 use crate::wait::{PATIENCE, within};
 use crate::world::World;
+
+/// For whom tokens of agents are.
+const AUDIENCE: &str = "istio-ca";
 
 /// Where objects are put, and what reads them.
 #[derive(Debug)]
@@ -94,16 +97,34 @@ impl<'w> Place<'w> {
         }
     }
 
-    /// By what an agent of this service account is known, and knows the control plane.
-    pub(super) fn credentials(&self, world: &World, namespace: &str, account: &str) -> Result<Credentials> {
+    /// By what an agent of this pod is known, and knows the control plane.
+    pub(super) fn credentials(&self, world: &World, pod: &PodFacts) -> Result<Credentials> {
+        let token = self.token(world, pod, AUDIENCE)?;
+        let roots = match self {
+            Self::Folder(folder) => folder.state().join("root-cert.pem"),
+            Self::Cluster(on) => on.roots(world, &pod.namespace)?,
+        };
+        Ok(Credentials { token, roots })
+    }
+
+    /// A token of this pod, as kubelet would mount it.
+    pub(super) fn token(&self, world: &World, pod: &PodFacts, audience: &str) -> Result<String> {
+        let (namespace, account) = (&pod.namespace, &pod.service_account);
         match self {
             Self::Folder(folder) => {
                 let mut command = ControlPlane::program(world)?;
-                command.args(["token", "--namespace", namespace, "--service-account", account, "--state"]);
-                let token = run(command.arg(folder.state()))?;
-                Ok(Credentials { token, roots: folder.state().join("root-cert.pem") })
+                command.args(["token", "--namespace", namespace, "--service-account", account]);
+                run(command.args(["--audience", audience, "--state"]).arg(folder.state()))
             }
-            Self::Cluster(on) => on.credentials(world, namespace, account),
+            Self::Cluster(on) => {
+                on.write(
+                    "ServiceAccount",
+                    namespace,
+                    account,
+                    &objects::service_account(namespace, account),
+                )?;
+                on.cluster.token_of_pod(namespace, account, audience, &pod.name)
+            }
         }
     }
 
@@ -117,9 +138,7 @@ impl<'w> Place<'w> {
 }
 
 impl OnCluster<'_> {
-    fn credentials(&self, world: &World, namespace: &str, account: &str) -> Result<Credentials> {
-        self.write("ServiceAccount", namespace, account, &objects::service_account(namespace, account))?;
-        let token = self.cluster.token_for(namespace, account, "istio-ca")?;
+    fn roots(&self, world: &World, namespace: &str) -> Result<PathBuf> {
         // As kubelet would mount it.
         let map = within(PATIENCE, "the root of the namespace", || {
             Ok(self.cluster.get("configmap", namespace, "istio-ca-root-cert").ok())
@@ -127,7 +146,7 @@ impl OnCluster<'_> {
         let root = map.pointer("/data/root-cert.pem").and_then(Value::as_str).context("no root")?;
         let roots = world.state_folder()?.join(format!("{namespace}.pem"));
         fs::write(&roots, root).with_context(|| format!("write {}", roots.display()))?;
-        Ok(Credentials { token, roots })
+        Ok(roots)
     }
 
     fn write(&self, kind: &str, namespace: &str, name: &str, object: &Value) -> Result<()> {

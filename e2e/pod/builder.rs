@@ -16,7 +16,7 @@ use super::{Inner, Pod};
 use crate::client::Caller;
 use crate::echo::{Control, Echo, Workload};
 use crate::envoy::Envoy;
-use crate::mesh::{Mesh, NODE, ProxyOptions, start_proxy};
+use crate::mesh::{Mesh, NODE, ProxyOptions, start_pilot_agent, start_proxy};
 use crate::netns::Netns;
 use crate::objects::PodFacts;
 use crate::oracle;
@@ -54,6 +54,8 @@ pub struct PodBuilder<'w> {
     service_account: String,
     node: String,
     proxy_options: ProxyOptions,
+    /// The variables of the reference's agent; none: the sidecar's agent is our own.
+    pilot_agent: Option<Vec<(String, String)>>,
 }
 
 impl<'w> PodBuilder<'w> {
@@ -72,6 +74,7 @@ impl<'w> PodBuilder<'w> {
             service_account: "default".to_owned(),
             node: NODE.to_owned(),
             proxy_options: ProxyOptions::default(),
+            pilot_agent: None,
         }
     }
 
@@ -150,6 +153,13 @@ impl<'w> PodBuilder<'w> {
     /// Gives its certificates this lifetime instead of a day.
     pub fn certificates_for(mut self, lifetime: Duration) -> Self {
         self.proxy_options.lifetime = Some(lifetime);
+        self
+    }
+
+    /// Lets the reference's own agent start the sidecar's Envoy, with these variables beside the usual ones.
+    pub fn pilot_agent(mut self, variables: &[(&str, &str)]) -> Self {
+        let owned = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        self.pilot_agent = Some(owned.collect());
         self
     }
 
@@ -255,7 +265,14 @@ impl<'w> PodBuilder<'w> {
             Proxy::Gateway => NodeKind::Router,
         };
         let mesh = self.mesh.context("a proxy needs a mesh")?;
-        let credentials = mesh.credentials(&facts.namespace, &facts.service_account)?;
+        let credentials = mesh.credentials(facts)?;
+        if let Some(variables) = &self.pilot_agent {
+            let mut variables = variables.clone();
+            let lifetime = self.proxy_options.lifetime.map(|lifetime| format!("{}s", lifetime.as_secs()));
+            variables.extend(lifetime.map(|lifetime| ("SECRET_TTL".to_owned(), lifetime)));
+            let process = start_pilot_agent(self.world, caller, facts, &credentials, &variables)?;
+            return Ok(Some(Envoy::of(caller.clone(), process)));
+        }
         let options = self.proxy_options.clone();
         start_proxy(self.world, caller.clone(), called, kind, facts, &credentials, options).map(Some)
     }

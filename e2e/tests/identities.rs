@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use e2e::{Echo, Intermediate, Load, Mesh, MeshOptions, Pod, World, wait_until, within, world};
+use e2e::{Echo, Intermediate, Load, Mesh, MeshOptions, Pod, PodBuilder, World, wait_until, within, world};
 use serde_json::Value;
 
 use crate::shop::{REVIEWS, answered, policy};
@@ -17,6 +17,9 @@ const SHORT: Duration = Duration::from_secs(8);
 
 /// How long a certificate's successor may take on a machine that has other things to do.
 pub(crate) const RENEWAL: Duration = Duration::from_secs(40);
+
+/// The client's own address.
+const WEB: &str = "http://web:8080/";
 
 /// Every request begins a connection between the sidecars, with the certificates of that moment.
 const A_HANDSHAKE_EACH: &str = "{connectionPool: {http: {maxRequestsPerConnection: 1}}}";
@@ -38,22 +41,52 @@ pub(crate) struct Shop<'w> {
     mesh: Mesh<'w>,
     client: Pod,
     server: Pod,
-    load: Load,
+    /// Each with the pod that answers.
+    loads: Vec<(Load, Pod)>,
 }
 
 impl<'w> Shop<'w> {
+    /// With agents of our own.
     pub(crate) fn start(world: &'w World, options: MeshOptions) -> Result<Self> {
-        let mesh = Mesh::start_with(world, options)?;
+        let shop = Self::of(world, Mesh::start_with(world, options)?, |pod| pod)?;
+        shop.loaded(4)
+    }
+
+    /// With the reference's agent at the server, and requests in both directions.
+    pub(crate) fn of_pilot_agent(world: &'w World, mesh: Mesh<'w>) -> Result<Self> {
+        let mut shop = Self::of(world, mesh, |pod| pod.pilot_agent(&[]))?;
+        answered(&shop.server, WEB)?;
+        let back = shop.server.load(WEB, 2)?;
+        back.wait_for(20)?;
+        shop.loads.push((back, shop.client.clone()));
+        shop.loaded(2)
+    }
+
+    fn of(
+        world: &'w World,
+        mesh: Mesh<'w>,
+        agent: impl Fn(PodBuilder<'_>) -> PodBuilder<'_>,
+    ) -> Result<Self> {
         mesh.service("shop", "reviews").port("http", 8080).create()?;
+        mesh.service("shop", "web").port("http", 8080).create()?;
         mesh.apply(&mode("STRICT"))?;
-        mesh.apply(&policy("reviews", A_HANDSHAKE_EACH))?;
-        let pod = |name: &str| mesh.pod("shop", name).service_account(name).certificates_for(SHORT);
-        let server = pod("reviews").app(Echo::http(8080)).start()?;
+        for host in ["reviews", "web"] {
+            mesh.apply(&policy(host, A_HANDSHAKE_EACH))?;
+        }
+        let pod = |name: &str| {
+            mesh.pod("shop", name).service_account(name).certificates_for(SHORT).app(Echo::http(8080))
+        };
+        let server = agent(pod("reviews")).start()?;
         let client = pod("web").start()?;
         answered(&client, REVIEWS)?;
-        let load = client.load(REVIEWS, 4)?;
+        Ok(Self { world, mesh, client, server, loads: Vec::new() })
+    }
+
+    fn loaded(mut self, connections: usize) -> Result<Self> {
+        let load = self.client.load(REVIEWS, connections)?;
         load.wait_for(20)?;
-        Ok(Self { world, mesh, client, server, load })
+        self.loads.push((load, self.server.clone()));
+        Ok(self)
     }
 
     /// The mesh that both are in.
@@ -61,9 +94,19 @@ impl<'w> Shop<'w> {
         &self.mesh
     }
 
-    /// The requests that are under way.
-    pub(crate) fn load(&self) -> &Load {
-        &self.load
+    /// The pod that is asked by the load.
+    pub(crate) fn server(&self) -> &Pod {
+        &self.server
+    }
+
+    /// The pod that asks.
+    pub(crate) fn client(&self) -> &Pod {
+        &self.client
+    }
+
+    /// Fails if a request has failed so far.
+    pub(crate) fn no_failure(&self) -> Result<()> {
+        self.loads.iter().try_for_each(|(load, _)| load.so_far().only_successes())
     }
 
     /// Both pods.
@@ -92,11 +135,13 @@ impl<'w> Shop<'w> {
 
     /// Ends the load, which must not have had a single failure, with a handshake for each request.
     pub(crate) fn all_well(self) -> Result<()> {
-        self.load.wait_for(50)?;
-        let report = self.load.stop();
-        report.only_successes()?;
-        let handshakes = self.server.envoy()?.stat("^listener.*ssl.handshake$")?;
-        ensure!(handshakes >= report.total(), "{handshakes} handshakes, {} requests", report.total());
+        for (load, server) in self.loads {
+            load.wait_for(50)?;
+            let report = load.stop();
+            report.only_successes()?;
+            let handshakes = server.envoy()?.stat("^listener.*ssl.handshake$")?;
+            ensure!(handshakes >= report.total(), "{handshakes} handshakes, {} requests", report.total());
+        }
         Ok(())
     }
 }
@@ -169,7 +214,7 @@ fn the_control_plane_is_away_while_certificates_are_due() {
         let first = tries()?;
         within(RENEWAL, "three renewals that fail", || Ok((tries()? >= first + 3).then_some(())))?;
         ensure!(chain(&shop.client)? == before, "a certificate from nowhere");
-        shop.load.so_far().only_successes()?;
+        shop.no_failure()?;
         shop.mesh.start_control_plane()?;
         shop.renewed(1)?;
         shop.all_well()

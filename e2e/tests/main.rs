@@ -20,6 +20,7 @@ mod localities;
 mod networks;
 mod overlap;
 mod pair;
+mod pilot_agent;
 mod policies;
 mod roots;
 mod routing;

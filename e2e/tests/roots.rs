@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use e2e::{Intermediate, MeshOptions, within, world};
+use e2e::{Intermediate, MeshOptions, Pod, within, world};
 use serde_json::Value;
 
 use crate::identities::{RENEWAL, Shop, chain, plug, roots};
@@ -25,36 +25,49 @@ fn until(shop: &Shop<'_>, what: &str, holds: impl Fn(&Value) -> bool) -> Result<
     })
 }
 
+/// How many roots a sidecar trusts.
+pub(crate) fn trusted(pod: &Pod) -> Result<usize> {
+    Ok(String::from_utf8(STANDARD.decode(roots(pod)?)?)?.matches("BEGIN CERTIFICATE").count())
+}
+
 /// Waits until both sidecars have shown two further certificates, the first of which may have been on its way already, and
 /// trust as many roots.
 fn moved_on(shop: &Shop<'_>, count: usize) -> Result<()> {
     shop.renewed(2)?;
     for pod in shop.pods() {
-        let trusted = String::from_utf8(STANDARD.decode(roots(pod)?)?)?.matches("BEGIN CERTIFICATE").count();
+        let trusted = trusted(pod)?;
         ensure!(trusted == count, "{pod:?} trusts {trusted} roots, not {count}");
     }
     Ok(())
 }
 
+/// A control plane whose stages last as long as it takes until proxies have confirmed.
+pub(crate) fn soon_confirmed() -> MeshOptions {
+    let env = [("PILOTHOUSE_ROOT_DISTRIBUTION", "1s"), ("PILOTHOUSE_ROOT_KEEPING", "1h")];
+    let env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    MeshOptions { env, ..MeshOptions::default() }
+}
+
+/// Replaces the self-signed root of a shop by one of a new key.
+pub(crate) fn replace(shop: Shop<'_>) -> Result<()> {
+    let old = shop.mesh().state("root-cert.pem")?;
+    let said = shop.mesh().root("replace")?;
+    ensure!(said.contains("the old one signs"), "{said}");
+    until(&shop, "the new root to sign", |page| {
+        page.pointer("/replacement/stage").is_some_and(|stage| stage == "signing")
+    })?;
+    moved_on(&shop, 2)?;
+    shop.no_failure()?;
+    let said = shop.mesh().root("advance")?;
+    ensure!(said.contains("no replacement is under way"), "{said}");
+    moved_on(&shop, 1)?;
+    ensure!(shop.mesh().state("root-cert.pem")? != old, "it is the old root");
+    shop.all_well()
+}
+
 #[test]
 fn a_self_signed_root_is_replaced_by_one_of_a_new_key() {
-    world(|world| {
-        // The stages last as long as it takes until proxies have confirmed.
-        let env = [("PILOTHOUSE_ROOT_DISTRIBUTION", "1s"), ("PILOTHOUSE_ROOT_KEEPING", "1h")];
-        let env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
-        let shop = Shop::start(world, MeshOptions { env, ..MeshOptions::default() })?;
-        let old = shop.mesh().state("root-cert.pem")?;
-        let said = shop.mesh().root("replace")?;
-        ensure!(said.contains("the old one signs"), "{said}");
-        until(&shop, "the new root to sign", |page| page["replacement"]["stage"] == "signing")?;
-        moved_on(&shop, 2)?;
-        shop.load().so_far().only_successes()?;
-        let said = shop.mesh().root("advance")?;
-        ensure!(said.contains("no replacement is under way"), "{said}");
-        moved_on(&shop, 1)?;
-        ensure!(shop.mesh().state("root-cert.pem")? != old, "it is the old root");
-        shop.all_well()
-    });
+    world(|world| replace(Shop::start(world, soon_confirmed())?));
 }
 
 #[test]
