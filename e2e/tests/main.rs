@@ -17,6 +17,7 @@ mod ingress;
 mod interception;
 mod limits;
 mod localities;
+mod module;
 mod networks;
 mod overlap;
 mod pair;
