@@ -180,3 +180,29 @@ fn gateways_that_end_mesh_mtls_look_for_the_names_that_are_listed_and_no_others(
     assert!(sans(", subjectAltNames: [spiffe://a/b]")?.contains("spiffe://a/b"));
     Ok(())
 }
+
+#[test]
+fn files_that_the_proxy_names_stand_for_its_certificate_and_the_roots_of_its_clients() -> Outcome {
+    let names = |metadata: Value| -> Result<Vec<String>, Box<dyn Error>> {
+        let view = proxy("sidecar", "10.1.0.1", "web-1.shop", &metadata)?;
+        let dump = dump(&*mesh(&[SHOP])?, &view);
+        let listener = &dump["lds"]["virtualInbound"];
+        let mut found = Vec::new();
+        for secret in ["tlsCertificateSdsSecretConfigs", "validationContextSdsSecretConfig"] {
+            found.extend(texts(listener, secret));
+        }
+        Ok(found)
+    };
+    let labels = json!({"app": "web"});
+    let own = names(json!({"LABELS": labels}))?;
+    assert!(!own.is_empty());
+    assert!(own.iter().all(|s| s.contains("\"default\"") || s.contains("\"ROOTCA\"")), "{own:?}");
+    let files = json!({"LABELS": labels, "TLS_SERVER_CERT_CHAIN": "/s/c", "TLS_SERVER_KEY": "/s/k", "TLS_SERVER_ROOT_CERT": "/s/r"});
+    let files = names(files)?;
+    assert_eq!(files.len(), own.len());
+    assert!(
+        files.iter().all(|s| s.contains("\"file-cert:/s/c~/s/k\"") || s.contains("\"file-root:/s/r\"")),
+        "{files:?}"
+    );
+    Ok(())
+}

@@ -14,9 +14,11 @@ use envoy::extensions::transport_sockets::tls::v3::{
 use envoy::r#type::matcher::v3::StringMatcher;
 use envoy::r#type::matcher::v3::string_matcher::MatchPattern;
 use model::mesh::{Compliance, Settings};
+use model::proxy::{FileCertificates, SecretServers};
 
 use super::upstream::{TLS, parameters, typed};
 use super::{compliance, sds};
+use crate::class::OwnView;
 
 /// The cipher suites of mesh mTLS below TLS 1.3, unless the mesh names others.
 const CIPHER_SUITES: [&str; 6] = [
@@ -30,7 +32,7 @@ const CIPHER_SUITES: [&str; 6] = [
 /// The protocols that a server of the mesh agrees to.
 const ALPN: [&str; 2] = ["h2", "http/1.1"];
 
-/// What the mesh sets for the server side of its mTLS.
+/// What the mesh and the proxy set for the server side of mesh mTLS.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct MeshServer {
     /// TLS 1.2 is refused.
@@ -41,11 +43,23 @@ pub struct MeshServer {
     compliance: Compliance,
     /// Whose identities are taken; empty for any that the roots vouch for.
     trust_domains: Vec<String>,
+    /// Files that stand for the workload's certificate and the mesh's roots.
+    files: FileCertificates,
+    /// Which servers of secrets stand beside the proxy.
+    secret_servers: SecretServers,
 }
 
 impl MeshServer {
-    /// Reads the settings.
-    pub fn of(settings: &Settings) -> Self {
+    /// Those of a workload.
+    pub fn of(settings: &Settings, view: &OwnView) -> Self {
+        Self {
+            files: view.tls_server.clone(),
+            secret_servers: view.shared.secret_servers,
+            ..Self::of_mesh(settings)
+        }
+    }
+
+    fn of_mesh(settings: &Settings) -> Self {
         let mesh = &settings.mesh;
         let tls = mesh.mesh_mtls.as_ref();
         let named = tls.map(|t| t.cipher_suites.clone()).filter(|s| !s.is_empty());
@@ -55,6 +69,8 @@ impl MeshServer {
             cipher_suites: named.unwrap_or_else(|| CIPHER_SUITES.map(str::to_owned).to_vec()),
             compliance: settings.features.compliance,
             trust_domains: if skip { Vec::new() } else { trust_domains(mesh) },
+            files: FileCertificates::default(),
+            secret_servers: SecretServers::default(),
         }
     }
 
@@ -72,7 +88,7 @@ impl MeshServer {
         };
         let common = CommonTlsContext {
             tls_params: compliance::enforce(self.compliance, Some(asked)),
-            tls_certificate_sds_secret_configs: vec![sds::workload()],
+            tls_certificate_sds_secret_configs: vec![sds::shown(&self.files, self.secret_servers)],
             alpn_protocols: ALPN.map(str::to_owned).to_vec(),
             validation_context_type: Some(self.validation()),
             ..CommonTlsContext::default()
@@ -97,7 +113,7 @@ impl MeshServer {
         };
         ValidationContextType::CombinedValidationContext(CombinedCertificateValidationContext {
             default_validation_context: Some(default),
-            validation_context_sds_secret_config: Some(sds::root()),
+            validation_context_sds_secret_config: Some(sds::trusted(&self.files, self.secret_servers)),
             ..CombinedCertificateValidationContext::default()
         })
     }
@@ -122,7 +138,7 @@ mod tests {
 
     fn server(yaml: serde_json::Value) -> MeshServer {
         let (mesh, _) = MeshConfig::default().apply(yaml).unwrap_or_default();
-        MeshServer::of(&Settings { mesh: model::Ref::new(mesh), ..Settings::default() })
+        MeshServer::of_mesh(&Settings { mesh: model::Ref::new(mesh), ..Settings::default() })
     }
 
     #[test]

@@ -10,7 +10,7 @@ use envoy::config::core::v3::{
 };
 use envoy::extensions::transport_sockets::tls::v3::SdsSecretConfig;
 use envoy::google::protobuf::Duration;
-use model::proxy::SecretServers;
+use model::proxy::{FileCertificates, SecretServers};
 
 /// The workload's own certificate.
 pub const WORKLOAD: &str = "default";
@@ -40,6 +40,17 @@ pub fn workload() -> SdsSecretConfig {
 /// The mesh's roots of trust, from the agent; the proxy waits for them without limit.
 pub fn root() -> SdsSecretConfig {
     awaited(ROOT)
+}
+
+/// The certificate that the workload shows as a server of the mesh: its own, unless the proxy names files.
+pub fn shown(files: &FileCertificates, servers: SecretServers) -> SdsSecretConfig {
+    let named = !files.chain.is_empty() && !files.key.is_empty();
+    if named { certificate_files(&files.chain, &files.key, servers) } else { workload() }
+}
+
+/// The roots by which the workload as a server of the mesh knows its clients: the mesh's, unless the proxy names a file.
+pub fn trusted(files: &FileCertificates, servers: SecretServers) -> SdsSecretConfig {
+    if files.root.is_empty() { root() } else { root_file(&files.root, servers) }
 }
 
 /// A certificate and its key in files that the agent watches, or a server for files beside the proxy.

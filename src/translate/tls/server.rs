@@ -124,8 +124,7 @@ impl ServerTls {
     fn certificates(&self, problems: &mut Vec<Problem>) -> Vec<SdsSecretConfig> {
         let settings = &*self.settings;
         if settings.mode == ServerTlsMode::IstioMutual {
-            let FileCertificates { chain, key, .. } = &self.workload;
-            return vec![self.files(chain, key).unwrap_or_else(sds::workload)];
+            return vec![sds::shown(&self.workload, self.secret_servers)];
         }
         if !settings.credential_names.is_empty() {
             return settings.credential_names.iter().map(|name| self.credential(name)).collect();
@@ -217,12 +216,11 @@ impl ServerTls {
     }
 
     fn file_roots(&self) -> SdsSecretConfig {
-        let settings = &*self.settings;
+        if self.settings.mode == ServerTlsMode::IstioMutual {
+            return sds::trusted(&self.workload, self.secret_servers);
+        }
         // Roots beside one of several certificates do not count.
-        let path = match settings.mode {
-            ServerTlsMode::IstioMutual => &self.workload.root,
-            _ => &settings.ca_certificates,
-        };
+        let path = &self.settings.ca_certificates;
         if path.is_empty() { sds::root() } else { sds::root_file(path, self.secret_servers) }
     }
 

@@ -69,7 +69,7 @@ impl InboundDefaults {
             stat_pattern: settings.mesh.inbound_cluster_stat_name.clone(),
             wildcard: Wildcard::of(view.families).clone(),
             dual_stack: features.dual_stack,
-            tls: MeshServer::of(settings),
+            tls: MeshServer::of(settings, own),
             authz: Ref::new(Policies::of(context.mesh, own)),
             retries: settings.mesh.default_inbound_http_retry_policy.clone().map(Ref::new),
             jwt: jwt::plan(context.mesh, own, false),
