@@ -12,7 +12,6 @@ mod inspect;
 mod key;
 mod matches;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use model::proxy::Interception;
@@ -93,7 +92,8 @@ fn entry(key: InboundKey) -> (Arc<str>, Key) {
 }
 
 /// What becomes of ports that are not the workload's as far as the mesh knows: all of them as the workload's mode has
-/// it, and those that a PeerAuthentication names as it says, where that differs.
+/// it, and those that a PeerAuthentication names as it says, in chains of their own even where that is the same: users'
+/// EnvoyFilters name them.
 fn passthrough(ports: &[&InboundPort], modes: &Effective) -> Vec<Group> {
     let known = |number: u16| ports.iter().any(|p| p.number == number);
     let group = |port, mode| Group {
@@ -102,8 +102,7 @@ fn passthrough(ports: &[&InboundPort], modes: &Effective) -> Vec<Group> {
         sources: modes.sources.clone(),
         tls: None,
     };
-    let named: BTreeMap<_, _> =
-        modes.ports.iter().filter(|(port, mode)| **mode != modes.mode && !known(**port)).collect();
-    let named = named.into_iter().map(|(port, mode)| group(Some(*port), *mode));
+    let named = modes.ports.iter().filter(|(port, _)| !known(**port));
+    let named = named.map(|(port, mode)| group(Some(*port), *mode));
     std::iter::once(group(None, modes.mode)).chain(named).collect()
 }
