@@ -13,9 +13,10 @@ use super::{ClusterKey, names};
 use crate::class::OwnView;
 use crate::context::Context;
 use crate::endpoints;
+use crate::gateways::{self, server::Carries};
 use crate::key::Key;
 
-/// Whether some Gateway gives this proxy an AUTO_PASSTHROUGH server.
+/// Whether some Gateway names an AUTO_PASSTHROUGH server for this proxy, be it that the server is left out.
 pub fn wanted(mesh: &Mesh, view: &OwnView) -> bool {
     if view.shared.kind != ProxyKind::Router {
         return false;
@@ -30,10 +31,17 @@ pub fn wanted(mesh: &Mesh, view: &OwnView) -> bool {
     })
 }
 
+/// Whether the proxy opens such a server: one that clashes with an older one leads nowhere.
+fn opened(context: &Context<'_>, view: &OwnView) -> bool {
+    let merged = gateways::merged(context, view);
+    let mut servers = merged.listeners.iter().flat_map(|l| &l.servers);
+    servers.any(|s| s.carries() == Carries::AutoPassthrough)
+}
+
 /// Plans these clusters and the assignments of those that get them sent.
 pub fn plan(context: &Context<'_>, view: &OwnView) -> (Vec<(Arc<str>, Key)>, Vec<(Arc<str>, Key)>) {
     let (mut clusters, mut assignments) = (Vec::new(), Vec::new());
-    if !wanted(context.mesh, view) {
+    if !wanted(context.mesh, view) || !opened(context, view) {
         return (clusters, assignments);
     }
     let client = Ref::new(Client::of(&view.shared));

@@ -340,6 +340,18 @@ spec: {host: shop, subsets: [{name: v1, labels: {v: one}}]}";
     Ok(())
 }
 
+#[test]
+fn a_server_that_is_left_out_passes_no_mesh_tls_on() -> Outcome {
+    let older = "
+  - {port: {number: 15443, name: tls, protocol: TLS}, hosts: ['*.local'], tls: {mode: ISTIO_MUTUAL}}";
+    let younger = "
+  - {port: {number: 15443, name: tls, protocol: TLS}, hosts: ['*.local'], tls: {mode: AUTO_PASSTHROUGH}}";
+    let passed = |dump: &Dump| dump["cds"].keys().any(|name| name.starts_with("outbound_."));
+    assert!(passed(&sent(&[&gateway("h", 2, younger)])?));
+    assert!(!passed(&sent(&[&gateway("g", 1, older), &gateway("h", 2, younger)])?));
+    Ok(())
+}
+
 /// The chains of a listener, with the routes or the cluster of each, and their names.
 fn chains(dump: &Dump, listener: &str) -> Vec<Value> {
     let chains = dump.get("lds").and_then(|d| d.get(listener)).and_then(|l| l.get("filterChains"));
