@@ -60,30 +60,32 @@ fn preserve_case(options: &mut Http1ProtocolOptions) {
     });
 }
 
-/// What becomes of `X-Forwarded-Client-Cert`: the topology of a gateway beats `proxyHeaders`, which beat the
-/// side's own default.
+/// What becomes of `X-Forwarded-Client-Cert`. A gateway's topology alone says it there: what `proxyHeaders` say of the
+/// whole mesh is meant for sidecars, whose clients are of the mesh, and would let anybody outside name himself.
 fn client_certificates(manager: &mut HttpConnectionManager, defaults: &HttpDefaults, side: Side) {
-    let gateway = side == Side::Gateway;
-    let topology = defaults.topology.as_ref().filter(|_| gateway);
-    let asked = [
-        topology.map_or(ForwardClientCertDetails::Undefined, |t| t.forward_client_cert_details),
-        defaults.headers.forwarded_client_cert,
-    ];
-    let details = asked.into_iter().find_map(translate);
-    let details =
-        details.unwrap_or(if gateway { EnvoyDetails::SanitizeSet } else { EnvoyDetails::AppendForward });
+    if side != Side::Gateway {
+        let details =
+            translate(defaults.headers.forwarded_client_cert).unwrap_or(EnvoyDetails::AppendForward);
+        manager.forward_client_cert_details = details.into();
+        // Inbound, the reference sets what is told even where nothing is appended.
+        manager.set_current_client_cert_details = Some(told(&defaults.headers));
+        return;
+    }
+    let topology = defaults.topology.as_ref();
+    let asked = topology.and_then(|t| translate(t.forward_client_cert_details));
+    let details = asked.unwrap_or(EnvoyDetails::SanitizeSet);
     manager.forward_client_cert_details = details.into();
-    // Inbound, the reference sets what is told even where nothing is appended.
-    if !gateway || matches!(details, EnvoyDetails::AppendForward | EnvoyDetails::SanitizeSet) {
-        manager.set_current_client_cert_details = Some(told(&defaults.headers, gateway));
+    if matches!(details, EnvoyDetails::AppendForward | EnvoyDetails::SanitizeSet) {
+        let told = told(&ProxyHeaders::default());
+        manager.set_current_client_cert_details = Some(SetCurrentClientCertDetails { cert: true, ..told });
     }
 }
 
-fn told(headers: &ProxyHeaders, gateway: bool) -> SetCurrentClientCertDetails {
+fn told(headers: &ProxyHeaders) -> SetCurrentClientCertDetails {
     let asked = headers.set_current_client_cert_details.clone().unwrap_or_default();
     SetCurrentClientCertDetails {
         subject: Some(asked.subject.unwrap_or(true).into()),
-        cert: asked.cert.unwrap_or(gateway),
+        cert: asked.cert.unwrap_or_default(),
         chain: asked.chain.unwrap_or_default(),
         dns: asked.dns.unwrap_or(true),
         uri: asked.uri.unwrap_or(true),

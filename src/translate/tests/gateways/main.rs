@@ -341,6 +341,31 @@ spec: {host: shop, subsets: [{name: v1, labels: {v: one}}]}";
 }
 
 #[test]
+fn what_sidecars_forward_of_certificates_is_not_for_gateways_to_forward() -> Outcome {
+    let servers = "
+  - {port: {number: 80, name: http, protocol: HTTP}, hosts: ['*']}";
+    let manager = |config: Value| -> Result<Value, Box<dyn Error>> {
+        let dump =
+            dump(&*mesh(&[ROUTER, &gateway("g", 1, servers)])?, &router(&json!({"PROXY_CONFIG": config}))?);
+        let chain = chains(&dump, "0.0.0.0_8080").first().cloned().unwrap_or_default();
+        Ok(chain["filters"][0]["typedConfig"].clone())
+    };
+    let headers = json!({"forwardedClientCert": "APPEND_FORWARD", "setCurrentClientCertDetails": {"chain": true, "dns": false}});
+    let own = manager(json!({"proxyHeaders": headers}))?;
+    assert_eq!(own["forwardClientCertDetails"], "SANITIZE_SET");
+    assert_eq!(
+        own["setCurrentClientCertDetails"],
+        json!({"subject": true, "cert": true, "dns": true, "uri": true})
+    );
+    let asked =
+        json!({"proxyHeaders": headers, "gatewayTopology": {"forwardClientCertDetails": "FORWARD_ONLY"}});
+    let asked = manager(asked)?;
+    assert_eq!(asked["forwardClientCertDetails"], "FORWARD_ONLY");
+    assert_eq!(asked.get("setCurrentClientCertDetails"), None);
+    Ok(())
+}
+
+#[test]
 fn a_server_that_is_left_out_passes_no_mesh_tls_on() -> Outcome {
     let older = "
   - {port: {number: 15443, name: tls, protocol: TLS}, hosts: ['*.local'], tls: {mode: ISTIO_MUTUAL}}";
