@@ -183,12 +183,13 @@ impl Service {
         self.labels.get("istio.io/persistent-session").is_some_and(|v| !v.is_empty())
     }
 
-    /// Older services first, then those of Kubernetes, then by host name: the order in which listeners are claimed.
+    /// Older services first, then those of Kubernetes, then by name: the order in which listeners are claimed.
     pub fn by_age(&self, other: &Self) -> std::cmp::Ordering {
         crate::config::by_age(self.creation, other.creation)
             .then_with(|| self.registry.cmp(&other.registry))
-            .then_with(|| self.host.cmp(&other.host))
+            .then_with(|| self.name.cmp(&other.name))
             .then_with(|| self.namespace.cmp(&other.namespace))
+            .then_with(|| self.host.cmp(&other.host))
             .then_with(|| self.source.cmp(&other.source))
     }
 }
