@@ -85,6 +85,18 @@ fn gateways() -> Outcome {
             "error spec.servers[0].tls: a server of plain HTTP has no TLS",
         ),
         (
+            server(
+                "hosts: ['*'], port: {number: 80, name: tcp, protocol: TCP}, tls: {mode: SIMPLE, credentialName: c}",
+            ),
+            "error spec.servers[0].tls: the protocol says that there is no TLS",
+        ),
+        (
+            server(&format!(
+                "hosts: ['*'], {https}, tls: {{mode: MUTUAL, serverCertificate: /c, privateKey: /k, caCertCredentialName: r}}"
+            )),
+            "error spec.servers[0].tls.caCertificates: clients' certificates are asked for",
+        ),
+        (
             server(&format!("hosts: ['*'], {https}, tls: {{mode: ISTIO_MUTUAL, credentialName: c}}")),
             "error spec.servers[0].tls: mode ISTIO_MUTUAL has no certificates of its own",
         ),
@@ -127,6 +139,11 @@ fn gateways() -> Outcome {
     ];
     for (spec, start) in &cases {
         one_each(&format!("{NETWORKING}/Gateway"), &[(spec, start)])?;
+    }
+    // What says nothing is no mistake.
+    for tls in ["{httpsRedirect: false}", "{httpsRedirect: true}", "{mode: PASSTHROUGH}"] {
+        let spec = server(&format!("hosts: ['*'], {http}, tls: {tls}"));
+        assert_eq!(told(&format!("{NETWORKING}/Gateway"), &spec)?, Vec::<String>::new(), "{tls}");
     }
     Ok(())
 }
@@ -311,6 +328,22 @@ fn destination_rules() -> Outcome {
             "error spec.trafficPolicy.tls.privateKey: mode MUTUAL",
         ),
         (
+            policy("tls: {mode: SIMPLE, insecureSkipVerify: true, credentialName: c}"),
+            "error spec.trafficPolicy.tls.insecureSkipVerify: what is not verified",
+        ),
+        (
+            policy("tls: {mode: SIMPLE, credentialName: c, caCrl: /c}"),
+            "error spec.trafficPolicy.tls.credentialName: the certificate is given by a secret and by files",
+        ),
+        (
+            policy("tls: {mode: SIMPLE, credentialName: 'configmap://c'}"),
+            "error spec.trafficPolicy.tls.credentialName: \"configmap://c\" does not say the namespace",
+        ),
+        (
+            policy("tls: {mode: DISABLE, credentialName: c, caCertificates: /c}"),
+            "warning spec.trafficPolicy.tls.mode: mode DISABLE looks at no certificates",
+        ),
+        (
             policy("tls: {mode: SIMPLE, insecureSkipVerify: true, caCertificates: /c}"),
             "error spec.trafficPolicy.tls.insecureSkipVerify: what is not verified",
         ),
@@ -482,6 +515,34 @@ fn security_policies() -> Outcome {
                 "error spec.rules[0].when[0].values: the condition has no values",
             ),
             (
+                "{rules: [{when: [{key: 'request.headers[]', values: [a]}]}]}",
+                "error spec.rules[0].when[0].key: \"request.headers[]\" names nothing",
+            ),
+            (
+                "{rules: [{when: [{key: source.serviceAccount, values: ['a*']}]}]}",
+                "error spec.rules[0].when[0].values[0]: \"a*\" is no service account",
+            ),
+            (
+                "{rules: [{when: [{key: source.trustDomain, values: ['a*b']}]}]}",
+                "error spec.rules[0].when[0].values[0]: \"a*b\" has a * in its middle",
+            ),
+            (
+                "{rules: [{from: [{source: {trustDomains: [a/b]}}]}]}",
+                "error spec.rules[0].from[0].source.trustDomains[0]: \"a/b\" is no trust domain",
+            ),
+            (
+                "{rules: [{from: [{source: {serviceAccounts: [/a]}}]}]}",
+                "error spec.rules[0].from[0].source.serviceAccounts[0]: \"/a\" is no service account",
+            ),
+            (
+                "{rules: [{from: [{source: {trustDomains: ['*.a', 'a.*', '*', 'a*b']}}]}]}",
+                "error spec.rules[0].from[0].source.trustDomains[3]: \"a*b\" has a * in its middle",
+            ),
+            (
+                "{rules: [{from: [{source: {trustDomains: ['*a*']}}]}]}",
+                "error spec.rules[0].from[0].source.trustDomains[0]: \"*a*\" has a * in its middle, or several",
+            ),
+            (
                 "{action: DENY, rules: [{to: [{operation: {methods: [GET]}}]}]}",
                 "warning spec.rules[0].to: on ports of opaque TCP",
             ),
@@ -509,7 +570,15 @@ fn security_policies() -> Outcome {
             ),
             ("{jwtRules: [{issuer: i, jwks: '{}'}]}", "error spec.jwtRules[0].jwks: the keys cannot be read"),
             (
-                "{jwtRules: [{issuer: i, jwks: '{\"keys\": [{\"kty\": \"RSA\", \"d\": \"x\"}]}'}]}",
+                "{jwtRules: [{issuer: i, jwks: '{\"keys\": [{\"kty\": \"RSA\", \"n\": \"AQAB\", \"e\": \"AQAB\"}, {\"kty\": \"EC\", \"x\": \"a\", \"y\": \"AQAB\"}]}'}]}",
+                "error spec.jwtRules[0].jwks: key 1 is none",
+            ),
+            (
+                "{jwtRules: [{issuer: i, jwks: '{\"keys\": [{\"kty\": \"XX\"}]}'}]}",
+                "error spec.jwtRules[0].jwks: key 0 is none",
+            ),
+            (
+                "{jwtRules: [{issuer: i, jwks: '{\"keys\": [{\"kty\": \"RSA\", \"n\": \"AQAB\", \"e\": \"AQAB\", \"d\": \"x\"}]}'}]}",
                 "warning spec.jwtRules[0].jwks: a private key",
             ),
         ],

@@ -3,6 +3,7 @@
 use api::istio::{AuthorizationAction, AuthorizationPolicy, AuthorizationRule, Condition, Operation, Source};
 
 use super::check::Check;
+use super::identity::{service_account, stars, trust_domain};
 use super::selector;
 use super::text::subnet;
 
@@ -146,10 +147,16 @@ fn source(check: &mut Check, source: &Source) {
         let hint = "keep serviceAccounts, or namespaces and principals";
         check.error("serviceAccounts", "a service account says its namespace itself", hint);
     }
-    check.each("serviceAccounts", &source.service_accounts, |check, account| service_account(check, account));
-    check.each("notServiceAccounts", &source.not_service_accounts, |check, account| {
-        service_account(check, account)
-    });
+    for (field, named) in
+        [("serviceAccounts", &source.service_accounts), ("notServiceAccounts", &source.not_service_accounts)]
+    {
+        check.each(field, named, |check, account| service_account(check, account));
+    }
+    for (field, domains) in
+        [("trustDomains", &source.trust_domains), ("notTrustDomains", &source.not_trust_domains)]
+    {
+        check.each(field, domains, |check, domain| trust_domain(check, domain));
+    }
     for (field, ranges) in [
         ("ipBlocks", &source.ip_blocks),
         ("notIpBlocks", &source.not_ip_blocks),
@@ -163,13 +170,6 @@ fn source(check: &mut Check, source: &Source) {
 fn not_empty(check: &mut Check, value: &str) {
     if value.is_empty() {
         check.error("", "the value is empty", "write a value, or * for any that is there");
-    }
-}
-
-fn service_account(check: &mut Check, account: &str) {
-    if account.contains('*') || account.matches('/').count() > 1 {
-        let hint = "write NAMESPACE/NAME, or NAME of the policy's namespace";
-        check.error("", format!("{account:?} is no service account"), hint);
     }
 }
 
@@ -222,7 +222,9 @@ fn path(check: &mut Check, path: &str) {
 fn condition(check: &mut Check, condition: &Condition) {
     let key = condition.key.as_str();
     let with_part = KEYS_WITH_PART.iter().any(|known| key.starts_with(known) && key.ends_with(']'));
-    if key.is_empty() {
+    if with_part && key.ends_with("[]") {
+        check.error("key", format!("{key:?} names nothing in its brackets"), "write a name between [ and ]");
+    } else if key.is_empty() {
         check.error("key", "the condition has no key", "name an attribute, such as request.headers[x-token]");
     } else if !KEYS.contains(&key) && !with_part {
         let hint =
@@ -238,6 +240,8 @@ fn condition(check: &mut Check, condition: &Condition) {
             match key {
                 "source.ip" | "remote.ip" | "destination.ip" => subnet(check, "", value),
                 "destination.port" => number(check, value),
+                "source.serviceAccount" => service_account(check, value),
+                "source.trustDomain" => stars(check, value),
                 _ => {}
             }
         });

@@ -1,6 +1,6 @@
 //! Rules of Gateway.
 
-use api::istio::{Gateway, Server, ServerTlsMode};
+use api::istio::{Gateway, Server, ServerTlsMode, ServerTlsSettings};
 
 use super::check::Check;
 use super::text::{is_fqdn, is_ip, is_label, is_wildcard_fqdn, port};
@@ -64,26 +64,31 @@ fn server(check: &mut Check, server: &Server) {
 
 /// Whether a server has TLS where its protocol wants it, and only there.
 fn encryption(check: &mut Check, server: &Server, protocol: Protocol) {
-    let redirect_only =
-        |tls: &api::istio::ServerTlsSettings| tls.https_redirect && tls.mode == ServerTlsMode::Passthrough;
     match (&server.tls, protocol.is_tls()) {
         (None, true) => {
             let hint = "add tls, such as mode: SIMPLE with a credentialName";
             check.error("tls", "a server of HTTPS or TLS needs tls", hint);
         }
-        (Some(tls), false) if protocol.is_http() && !redirect_only(tls) => {
+        (Some(tls), false) if protocol.is_http() && !ends_nothing(tls) => {
             let hint = "write protocol HTTPS, or leave only httpsRedirect in tls";
             check.error("tls", "a server of plain HTTP has no TLS but a redirect to HTTPS", hint);
         }
-        (Some(tls), _) if tls.https_redirect && !protocol.is_http() => {
+        (Some(_), false) if !protocol.is_http() => {
+            let hint = "write protocol TLS, or HTTPS for HTTP, or leave tls out";
+            check.error("tls", "the protocol says that there is no TLS", hint);
+        }
+        (Some(tls), true) if tls.https_redirect && !protocol.is_http() => {
             let hint = "put httpsRedirect into a server of protocol HTTP";
             check.warning("tls.httpsRedirect", "only plain HTTP can be redirected to HTTPS", hint);
         }
-        (Some(tls), false) if protocol == Protocol::Tcp && tls.mode == ServerTlsMode::Passthrough => {
-            check.error("tls", "opaque TCP cannot be passed on by its TLS name", "write protocol TLS");
-        }
         _ => {}
     }
+}
+
+/// Whether settings ask for no TLS: they may redirect, or say nothing.
+fn ends_nothing(tls: &ServerTlsSettings) -> bool {
+    let files = [&tls.server_certificate, &tls.private_key, &tls.ca_certificates];
+    tls.mode == ServerTlsMode::Passthrough && files.iter().all(|file| file.is_empty())
 }
 
 fn bind(check: &mut Check, server: &Server) {

@@ -15,6 +15,7 @@ mod extensions;
 mod gateway;
 mod http;
 mod http_actions;
+mod identity;
 mod ingress;
 mod mesh_config;
 mod policies;

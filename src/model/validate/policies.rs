@@ -77,6 +77,10 @@ fn keys(check: &mut Check, text: &str) {
     };
     if keys.iter().any(|key| key.get("kty").is_none()) {
         check.error("jwks", "a key does not say its type", "give each key its kty");
+    } else if let Some(number) = keys.iter().position(|key| !whole_key(key)) {
+        let message =
+            format!("key {number} is none: its type is unknown, or a member is missing or not base64url");
+        check.error("jwks", message, "copy the key as its issuer publishes it");
     }
     if keys.iter().any(|key| key.get("d").is_some()) {
         check.warning(
@@ -85,6 +89,26 @@ fn keys(check: &mut Check, text: &str) {
             "keep the public part only",
         );
     }
+}
+
+/// Whether a key has what its type needs (RFC 7518 6, RFC 8037 2).
+fn whole_key(key: &serde_json::Value) -> bool {
+    let text = |name: &str| key.get(name).and_then(serde_json::Value::as_str);
+    let binary: &[&str] = match text("kty") {
+        Some("RSA") => &["n", "e"],
+        Some("EC") => &["x", "y"],
+        Some("OKP") => &["x"],
+        Some("oct") => &["k"],
+        _ => return false,
+    };
+    binary.iter().all(|name| text(name).is_some_and(is_base64url))
+}
+
+/// Whether a text is base64url without padding (RFC 7515 2), or with it, of one byte at least.
+fn is_base64url(text: &str) -> bool {
+    let text = text.trim_end_matches('=');
+    let sign = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+    !text.is_empty() && text.len() % 4 != 1 && text.bytes().all(sign)
 }
 
 pub(super) fn proxy_config(check: &mut Check, config: &ProxyConfig) {

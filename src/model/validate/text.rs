@@ -57,7 +57,8 @@ pub(super) fn is_cidr(text: &str) -> bool {
         Ok(IpAddr::V6(_)) => 128,
         Err(_) => return false,
     };
-    length.parse::<u8>().is_ok_and(|length| length <= most)
+    // As everybody writes it: neither +8 nor 08.
+    length.parse::<u8>().is_ok_and(|number| number <= most && number.to_string() == length)
 }
 
 /// Whether a text is a token of HTTP (RFC 9110 5.6.2), as names of headers and methods are.
@@ -229,6 +230,7 @@ mod tests {
     #[test]
     fn addresses() {
         assert!(is_cidr("10.0.0.0/8") && is_cidr("2001:db8::/32") && is_ip("::1"));
+        assert!(!is_cidr("10.0.0.0/08") && !is_cidr("10.0.0.0/+8"));
         assert!(!is_cidr("10.0.0.0/33") && !is_cidr("10.0.0.0") && !is_cidr("a/8") && !is_ip("10.0.0"));
     }
 }

@@ -26,17 +26,18 @@ const CERTIFICATES: usize = 2;
 
 /// TLS of a server of a Gateway.
 pub(super) fn server(check: &mut Check, tls: &ServerTlsSettings) {
-    let files = !tls.server_certificate.is_empty() || !tls.private_key.is_empty();
+    let any_file =
+        [&tls.server_certificate, &tls.private_key, &tls.ca_certificates].iter().any(|f| !f.is_empty());
     let ways = [
         !tls.credential_name.is_empty(),
         !tls.credential_names.is_empty(),
-        files,
+        !tls.server_certificate.is_empty() && !tls.private_key.is_empty(),
         !tls.tls_certificates.is_empty(),
     ];
     let used = ways.into_iter().filter(|used| *used).count();
     let named = !tls.credential_name.is_empty() || !tls.credential_names.is_empty();
     match tls.mode {
-        ServerTlsMode::IstioMutual if used > 0 || !tls.ca_certificates.is_empty() => {
+        ServerTlsMode::IstioMutual if used > 0 || any_file => {
             let hint = "leave credentials and files out; the workload's own certificate is shown";
             check.error("", "mode ISTIO_MUTUAL has no certificates of its own", hint);
         }
@@ -108,8 +109,9 @@ fn ends_here(check: &mut Check, tls: &ServerTlsSettings, named: bool) {
         }
     });
     let asks = matches!(tls.mode, ServerTlsMode::Mutual | ServerTlsMode::OptionalMutual);
-    if asks && !named && tls.ca_certificates.is_empty() && tls.ca_cert_credential_name.is_empty() {
-        let hint = "name the file of the roots, or a secret in credentialName";
+    // Beside certificates from files a secret of roots is not looked at.
+    if asks && !named && tls.ca_certificates.is_empty() {
+        let hint = "name the file of the roots, or give the certificate by credentialName too";
         check.error(
             "caCertificates",
             "clients' certificates are asked for, but there are no roots to verify them by",
@@ -133,13 +135,31 @@ fn versions(check: &mut Check, tls: &ServerTlsSettings) {
 
 /// TLS of a client.
 pub(super) fn client(check: &mut Check, tls: &ClientTlsSettings) {
-    let files =
-        !tls.client_certificate.is_empty() || !tls.private_key.is_empty() || !tls.ca_certificates.is_empty();
-    if !tls.credential_name.is_empty() && files {
+    match tls.mode {
+        ClientTlsMode::Simple | ClientTlsMode::Mutual => verified(check, tls),
+        ClientTlsMode::Disable | ClientTlsMode::IstioMutual => without_own(check, tls),
+    }
+    check.each("subjectAltNames", &tls.subject_alt_names, |check, name| {
+        if name.is_empty() {
+            check.error("", "the name is empty", "write a name of the server's certificate");
+        }
+    });
+}
+
+/// TLS in which the client verifies the server by what the settings name.
+fn verified(check: &mut Check, tls: &ClientTlsSettings) {
+    let (secret, mutual) = (&tls.credential_name, tls.mode == ClientTlsMode::Mutual);
+    if !secret.is_empty() && files(tls).iter().any(|file| !file.is_empty()) {
         let hint = "keep credentialName, or the files";
         check.error("credentialName", "the certificate is given by a secret and by files", hint);
     }
-    if tls.mode == ClientTlsMode::Mutual && tls.credential_name.is_empty() {
+    if let Some(name) = secret.strip_prefix("configmap://")
+        && !name.split_once('/').is_some_and(|(namespace, name)| !namespace.is_empty() && !name.is_empty())
+    {
+        let message = format!("{secret:?} does not say the namespace of the ConfigMap");
+        check.error("credentialName", message, "write configmap://NAMESPACE/NAME");
+    }
+    if mutual && secret.is_empty() {
         for (field, value) in
             [("clientCertificate", &tls.client_certificate), ("privateKey", &tls.private_key)]
         {
@@ -149,14 +169,31 @@ pub(super) fn client(check: &mut Check, tls: &ClientTlsSettings) {
             }
         }
     }
-    let verifies = !tls.ca_certificates.is_empty() || !tls.subject_alt_names.is_empty();
+    // In mode SIMPLE the secret is there for its roots alone.
+    let verifies = !tls.ca_certificates.is_empty()
+        || !tls.subject_alt_names.is_empty()
+        || (!secret.is_empty() && !mutual);
     if tls.insecure_skip_verify == Some(true) && verifies {
-        let hint = "leave caCertificates and subjectAltNames out, or do verify";
+        let hint = "leave roots and subjectAltNames out, or do verify";
         check.error("insecureSkipVerify", "what is not verified needs no roots and no names", hint);
     }
-    check.each("subjectAltNames", &tls.subject_alt_names, |check, name| {
-        if name.is_empty() {
-            check.error("", "the name is empty", "write a name of the server's certificate");
-        }
-    });
+}
+
+/// Modes in which the settings' own certificates and roots are not looked at.
+fn without_own(check: &mut Check, tls: &ClientTlsSettings) {
+    let named = !tls.credential_name.is_empty() || files(tls).iter().any(|file| !file.is_empty());
+    if named || tls.insecure_skip_verify == Some(true) {
+        let message =
+            format!("mode {} looks at no certificates and roots that are named here", spelt(tls.mode));
+        check.warning("mode", message, "leave them out, or write mode SIMPLE or MUTUAL");
+    }
+}
+
+fn spelt(mode: ClientTlsMode) -> &'static str {
+    if mode == ClientTlsMode::Disable { "DISABLE" } else { "ISTIO_MUTUAL" }
+}
+
+/// What the settings name by its path.
+fn files(tls: &ClientTlsSettings) -> [&String; 4] {
+    [&tls.client_certificate, &tls.private_key, &tls.ca_certificates, &tls.ca_crl]
 }
