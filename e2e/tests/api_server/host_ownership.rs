@@ -1,6 +1,6 @@
 //! Hosts belong to the namespaces of their services where the optional policy is applied.
 
-use anyhow::{Result, ensure};
+use anyhow::ensure;
 use e2e::{Cluster, cluster, wait_until};
 
 const POLICY: &str = include_str!("../../../manifests/optional/host-ownership.yaml");

@@ -161,3 +161,30 @@ async fn nobody_is_certified_in_plain_text() -> Result<()> {
     }
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_over_xds_show_certificates_and_no_private_key() -> Result<()> {
+    let port = shop().await?;
+    let web = Some((&*port.root, "cluster.local"));
+    let mut gateway = Stream::open_over(port.connect(web).await?, Variant::Delta, &[]).await?;
+    gateway.send(&asked(Variant::Delta, true, SECRET, &SECRETS));
+    assert_eq!(next(&mut gateway).await?, (SECRET.to_owned(), 5));
+    // As they are, and as JSON has them.
+    let (certificate, key) = (["CHAIN", "Q0hBSU4="], ["KEY", "S0VZ"]);
+    for (kind, name) in [
+        ("istio.io/debug/config_dump", "door-1.shop"),
+        ("istio.io/debug", "config_dump?proxyID=door-1.shop"),
+        ("istio.io/debug", "config_dump?proxyID=door-1.shop&types=sds"),
+    ] {
+        let mut stream = Stream::open_over(port.connect(web).await?, Variant::Delta, &[]).await?;
+        stream.send(&asked(Variant::Delta, true, kind, &[name]));
+        let Some(Response::Delta(answer)) = stream.receive().await? else {
+            anyhow::bail!("{name}: {:?}", stream.status())
+        };
+        let answer = answer.encode_to_vec();
+        let shown = String::from_utf8_lossy(&answer);
+        assert!(certificate.iter().any(|text| shown.contains(text)), "{kind} {name}: {shown}");
+        assert!(!key.iter().any(|text| shown.contains(text)), "{kind} {name}: {shown}");
+    }
+    Ok(())
+}
