@@ -17,9 +17,10 @@ use std::time::Duration;
 
 use kube::Client;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, PostParams};
+use sources::due::until;
 use sources::kube::{Change, Connection, Following, Selection};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 use crate::write::{Write, WriteError, Writer};
 use entries::Entries;
@@ -84,19 +85,13 @@ impl Validating {
     /// Waits for something to do. Out: whether there will ever be something.
     async fn next(&mut self, following: &mut Following<DynamicObject>, state: &mut State) -> bool {
         let again = state.again;
-        let due = async move {
-            match again {
-                Some(at) => sleep_until(at).await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             change = following.next() => match change {
                 Some(change) => state.take(change),
                 None => return false,
             },
             Ok(()) = self.roots.changed() => {}
-            () = due => {}
+            () = until(again) => {}
         }
         true
     }

@@ -23,13 +23,14 @@ use futures::future::join_all;
 use model::mesh::{JwksSource, WantedKeys};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, timeout};
 
 pub use addresses::Internal;
 pub use fetch::{Fetcher, Options};
 pub use proxy::Proxies;
 pub use status::{Fetches, Status};
 
+use crate::due::until;
 use crate::event::Batch;
 
 /// Keys that were not fetched for so long are no longer used.
@@ -155,17 +156,11 @@ async fn follow_with<F>(
         if !keys.is_empty() && batches.send(Batch { keys, ..Batch::default() }).await.is_err() {
             return;
         }
-        let due = async {
-            match next {
-                Some(at) => sleep_until(at).await,
-                None => std::future::pending().await,
-            }
-        };
         let mut done = None;
         tokio::select! {
             changed = wanted.changed() => if changed.is_err() { return },
             Some(answer) = running.join_next() => done = answer.ok(),
-            () = due => {}
+            () = until(next) => {}
             () = batches.closed() => return,
         }
         let Some((source, found)) = done else { continue };

@@ -16,8 +16,9 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, timeout};
 
+use crate::due::until;
 use crate::event::Batch;
 
 /// How long addresses are taken for those of a name.
@@ -84,15 +85,9 @@ async fn follow_with<F>(
             return;
         }
         let next = known.values().map(|k| k.again).min();
-        let due = async {
-            match next {
-                Some(at) => sleep_until(at).await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             changed = wanted.changed() => if changed.is_err() { return },
-            () = due => {}
+            () = until(next) => {}
             () = batches.closed() => return,
         }
     }

@@ -16,8 +16,9 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
+use crate::due::until;
 use crate::jwks::Fetcher;
 
 /// Time between two fetches that succeed.
@@ -116,15 +117,9 @@ async fn follow_with<F>(
             }
         }
         let next = paces.values().filter_map(|pace| pace.again).min();
-        let due = async {
-            match next {
-                Some(at) => sleep_until(at).await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             changed = wanted.changed() => if changed.is_err() { return },
-            () = due => {}
+            () = until(next) => {}
         }
     }
 }

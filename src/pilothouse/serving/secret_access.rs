@@ -14,11 +14,12 @@ use anyhow::Result;
 use model::credential::{Holder, Name};
 use model::mesh::{Access, Account};
 use prometheus::{IntCounter, Registry};
+use sources::due::until;
 use sources::event::Batch;
 use sources::kube::Reviewer;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 /// How long it holds that an account may list Secrets.
 const GRANTED: Duration = Duration::from_secs(300);
@@ -112,12 +113,6 @@ impl Accounts {
         let mut due: BTreeMap<Account, Instant> = BTreeMap::new();
         loop {
             let next = due.values().min().copied();
-            let again = async {
-                match next {
-                    Some(at) => sleep_until(at).await,
-                    None => std::future::pending().await,
-                }
-            };
             let batch = tokio::select! {
                 asked = asked.recv() => {
                     let Some(account) = asked else { return };
@@ -130,7 +125,7 @@ impl Accounts {
                     due.insert(account.clone(), Instant::now() + holds);
                     self.judged(&account, access).then_some((account, Some(access)))
                 }
-                () = again => {
+                () = until(next) => {
                     let now = Instant::now();
                     let Some(account) = due.iter().find(|(_, at)| **at <= now).map(|(a, _)| a.clone()) else { continue };
                     due.remove(&account);

@@ -8,8 +8,9 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
 use ca::Kept;
+use sources::due::until;
 use sources::kube::Following;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep};
 
 use super::store::Store;
 use super::{Keeping, Publisher};
@@ -67,13 +68,6 @@ fn take(kept: &mut Kept, next: Kept, publisher: &Publisher) -> Result<()> {
     }
     *kept = next;
     Ok(())
-}
-
-async fn until(due: Option<Instant>) {
-    match due {
-        Some(due) => sleep_until(due).await,
-        None => std::future::pending().await,
-    }
 }
 
 /// Tells when somebody may have changed what is kept.
