@@ -71,6 +71,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// # Errors
 /// An address cannot be bound, a source cannot be read, or a part ended that must not.
 pub fn run(flags: &Discovery) -> Result<()> {
+    crate::serving::tls::hold_clients(features::compliance());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(serve(flags))
 }

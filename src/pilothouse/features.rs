@@ -383,7 +383,7 @@ fn jwks_mode(text: &str) -> Option<JwksMode> {
     }
 }
 
-/// The standard that TLS of our own ports is held to.
+/// The standard that TLS of our own is held to, at its ports and where it is the client.
 pub(crate) fn compliance() -> Compliance {
     Environment(process).read("COMPLIANCE_POLICY", Compliance::None, standard)
 }

@@ -35,6 +35,6 @@ pub use client::{ClientError, Credentials, connect};
 pub use connection::{Connection, Following, Selection};
 pub use follow::Change;
 pub use health::{Health, KindHealth};
-pub use reach::{chain, jittered};
+pub use reach::{answers, chain, jittered};
 pub use scope::{defined, resource};
 pub use source::{ConfigMaps, Options, SourceError, watch};

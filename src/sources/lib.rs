@@ -10,3 +10,4 @@ pub mod kube;
 pub mod report;
 pub mod resolve;
 pub mod spiffe;
+pub mod tls;

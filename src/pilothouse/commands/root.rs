@@ -5,13 +5,13 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::time::SystemTime;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use api::mesh_config::MeshConfig;
 use ca::{Error, Kept, Stage};
 use controllers::ca_secret::CaSecret;
 use controllers::write::{Rate, Writers};
 use prometheus::Registry;
-use sources::kube::{Connection, Credentials, Health, connect};
+use sources::kube::{Connection, Credentials, Health, answers, connect};
 use tokio::sync::watch;
 
 use crate::authority::root::{Keeping, Store};
@@ -26,6 +26,7 @@ const RATE: Rate = Rate { per_second: 10.0, burst: 10.0 };
 /// # Errors
 /// There is no root, it cannot be read or written, or the step is none that can be gone now.
 pub fn run(flags: &Root) -> Result<()> {
+    crate::serving::tls::hold_clients(features::compliance());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let kept = runtime.block_on(go(flags))?;
     Ok(write!(std::io::stdout(), "{}", text(&kept)?)?)
@@ -48,6 +49,8 @@ async fn secret(flags: &Root) -> Result<CaSecret> {
         path(flags.kubeconfig.as_ref()).or_else(|| features::kubeconfig().filter(|path| path.is_file()));
     let credentials = file.map_or(Credentials::ServiceAccount, Credentials::File);
     let client = connect(&credentials).await.context("credentials of the cluster")?;
+    // Everything else waits for a server that is away, as long as that takes.
+    answers(&client).await.map_err(|error| anyhow!("the API server cannot be asked: {error}"))?;
     let connection = Connection::new(client, Health::new("home"));
     let writer = Writers::new(&connection, RATE, &Registry::new())?.of("root");
     let (namespace, in_cacerts) = (flags.namespace.clone(), features::self_signed_in_cacerts());

@@ -1,4 +1,5 @@
-//! TLS of the control plane's own ports: which certificate is shown, and the listener that shows it.
+//! TLS of the control plane's own ports: which certificate is shown, and the listener that shows it. What a standard leaves
+//! of it, also where the control plane is the client.
 //!
 //! ```text
 //! a root ──signs──> certificate ──> shown ──> policy (versions, ciphers) ──> listen
@@ -29,3 +30,4 @@ pub(crate) use origin::{Identity, Origin};
 pub(crate) use policy::{Policy, Version, cipher};
 #[cfg(test)]
 pub(crate) use requested::Request;
+pub(crate) use standard::hold_clients;

@@ -2,9 +2,16 @@
 
 use std::error::Error;
 use std::io::{self, BufRead as _, BufReader};
-use std::path::PathBuf;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
 
+use rustls::crypto::aws_lc_rs::{self, kx_group};
+use rustls::crypto::{CryptoProvider, SupportedKxGroup};
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::version::{TLS12, TLS13};
+use rustls::{ServerConfig, ServerConnection, SupportedProtocolVersion};
 use serde_json::Value;
 
 type Outcome = Result<(), Box<dyn Error>>;
@@ -204,6 +211,74 @@ fn unused_memory_goes_back_soon_and_without_being_asked() -> Outcome {
     let statistics = String::from_utf8(output?.stderr)?;
     for setting in ["opt.background_thread: true", "opt.dirty_decay_ms: 1000 "] {
         assert!(statistics.contains(setting), "{setting} is not in {statistics}");
+    }
+    Ok(())
+}
+
+/// A server that speaks one version of TLS with one key exchange, and ends each connection after the handshake; with the
+/// file of its certificate.
+fn server(
+    version: &'static SupportedProtocolVersion,
+    group: &'static dyn SupportedKxGroup,
+    certificate: &Path,
+) -> Result<SocketAddr, Box<dyn Error>> {
+    let key = rcgen::KeyPair::generate()?;
+    let made = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()])?.self_signed(&key)?;
+    std::fs::write(certificate, made.pem())?;
+    let provider = CryptoProvider { kx_groups: vec![group], ..aws_lc_rs::default_provider() };
+    let config = ServerConfig::builder_with_provider(Arc::new(provider))
+        .with_protocol_versions(&[version])?
+        .with_no_client_auth()
+        .with_single_cert(vec![made.der().clone()], PrivatePkcs8KeyDer::from(key.serialize_der()).into())?;
+    let (socket, config) = (TcpListener::bind("127.0.0.1:0")?, Arc::new(config));
+    let address = socket.local_addr()?;
+    std::thread::spawn(move || {
+        for mut stream in socket.incoming().flatten() {
+            let Ok(mut connection) = ServerConnection::new(Arc::clone(&config)) else { return };
+            while connection.is_handshaking() && connection.complete_io(&mut stream).is_ok() {}
+        }
+    });
+    Ok(address)
+}
+
+/// What `root show` says of an API server that speaks so, with and without a standard.
+fn shown(
+    version: &'static SupportedProtocolVersion,
+    group: &'static dyn SupportedKxGroup,
+    standard: &str,
+) -> Result<String, Box<dyn Error>> {
+    let folder = tempfile::tempdir()?;
+    let certificate = folder.path().join("ca.pem");
+    let address = server(version, group, &certificate)?;
+    let kubeconfig = folder.path().join("kubeconfig");
+    let text = format!(
+        "{{apiVersion: v1, kind: Config, current-context: a, contexts: [{{name: a, context: {{cluster: a, user: a}}}}], \
+         clusters: [{{name: a, cluster: {{server: 'https://{address}', certificate-authority: {}}}}}], \
+         users: [{{name: a, user: {{token: t}}}}]}}",
+        certificate.display()
+    );
+    std::fs::write(&kubeconfig, text)?;
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pilothouse"));
+    command.args(["root", "show", "--kubeconfig"]).arg(&kubeconfig).env_clear();
+    Ok(complaint(&command.env("COMPLIANCE_POLICY", standard).output()?))
+}
+
+#[test]
+fn a_server_that_offers_nothing_of_what_a_standard_leaves_is_refused_by_that_name() -> Outcome {
+    for (standard, version, group, taken) in [
+        ("", &TLS12, kx_group::X25519, true),
+        ("fips-140-2", &TLS12, kx_group::SECP256R1, true),
+        ("fips-140-2", &TLS12, kx_group::X25519, false),
+        ("fips-140-2", &TLS13, kx_group::SECP256R1, false),
+        ("fips-140-3", &TLS13, kx_group::SECP384R1, true),
+        ("fips-140-3", &TLS13, kx_group::X25519, false),
+        ("pqc", &TLS13, kx_group::X25519MLKEM768, true),
+        ("pqc", &TLS13, kx_group::X25519, false),
+        ("pqc", &TLS12, kx_group::SECP256R1, false),
+    ] {
+        let said = shown(version, group, standard)?;
+        let named = said.contains(&format!("may not offer what COMPLIANCE_POLICY={standard} leaves"));
+        assert_eq!(!named, taken, "{standard} {:?} {:?}: {said}", version.version, group.name());
     }
     Ok(())
 }

@@ -178,7 +178,7 @@ impl Fetcher {
     {
         let name = ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?;
         let tls = TlsConnector::from(Arc::clone(&self.tls)).connect(name, stream).await;
-        tls.map_err(|error| format!("TLS: {error}"))
+        tls.map_err(|error| crate::tls::told(format!("TLS: {error}")))
     }
 
     /// A connection to the first address of a host that may be asked and answers.

@@ -59,7 +59,10 @@ impl Reach {
 }
 
 /// Whether the server is up and ready, or at least there and not willing to tell this client.
-async fn answers(client: &Client) -> Result<(), String> {
+///
+/// # Errors
+/// Why not.
+pub async fn answers(client: &Client) -> Result<(), String> {
     let request = Request::get("/readyz").body(Vec::new()).map_err(|error| error.to_string())?;
     match timeout(PATIENCE, client.request_text(request)).await {
         Ok(Ok(_)) => Ok(()),
@@ -69,7 +72,7 @@ async fn answers(client: &Client) -> Result<(), String> {
     }
 }
 
-/// An error with its causes.
+/// An error with its causes, and the standard that TLS is held to if it may be one.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -81,7 +84,7 @@ pub fn chain(error: &dyn std::error::Error) -> String {
         }
         source = cause.source();
     }
-    text
+    crate::tls::told(text)
 }
 
 /// A random time between half of `pause` and the whole of it.

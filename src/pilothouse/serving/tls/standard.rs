@@ -1,4 +1,5 @@
-//! What a standard allows of TLS at our own ports. It is enforced last, whatever flags say (`COMPLIANCE_POLICY`).
+//! What a standard allows of TLS at our own ports and where we are the client. It is enforced last, whatever flags say
+//! (`COMPLIANCE_POLICY`).
 //!
 //! Source: Istio `pkg/model/fips.go` (`EnforceGoCompliance`); `shared/spec/security.md` 6.6.
 
@@ -30,7 +31,13 @@ pub(super) fn hold(standard: Compliance, provider: &mut CryptoProvider) {
         Compliance::Pqc => &[kx_group::X25519MLKEM768],
     };
     provider.kx_groups = groups.to_vec();
-    provider.cipher_suites.retain(|suite| OLDER.contains(suite) || NEWER.contains(suite));
+    // Clients offer the versions for which there are suites.
+    let allowed = |suite: &SupportedCipherSuite| match standard {
+        Compliance::Fips1402 => OLDER.contains(suite),
+        Compliance::Pqc => NEWER.contains(suite),
+        Compliance::None | Compliance::Fips1403 => OLDER.contains(suite) || NEWER.contains(suite),
+    };
+    provider.cipher_suites.retain(allowed);
     let older = provider.cipher_suites.iter().any(is_older);
     // If nothing that flags name is allowed, something must still be offered.
     if standard == Compliance::Fips1402 && !older {
@@ -55,6 +62,19 @@ pub(super) fn versions(
 
 fn is_older(suite: &SupportedCipherSuite) -> bool {
     suite.version().version == ProtocolVersion::TLSv1_2
+}
+
+/// Holds the TLS of this whole process, where it is the client, to a standard. To be called before the first connection.
+pub(crate) fn hold_clients(standard: Compliance) {
+    let left = match standard {
+        Compliance::None => return,
+        Compliance::Fips1402 => "fips-140-2 leaves: TLS 1.2 with AES-GCM and P-256",
+        Compliance::Fips1403 => "fips-140-3 leaves: TLS 1.2 or 1.3 with AES-GCM and P-256 or P-384",
+        Compliance::Pqc => "pqc leaves: TLS 1.3 with AES-GCM and X25519MLKEM768",
+    };
+    let mut provider = default_provider();
+    hold(standard, &mut provider);
+    sources::tls::hold(provider, format!("COMPLIANCE_POLICY={left}"));
 }
 
 /// Tells that a standard is asked for whose validated module this build does not have.
