@@ -4,7 +4,6 @@
 //! Source: Istio `pkg/config/analysis/analyzers/gateway/secret.go` (IST0101); `shared/spec/security.md` 4.
 
 use std::collections::BTreeSet;
-use std::fmt::Display;
 use std::sync::Arc;
 
 use api::istio::{
@@ -25,7 +24,8 @@ pub(super) fn gateway(check: &mut Check, gateway: &Gateway, subject: Subject<'_>
     if !mesh.settings.features.xds_identity_check {
         return;
     }
-    let readers = Readers { own: subject.namespace(), proxies: namespaces(gateway, mesh), mesh };
+    let readers =
+        Readers { own: subject.namespace(), proxies: namespaces(gateway, mesh), may_be_granted: true, mesh };
     check.each("servers", &gateway.servers, |check, server| {
         check.some("tls", server.tls.as_ref(), |check, tls| {
             for (field, name, roots) in named(tls) {
@@ -81,7 +81,7 @@ pub(super) fn destination_rule(check: &mut Check, rule: &DestinationRule, subjec
     }
     // Without a selector it is not known whose Secrets are meant: those of each client's namespace.
     let own = rule.workload_selector.iter().map(|_| subject.namespace());
-    let readers = Readers { own: subject.namespace(), proxies: own.collect(), mesh };
+    let readers = Readers { own: subject.namespace(), proxies: own.collect(), may_be_granted: false, mesh };
     check.some("trafficPolicy", rule.traffic_policy.as_ref(), |check, policy| readers.policy(check, policy));
     check.each("subsets", &rule.subsets, |check, subset| {
         check.some("trafficPolicy", subset.traffic_policy.as_ref(), |check, policy| {
@@ -96,6 +96,8 @@ struct Readers<'a> {
     own: &'a str,
     /// The namespaces of the proxies that read it.
     proxies: BTreeSet<&'a str>,
+    /// Whether ReferenceGrants count for what it names: they do for servers of Gateways.
+    may_be_granted: bool,
     mesh: &'a Mesh,
 }
 
@@ -130,29 +132,42 @@ impl Readers<'_> {
                 let namespace = name.namespace.unwrap_or_default();
                 // Roots beside a certificate are granted with it.
                 let bare = name.name.strip_suffix(CA_SUFFIX).unwrap_or(name.name);
-                let granted = |name| self.mesh.reference_grants.allow(self.own, namespace, name);
+                let allowed = |name| self.mesh.reference_grants.allow(self.own, namespace, name);
+                let granted = |name| self.may_be_granted && allowed(name);
                 if namespace == self.own || granted(name.name) || granted(bare) {
                     self.secret(check, field, namespace, name.name, roots);
                 } else {
-                    foreign(
-                        check,
-                        field,
-                        (namespace, name.name),
-                        format_args!("this object, in {}", self.own),
-                    );
+                    let whose = format!("this object, in {}", self.own);
+                    foreign(check, field, (namespace, name.name), &whose, &self.cure(namespace, bare, ""));
                 }
             }
             Holder::Secret => {
                 for proxy in &self.proxies {
                     match name.namespace {
                         Some(of) if of != *proxy => {
-                            foreign(check, field, (of, name.name), format_args!("the proxies, in {proxy}"));
+                            let whose = format!("the proxies, in {proxy}");
+                            let bare = name.name.strip_suffix(CA_SUFFIX).unwrap_or(name.name);
+                            let rename = format!("name it kubernetes-gateway://{of}/{bare} here, and ");
+                            foreign(check, field, (of, name.name), &whose, &self.cure(of, bare, &rename));
                         }
                         _ => self.secret(check, field, proxy, name.name, roots),
                     }
                 }
             }
         }
+    }
+
+    /// What to do about a Secret of another namespace, where `before` comes before it can be granted. A Gateway leads proxies
+    /// of its own namespace alone to what is granted.
+    fn cure(&self, of: &str, name: &str, before: &str) -> String {
+        let (own, copy) = (self.own, "keep a copy of it where it is used");
+        if !self.may_be_granted || self.proxies.iter().any(|proxy| *proxy != own) {
+            return copy.to_owned();
+        }
+        format!(
+            "{copy}; or {before}write a ReferenceGrant in namespace {of} with from: [{{group: gateway.networking.k8s.io, \
+             kind: Gateway, namespace: {own}}}], to: [{{group: \"\", kind: Secret, name: {name}}}]"
+        )
     }
 
     fn secret(&self, check: &mut Check, field: &str, namespace: &str, name: &str, roots: bool) {
@@ -190,10 +205,10 @@ fn flawed(check: &mut Check, field: &str, (namespace, name): (&str, &str), flaw:
     check.warning(field, message, "write the certificate with its key, or the roots, into it in PEM");
 }
 
-fn foreign(check: &mut Check, field: &str, (namespace, name): (&str, &str), whose: impl Display) {
+fn foreign(check: &mut Check, field: &str, (namespace, name): (&str, &str), whose: &str, cure: &str) {
     let message =
         format!("Secret {namespace}/{name} is of another namespace than {whose}: it is not sent, {REFUSED}");
-    check.warning(field, message, "keep a copy of it where it is used");
+    check.warning(field, message, cure);
 }
 
 /// Namespaces and names of the ConfigMaps that Gateways and DestinationRules name.

@@ -208,7 +208,10 @@ fn refusal(account: &Account, text: &str, access: Access) -> Option<&'static str
         return None;
     }
     if name.namespace.is_some_and(|namespace| *namespace != *account.namespace) {
-        return Some("it is of another namespace than they are; keep it in theirs");
+        return Some(
+            "it is of another namespace than they are; keep it in theirs, or name it kubernetes-gateway://NAMESPACE/NAME in a \
+             Gateway of theirs and allow that by a ReferenceGrant of the Secret's namespace",
+        );
     }
     let unread = !name.is_roots() && access == Access::Denied;
     unread

@@ -559,6 +559,39 @@ fn secrets_that_gateways_name_are_there_and_of_use() -> Outcome {
     )
 }
 
+/// What is to be done about the names in an object.
+fn cures(kind: &str, spec: &str, pods: &str) -> Result<Vec<String>, Box<dyn Error>> {
+    let decoded =
+        api::decode::decode(documents(&object(kind, "front", spec))?.pop().ok_or("a document")?)?.object;
+    let mesh: std::sync::Arc<Mesh> = mesh(&[&EDGE.replace("namespace: edge, labels", pods)])?;
+    Ok(analyze::analyze(&decoded, &mesh).into_iter().map(|problem| problem.hint).collect())
+}
+
+#[test]
+fn how_a_secret_of_another_namespace_is_to_be_had_is_told_where_it_can_be() -> Outcome {
+    let gateway = |name: &str| {
+        format!(
+            "{{selector: {{istio: gw}}, servers: [{{port: {{number: 443, name: https, protocol: HTTPS}}, hosts: [a.example], \
+             tls: {{mode: SIMPLE, credentialName: '{name}'}}}}]}}"
+        )
+    };
+    let (own, elsewhere) = ("namespace: shop, labels", "namespace: edge, labels");
+    let copy = "keep a copy of it where it is used";
+    let grant = "write a ReferenceGrant in namespace depot with from: [{group: gateway.networking.k8s.io, kind: Gateway, \
+                 namespace: shop}], to: [{group: \"\", kind: Secret, name: good}]";
+    let (named, bare) = (gateway("kubernetes-gateway://depot/good"), gateway("kubernetes://depot/good"));
+    assert_eq!(cures("Gateway", &named, own)?, [format!("{copy}; or {grant}")]);
+    let renamed = format!("{copy}; or name it kubernetes-gateway://depot/good here, and {grant}");
+    assert_eq!(cures("Gateway", &bare, own)?, [renamed]);
+    // Proxies of another namespace than the Gateway's are given nothing by grants.
+    assert_eq!(cures("Gateway", &named, elsewhere)?, [copy]);
+    assert_eq!(cures("Gateway", &bare, elsewhere)?, [copy]);
+    let rule = "{host: '*.example', workloadSelector: {matchLabels: {app: web}}, \
+                trafficPolicy: {tls: {mode: SIMPLE, credentialName: 'kubernetes-gateway://depot/good'}}}";
+    assert_eq!(cures("DestinationRule", rule, own)?, [copy]);
+    Ok(())
+}
+
 #[test]
 fn secrets_that_destination_rules_name_are_there_where_it_is_known_whose_they_are() -> Outcome {
     let rule = |rest: &str| object("DestinationRule", "calls", &format!("{{host: '*.example', {rest}}}"));
