@@ -87,6 +87,9 @@ struct IssuerFlags {
     /// Cluster whose service account it is; empty for that of the control plane.
     #[arg(long, env = "ISTIO_META_CLUSTER_ID", default_value = "")]
     cluster_id: String,
+    /// Signer of Kubernetes that is to sign, where the control plane leaves the choice to workloads (CERT_SIGNER_DOMAIN).
+    #[arg(long, env = "ISTIO_META_CERT_SIGNER", value_name = "NAME", default_value = "")]
+    cert_signer: String,
 }
 
 impl IssuerFlags {
@@ -98,7 +101,8 @@ impl IssuerFlags {
             Address::Unix(_) => bail!("--ca-address: certificates are asked for over TCP; write HOST:PORT"),
         };
         let server_name = self.ca_server_name.filter(|name| !name.is_empty()).unwrap_or(host);
-        Ok(Issuer { address, server_name, roots: self.ca_roots, token: self.token, cluster: self.cluster_id })
+        let (roots, token, cluster, signer) = (self.ca_roots, self.token, self.cluster_id, self.cert_signer);
+        Ok(Issuer { address, server_name, roots, token, cluster, signer })
     }
 }
 

@@ -40,8 +40,9 @@ const RESOURCE: &str = "certificatesigningrequests";
 /// What the names of objects begin with, as those of the reference.
 const NAME: &str = "csr-workload-";
 
-/// How long a signer may take.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a signer may take: less than the minute after which the server gives every request up, so that the workload and the
+/// log are told which signer was silent.
+pub const PATIENCE: Duration = Duration::from_secs(50);
 
 /// The least lifetime that the API server takes.
 pub const LEAST_LIFETIME: Duration = Duration::from_secs(600);
@@ -181,6 +182,7 @@ impl Inner {
         let made = self.write("create", RESOURCE, NAME, || self.api.create(&post, &object));
         let silent = |_| Err(WriteError::Unreachable("the API server does not answer".to_owned()));
         let made = timeout(self.patience, made).await.unwrap_or_else(silent).map_err(failed("create"))?;
+        self.answers.seen(made.metadata.resource_version);
         let name = made.metadata.name.unwrap_or_default();
         let signed = tokio::select! {
             signed = timeout(self.patience, self.signed(&name, &wanted)) => signed.unwrap_or_else(|_| {

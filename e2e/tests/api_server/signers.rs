@@ -95,8 +95,19 @@ fn an_agent_gets_what_a_signer_of_the_cluster_signs() {
             let list = cluster.get("certificatesigningrequests", "", "")?;
             Ok(list.pointer("/items/0").is_none())
         })?;
+        one_watch_stands(cluster)?;
         uses_its_rights(cluster, "istiod", RIGHTS)
     });
+}
+
+/// Requests are watched, not looked at again and again: a watch is written down when it begins and when it ends.
+fn one_watch_stands(cluster: &Cluster<'_>) -> Result<()> {
+    let asked = cluster.requests()?;
+    let watches =
+        asked.iter().filter(|asked| asked.resource == "certificatesigningrequests" && asked.verb == "watch");
+    let count = watches.count();
+    ensure!((1..4).contains(&count), "{count} notes of watches");
+    Ok(())
 }
 
 /// A certificate of the control plane in files, with its CA.

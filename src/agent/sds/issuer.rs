@@ -10,6 +10,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use ca::{PrivateKey, SpiffeId};
+use envoy::google::protobuf::value::Kind;
+use envoy::google::protobuf::{Struct, Value};
 use envoy::istio::v1::auth::IstioCertificateRequest;
 use envoy::istio::v1::auth::istio_certificate_service_client::IstioCertificateServiceClient;
 use hyper_util::rt::TokioIo;
@@ -34,6 +36,9 @@ use crate::bootstrap::Address;
 /// The last line of a certificate.
 const END: &str = "-----END CERTIFICATE-----";
 
+/// What names a signer in a request.
+const SIGNER: &str = "CertSigner";
+
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(10);
 /// How long an answer may take: the control plane may wait a minute for somebody else who signs.
@@ -53,6 +58,8 @@ pub struct Issuer {
     pub token: PathBuf,
     /// The cluster whose token it is; not told if empty.
     pub cluster: String,
+    /// The signer of Kubernetes that is to sign; whoever usually does if empty.
+    pub signer: String,
 }
 
 /// A fresh certificate.
@@ -83,7 +90,7 @@ impl Issuer {
         let key = PrivateKey::generate().map_err(|error| error.to_string())?;
         let csr = key.request(identity).map_err(|error| error.to_string())?;
         let validity_duration = i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX);
-        let message = IstioCertificateRequest { csr, validity_duration, metadata: None };
+        let message = IstioCertificateRequest { csr, validity_duration, metadata: self.metadata() };
         let mut request = Request::new(message);
         self.show_credentials(request.metadata_mut()).await?;
         let channel = self.connect(learned).await?;
@@ -91,6 +98,12 @@ impl Issuer {
         let answer = answer.map_err(|status| refused(&status))?;
         let own = answer.metadata().get(ca::OWN_ROOTS).and_then(|count| count.to_str().ok()?.parse().ok());
         accept(answer.into_inner().cert_chain, own, &key, identity)
+    }
+
+    /// What is asked for beside the certificate.
+    fn metadata(&self) -> Option<Struct> {
+        let value = || Value { kind: Some(Kind::StringValue(self.signer.clone())) };
+        (!self.signer.is_empty()).then(|| Struct { fields: [(SIGNER.to_owned(), value())].into() })
     }
 
     async fn show_credentials(&self, metadata: &mut MetadataMap) -> Result<(), String> {

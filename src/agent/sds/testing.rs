@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use ca::{PrivateKey, PublicKey, Root, ServerRequest, SpiffeId};
+use envoy::google::protobuf::value::Kind;
 use envoy::istio::v1::auth::istio_certificate_service_server::{
     IstioCertificateService, IstioCertificateServiceServer,
 };
@@ -74,7 +75,8 @@ impl Plane {
         write(&roots, self.root().cert_pem());
         write(&token, "first\n");
         let address = format!("127.0.0.1:{}", self.address.port()).parse().unwrap();
-        Issuer { address, server_name: NAME.to_owned(), roots, token, cluster: "east".to_owned() }
+        let (cluster, signer) = ("east".to_owned(), "corp".to_owned());
+        Issuer { address, server_name: NAME.to_owned(), roots, token, cluster, signer }
     }
 
     pub(super) fn root(&self) -> Arc<Root> {
@@ -119,6 +121,9 @@ impl IstioCertificateService for Plane {
             return Err(Status::unavailable("no"));
         }
         let request = request.into_inner();
+        let signer =
+            request.metadata.as_ref().and_then(|metadata| metadata.fields["CertSigner"].kind.clone());
+        assert_eq!(signer, Some(Kind::StringValue("corp".to_owned())));
         let (root, identity) = (self.root(), self.inner.identity.lock().unwrap().clone());
         let lifetime = Duration::from_secs(request.validity_duration.unsigned_abs());
         let public_key = PublicKey::from_csr_pem(&request.csr).unwrap();

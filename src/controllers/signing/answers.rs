@@ -11,7 +11,7 @@ use k8s_openapi::api::certificates::v1::{
     CertificateSigningRequest, CertificateSigningRequestCondition, CertificateSigningRequestStatus,
 };
 use kube::api::{Api, WatchEvent, WatchParams};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::time::{sleep, timeout};
 
 use super::{RESOURCE, Unsigned};
@@ -22,6 +22,9 @@ pub(super) const APPROVED: &str = "Approved";
 
 /// Pause between two watches.
 const PAUSE: Duration = if cfg!(test) { Duration::from_millis(20) } else { Duration::from_secs(1) };
+
+/// The same after one that the server refused, unless there is another version to begin with.
+const REFUSED: Duration = if cfg!(test) { PAUSE } else { Duration::from_secs(10) };
 
 /// Time between two looks at an object that nobody watches.
 const LOOK: Duration = if cfg!(test) { Duration::from_millis(20) } else { Duration::from_secs(5) };
@@ -36,6 +39,8 @@ pub(super) struct Answers {
     waiting: Arc<Mutex<Waiting>>,
     /// Whether objects are watched now.
     watching: Arc<AtomicBool>,
+    /// The version that the next watch begins with; empty for the newest state, which some servers cannot tell.
+    begin: Arc<watch::Sender<String>>,
 }
 
 /// Waits for what becomes of one object.
@@ -72,27 +77,64 @@ impl Answers {
         Expected { answers: self.clone(), name: name.to_owned(), told }
     }
 
-    /// Follows all objects, until it is dropped. Each watch begins with all that are there, so nothing is missed between two.
+    /// Follows all objects, until it is dropped. Each watch begins where the one before ended, or with all that are there, so
+    /// nothing is missed between two.
     pub(super) async fn follow(&self, api: &Api<CertificateSigningRequest>, writer: &Writer) {
         let what = Write::new("watch", RESOURCE, "", "");
+        let mut begin = self.begin.subscribe();
         loop {
-            match api.watch(&WatchParams::default(), "").await {
-                Ok(events) => {
-                    writer.well(&what);
-                    self.watching.store(true, Ordering::Relaxed);
-                    let mut events = pin!(events);
-                    while let Some(Ok(event)) = events.next().await {
-                        self.take(event);
-                    }
-                }
+            let from = begin.borrow_and_update().clone();
+            let ended = self.watch(api, writer, (&what, from.as_str())).await;
+            self.watching.store(false, Ordering::Relaxed);
+            let pause = if matches!(ended, Err(kube::Error::Api(_))) { REFUSED } else { PAUSE };
+            match ended {
+                Ok(()) => sleep(PAUSE).await,
                 Err(error) => {
                     // Counted, and told if somebody must do something about it.
                     let _ = writer.outcome::<()>(&what, Err(error));
+                    let _ = timeout(pause, begin.wait_for(|version| *version != from)).await;
                 }
             }
-            self.watching.store(false, Ordering::Relaxed);
-            sleep(PAUSE).await;
         }
+    }
+
+    /// An object has this version: whatever becomes of it comes later.
+    pub(super) fn seen(&self, version: Option<String>) {
+        let Some(version) = version else { return };
+        if !self.watching.load(Ordering::Relaxed) || self.begin.borrow().is_empty() {
+            self.begin.send_replace(version);
+        }
+    }
+
+    /// One watch, to its end.
+    async fn watch(
+        &self,
+        api: &Api<CertificateSigningRequest>,
+        writer: &Writer,
+        (what, from): (&Write, &str),
+    ) -> kube::Result<()> {
+        let mut events = pin!(api.watch(&WatchParams::default(), from).await?);
+        self.watching.store(true, Ordering::Relaxed);
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(WatchEvent::Error(status)) => {
+                    // Perhaps too old a version.
+                    self.begin
+                        .send_if_modified(|begin| !from.is_empty() && !std::mem::take(begin).is_empty());
+                    return Err(kube::Error::Api(status));
+                }
+                Ok(event) => {
+                    writer.well(what);
+                    if let Some(version) = version(&event) {
+                        self.begin.send_replace(version);
+                    }
+                    self.take(event);
+                }
+                // The connection has ended; if the server is away, the next watch is told so.
+                Err(_) => break,
+            }
+        }
+        Ok(())
     }
 
     fn take(&self, event: WatchEvent<CertificateSigningRequest>) {
@@ -115,6 +157,17 @@ impl Answers {
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The version that an event tells.
+fn version(event: &WatchEvent<CertificateSigningRequest>) -> Option<String> {
+    match event {
+        WatchEvent::Added(object) | WatchEvent::Modified(object) | WatchEvent::Deleted(object) => {
+            object.metadata.resource_version.clone()
+        }
+        WatchEvent::Bookmark(bookmark) => Some(bookmark.metadata.resource_version.clone()),
+        WatchEvent::Error(_) => None,
     }
 }
 

@@ -50,8 +50,10 @@ impl WriteError {
             404 => Self::Gone,
             403 if causes.into_iter().any(|cause| cause.reason == TERMINATING) => Self::Gone,
             401 | 403 => Self::Forbidden(format!(
-                "{} {}; let a role of this control plane's service account allow {} on {}",
-                status.code, status.message, what.verb, what.resource
+                "{} {}; let a role of this control plane's service account allow {}",
+                status.code,
+                status.message,
+                right(&status.message, what)
             )),
             409 if status.reason == "AlreadyExists" => Self::Exists,
             409 => Self::Conflict,
@@ -74,6 +76,16 @@ impl WriteError {
     }
 }
 
+/// The right that is missing. Who approves for a signer needs one more than whoever writes the object does.
+fn right(message: &str, what: &Write) -> String {
+    match message.split_once("not permitted to approve requests with signerName ") {
+        Some((_, signer)) => {
+            format!("approve on signers of certificates.k8s.io with the resource name {signer}")
+        }
+        None => format!("{} on {}", what.verb, what.resource),
+    }
+}
+
 /// Whether the same request may succeed a little later.
 pub(super) fn is_passing(error: &Error) -> bool {
     match error {
@@ -90,4 +102,22 @@ pub(super) fn is_answer(error: &Error) -> bool {
 /// 429: too much to do; 5xx: something behind the server failed.
 fn passes(status: &Status) -> bool {
     status.code == 429 || status.code >= 500
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_may_not_approve_for_a_signer_is_told_so() {
+        let what = Write::new("update", "certificatesigningrequests/approval", "", "a");
+        let right = |message: &str| right(message, &what);
+        let refused =
+            "\"a\" is forbidden: user not permitted to approve requests with signerName \"corp.example/web\"";
+        let signers = "approve on signers of certificates.k8s.io with the resource name \"corp.example/web\"";
+        assert_eq!(right(refused), signers);
+        let refused =
+            "\"a\" is forbidden: User \"b\" cannot update resource \"certificatesigningrequests/approval\"";
+        assert_eq!(right(refused), "update on certificatesigningrequests/approval");
+    }
 }
