@@ -150,6 +150,12 @@ impl Authority {
         &self.standings
     }
 
+    /// How many roots of its own peers trust.
+    #[must_use]
+    pub fn own_roots(&self) -> usize {
+        self.standings.iter().filter(|standing| standing.is_root).count()
+    }
+
     /// The same with other lifetimes.
     #[must_use]
     pub fn with_limits(self, limits: Limits) -> Self {

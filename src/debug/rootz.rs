@@ -98,6 +98,9 @@ pub struct RootPage {
     /// Further roots, which the mesh configuration adds.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub others: Vec<FurtherRoots>,
+    /// Which of the roots peers mistake for each other, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub namesakes: Vec<String>,
     /// The replacement that is under way.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replacement: Option<ReplacedRoot>,
@@ -108,6 +111,9 @@ pub struct RootPage {
     pub proxies: BTreeMap<String, usize>,
     /// Who was given the roots by this replica, as above, and how often.
     pub holders: BTreeMap<String, usize>,
+    /// The same by all replicas that this one has heard of, also those that have ended; only while it is asked for.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub heard: BTreeMap<String, usize>,
 }
 
 /// What the page needs.

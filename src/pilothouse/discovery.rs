@@ -158,6 +158,16 @@ async fn serve(flags: &Discovery) -> Result<()> {
     surface.clusters = inputs.has_cluster().then(|| remote::clusterz(clusters.clone()));
     if let (Some(control), Some(connection)) = (&mut control, &connection) {
         let distributed = certificates.distributed.clone();
+        if let Some(mover) = mover.clone() {
+            let stop = shutdown.clone();
+            tasks.spawn(async move {
+                tokio::select! {
+                    () = mover.listen() => {}
+                    () = stop.cancelled() => {}
+                }
+                Ok(())
+            });
+        }
         let telling = Telling { root: &root, distributed, mover: mover.map(|mover| (mover, warnings)) };
         control.start(connection, inputs.istio_in_cluster(), &settings, telling, &shutdown);
     } else if let Some(mover) = mover {

@@ -125,6 +125,7 @@ impl Registry {
             addresses,
             ports,
             ready,
+            finished,
             workload,
         }
     }

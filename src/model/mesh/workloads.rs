@@ -29,6 +29,8 @@ pub struct Pod {
     pub ports: Vec<ContainerPort>,
     /// Ready, not being deleted, not finished.
     pub ready: bool,
+    /// Its containers have ended and are not started again.
+    pub finished: bool,
     /// What its endpoints say of it.
     pub workload: Ref<Workload>,
 }

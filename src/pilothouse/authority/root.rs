@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use xds::server::Clients;
 
+mod absent;
 mod expiry;
 mod holders;
 mod mover;

@@ -28,7 +28,8 @@ pub(crate) use ask::page;
 use ledger::Ledger;
 pub(crate) use proofs::Proofs;
 use who::Peer;
-pub(crate) use who::{Known, Replica, others, port};
+use who::others;
+pub(crate) use who::{Known, Replica, of_all_revisions, port};
 
 /// How long the last answer of a replica counts that cannot be asked; after this it is left out.
 const PATIENCE: Duration = Duration::from_secs(10);

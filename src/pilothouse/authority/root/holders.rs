@@ -13,10 +13,22 @@ const MOST: usize = 200_000;
 #[derive(Clone, Default)]
 pub(crate) struct Holders(Arc<Mutex<Book>>);
 
+/// What is known of the roots that count.
+pub(crate) struct Now {
+    /// What names them.
+    pub(crate) bundle: String,
+    /// Who was given them here, and how often.
+    pub(crate) given: BTreeMap<String, usize>,
+    /// The same by all replicas, as far as that was heard.
+    pub(crate) heard: BTreeMap<String, usize>,
+}
+
 #[derive(Default)]
 struct Book {
     bundle: Arc<str>,
     given: BTreeMap<String, usize>,
+    /// The same by all replicas, as far as that was heard: it outlives them.
+    heard: BTreeMap<String, usize>,
 }
 
 impl Holders {
@@ -24,7 +36,7 @@ impl Holders {
     pub(crate) fn trusting(&self, bundle: &str) {
         let mut book = self.book();
         if *book.bundle != *bundle {
-            *book = Book { bundle: bundle.into(), given: BTreeMap::new() };
+            *book = Book { bundle: bundle.into(), ..Book::default() };
         }
     }
 
@@ -41,10 +53,25 @@ impl Holders {
         *book.given.entry(key(identity, address)).or_default() += 1;
     }
 
-    /// What names the roots that count; who was given them, and how often.
-    pub(crate) fn now(&self) -> (String, BTreeMap<String, usize>) {
+    /// All replicas together have given the roots of this name so often to these.
+    pub(super) fn hear(&self, bundle: &str, given: &BTreeMap<String, usize>) {
+        let mut book = self.book();
+        if digest(&book.bundle) != bundle {
+            return;
+        }
+        if book.heard.len() >= MOST {
+            book.heard.clear();
+        }
+        for (key, count) in given {
+            let most = book.heard.entry(key.clone()).or_default();
+            *most = (*most).max(*count);
+        }
+    }
+
+    /// What is known now.
+    pub(crate) fn now(&self) -> Now {
         let book = self.book();
-        (digest(&book.bundle), book.given.clone())
+        Now { bundle: digest(&book.bundle), given: book.given.clone(), heard: book.heard.clone() }
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
@@ -75,11 +102,19 @@ mod tests {
         holders.given("x", address, "a");
         holders.given("y", None, "b");
         holders.given("z", None, "a and others");
-        assert_eq!(holders.now().1, BTreeMap::from([("x|10.0.0.1".to_owned(), 2), ("z|".to_owned(), 1)]));
+        let given = BTreeMap::from([("x|10.0.0.1".to_owned(), 2), ("z|".to_owned(), 1)]);
+        assert_eq!(holders.now().given, given);
         holders.trusting("a");
-        assert_eq!(holders.now().1.len(), 2, "the same roots again");
-        let before = holders.now().0;
+        assert_eq!(holders.now().given.len(), 2, "the same roots again");
+        let before = holders.now().bundle;
+        holders.hear("of others", &given);
+        assert!(holders.now().heard.is_empty());
+        holders.hear(&before, &given);
+        holders.hear(&before, &BTreeMap::from([("x|10.0.0.1".to_owned(), 1), ("y|".to_owned(), 1)]));
+        let heard: Vec<usize> = holders.now().heard.into_values().collect();
+        assert_eq!(heard, [2, 1, 1], "whoever ends takes nothing along");
         holders.trusting("ab");
-        assert!(holders.now().1.is_empty() && holders.now().0 != before);
+        let now = holders.now();
+        assert!(now.given.is_empty() && now.heard.is_empty() && now.bundle != before);
     }
 }

@@ -7,22 +7,26 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
 use arc_swap::ArcSwap;
-use ca::{Confirmed, Kept, Pace, Replacement};
+use ca::{Confirmed, Kept, Pace, Replacement, Stage, Waiting};
 use controllers::expiring::Warnings;
 use debug::{ROOTZ, RootPage};
 use model::Mesh;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::progress::{Progress, Replacing, confirmed};
+use super::absent::Absent;
+use super::progress::{Progress, Replacing, Tally};
 use super::staged::Staged;
 use super::store::Store;
 use crate::telling::peers::{self, Proofs, Replica};
 
 /// Time between two looks.
 const LOOK: Duration = Duration::from_secs(2);
+
+/// Time between two times that a replica hears the others.
+const HEAR: Duration = Duration::from_secs(10);
 
 /// Moves replacements.
 pub(crate) struct Mover {
@@ -53,10 +57,11 @@ impl Mover {
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let work = async {
             let mut staged = Staged::default();
+            let mut absent = Absent::new(self.pace, Instant::now());
             loop {
                 pace.tick().await;
-                self.look().await;
-                self.attend(&mut staged).await;
+                self.look(&mut absent).await;
+                self.attend(&mut staged, &mut absent).await;
             }
         };
         tokio::select! {
@@ -65,13 +70,28 @@ impl Mover {
         }
     }
 
-    async fn look(&self) {
+    /// Hears what the other replicas tell, as long as that matters, so that it is not lost when they end.
+    pub(crate) async fn listen(&self) {
+        let mut pace = interval(HEAR);
+        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            pace.tick().await;
+            let Replacing { stage, plugged, .. } = self.progress.replacing.borrow().clone();
+            let several = || self.progress.roots.borrow().as_ref().is_some_and(|signs| signs.own_roots() > 1);
+            if matches!(stage, Some(Stage::Distributing(_))) || (plugged && several()) {
+                // Whoever does not answer is told of by the replica that goes on.
+                let _ = self.tally().await;
+            }
+        }
+    }
+
+    async fn look(&self, absent: &mut Absent) {
         let stage = self.progress.replacing.borrow().stage;
         if stage.is_none() {
             return;
         }
         let looked = match self.store.read().await {
-            Ok(Kept { replacement: Some(replacement), .. }) => self.step(&replacement).await,
+            Ok(Kept { replacement: Some(replacement), .. }) => self.step(&replacement, absent).await,
             // What is over is told by whoever follows it.
             Ok(_) => return,
             Err(error) => Err(error),
@@ -87,13 +107,18 @@ impl Mover {
     }
 
     /// Goes to the next stage, or says what it waits for.
-    async fn step(&self, seen: &Replacement) -> Result<Step> {
-        let (confirmed, problem) = match self.gather().await {
+    async fn step(&self, seen: &Replacement, absent: &mut Absent) -> Result<Step> {
+        let (confirmed, problem) = match self.gather(absent).await {
             Ok(confirmed) => (confirmed, None),
             // As if there were one that has not confirmed.
             Err(problem) => (Confirmed { asked: 1, have: 0 }, Some(problem)),
         };
-        if let Err(waiting) = seen.may_go_on(self.pace, confirmed, SystemTime::now()) {
+        // Whoever was connected to a process that has just ended is not there yet.
+        let unsettled = matches!(seen.stage(), Stage::Distributing(_))
+            .then(|| absent.unsettled(Instant::now()))
+            .flatten()
+            .map_or(Ok(()), |left| Err(Waiting::For(left)));
+        if let Err(waiting) = seen.may_go_on(self.pace, confirmed, SystemTime::now()).and(unsettled) {
             let known = problem.is_none().then_some(confirmed);
             return Ok(Step {
                 waiting: Some(problem.unwrap_or_else(|| waiting.to_string())),
@@ -117,9 +142,14 @@ impl Mover {
     ///
     /// # Errors
     /// Who does not answer.
-    pub(super) async fn gather(&self) -> Result<Confirmed, String> {
+    pub(super) async fn gather(&self, absent: &mut Absent) -> Result<Confirmed, String> {
+        Ok(absent.count(&self.tally().await?, Instant::now()))
+    }
+
+    /// What all replicas tell, whatever revision they are of: they share the root.
+    async fn tally(&self) -> Result<Tally, String> {
         let Others { own, mesh, proofs, in_pod } = &self.others;
-        let others = match peers::others(&mesh.load(), own) {
+        let others = match peers::of_all_revisions(&mesh.load(), own) {
             Some(others) => others,
             None if *in_pod => {
                 return Err("its own pod, and with it the other replicas, are not known".to_owned());
@@ -137,11 +167,20 @@ impl Mover {
                 });
             }
         }
-        let mut pages = vec![self.progress.page()];
+        let (mut pages, mut silent) = (vec![self.progress.page()], None);
         while let Some(answer) = asking.join_next().await {
-            pages.push(answer.map_err(|error| error.to_string())??);
+            match answer.map_err(|error| error.to_string()).flatten() {
+                Ok(page) => pages.push(page),
+                Err(problem) => silent = Some(problem),
+            }
         }
-        confirmed(&pages)
+        // Also where others do not answer: what was told is not to be lost.
+        for page in &pages {
+            self.progress.holders.hear(&page.bundle, &page.heard);
+        }
+        let tally = Tally::of(&pages)?;
+        self.progress.holders.hear(&tally.bundle, &tally.given);
+        silent.map_or(Ok(tally), Err)
     }
 }
 

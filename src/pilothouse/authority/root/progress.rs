@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use xds::server::Clients;
 
 use super::Roots;
-use super::holders::{Holders, key};
+use super::holders::{Holders, Now, key};
 
 /// What is known of a replacement.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -118,7 +118,7 @@ impl Progress {
 
     /// The page.
     pub(crate) fn page(&self) -> RootPage {
-        let (bundle, holders) = self.holders.now();
+        let Now { bundle, given, heard } = self.holders.now();
         let replacing = self.replacing.borrow().clone();
         let authority = self.roots.borrow().clone();
         let standings = authority.as_ref().map(|authority| authority.standings()).unwrap_or_default();
@@ -131,6 +131,7 @@ impl Progress {
             bundle,
             certificates: standings.iter().map(certificate).collect(),
             others: Vec::new(),
+            namesakes: Vec::new(),
             spread: replacing.plugged.then(|| RootSpread {
                 proxies: replacing.confirmed.map(|confirmed| confirmed.asked),
                 confirmed: replacing.confirmed.map(|confirmed| confirmed.have),
@@ -145,7 +146,8 @@ impl Progress {
                 confirmed: replacing.confirmed.map(|confirmed| confirmed.have),
             }),
             proxies: self.proxies(),
-            holders,
+            holders: given,
+            heard,
         }
     }
 }
@@ -154,76 +156,51 @@ fn seconds(time: SystemTime) -> u64 {
     time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
-/// Which of the proxies of all replicas were given the roots, by the pages of all replicas.
-///
-/// # Errors
-/// They do not all trust the same roots.
-pub(super) fn confirmed(pages: &[RootPage]) -> Result<Confirmed, String> {
-    let bundles: BTreeSet<&str> = pages.iter().map(|page| page.bundle.as_str()).collect();
-    if bundles.len() > 1 {
-        return Err("not all replicas trust the same roots yet".to_owned());
-    }
-    let mut given: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut by_address: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut asked: BTreeMap<&str, usize> = BTreeMap::new();
-    for page in pages {
-        for (key, count) in &page.holders {
-            *given.entry(key).or_default() += count;
-            *by_address.entry(address(key)).or_default() += count;
-        }
-        for (key, count) in &page.proxies {
-            *asked.entry(key).or_default() += count;
-        }
-    }
-    let of = |key: &str| {
-        let known = if key.starts_with('|') { by_address.get(address(key)) } else { given.get(key) };
-        known.copied().unwrap_or_default()
-    };
-    let have = asked.iter().map(|(key, count)| (*count).min(of(key))).sum();
-    Ok(Confirmed { asked: asked.values().sum(), have })
+/// What the pages of all replicas say together.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Tally {
+    /// What names the roots that are trusted.
+    pub(super) bundle: String,
+    /// The proxies that are connected.
+    pub(super) asked: BTreeMap<String, usize>,
+    /// Who was given the roots, and how often: by those that tell, or as it was heard of those that have ended.
+    pub(super) given: BTreeMap<String, usize>,
 }
 
-fn address(key: &str) -> &str {
-    key.rsplit_once('|').map_or("", |(_, address)| address)
+impl Tally {
+    /// Of these pages.
+    ///
+    /// # Errors
+    /// They do not all trust the same roots.
+    pub(super) fn of(pages: &[RootPage]) -> Result<Self, String> {
+        let bundle = pages.first().map(|page| page.bundle.clone()).unwrap_or_default();
+        if pages.iter().any(|page| page.bundle != bundle) {
+            return Err("not all replicas trust the same roots yet".to_owned());
+        }
+        let mut all = Self { bundle, ..Self::default() };
+        for page in pages {
+            for (sum, part) in [(&mut all.asked, &page.proxies), (&mut all.given, &page.holders)] {
+                for (key, count) in part {
+                    *sum.entry(key.clone()).or_default() += count;
+                }
+            }
+        }
+        for (key, count) in pages.iter().flat_map(|page| &page.heard) {
+            let most = all.given.entry(key.clone()).or_default();
+            *most = (*most).max(*count);
+        }
+        Ok(all)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn page(bundle: &str, proxies: &[(&str, usize)], holders: &[(&str, usize)]) -> RootPage {
-        let map = |pairs: &[(&str, usize)]| pairs.iter().map(|(key, n)| ((*key).to_owned(), *n)).collect();
-        RootPage {
-            bundle: bundle.to_owned(),
-            proxies: map(proxies),
-            holders: map(holders),
-            ..RootPage::default()
-        }
-    }
-
-    #[test]
-    fn a_proxy_counts_wherever_it_is_connected_and_wherever_it_was_given_the_roots() {
-        let a = page("x", &[("web|1", 1), ("db|2", 1)], &[("db|2", 3), ("gone|9", 1)]);
-        let b = page("x", &[("web|3", 1)], &[("web|1", 1)]);
-        assert_eq!(confirmed(&[a, b]), Ok(Confirmed { asked: 3, have: 2 }));
-    }
-
-    #[test]
-    fn several_proxies_that_cannot_be_told_apart_count_as_often_as_roots_were_given() {
-        let a = page("x", &[("web|1", 3)], &[("web|1", 2)]);
-        assert_eq!(confirmed(&[a]), Ok(Confirmed { asked: 3, have: 2 }));
-    }
-
-    #[test]
-    fn proxies_without_a_verified_identity_are_known_by_their_address_alone() {
-        let a = page("x", &[("|1", 1), ("|2", 1)], &[("web|1", 1)]);
-        assert_eq!(confirmed(&[a]), Ok(Confirmed { asked: 2, have: 1 }));
-    }
-
     #[test]
     fn replicas_that_trust_other_roots_confirm_nothing() {
-        let pages = [page("x", &[], &[]), page("y", &[], &[])];
-        assert!(confirmed(&pages).is_err());
-        assert_eq!(confirmed(&[]), Ok(Confirmed::default()));
+        let page = |bundle: &str| RootPage { bundle: bundle.to_owned(), ..RootPage::default() };
+        assert!(Tally::of(&[page("x"), page("y")]).is_err());
+        assert_eq!(Tally::of(&[]), Ok(Tally::default()));
     }
 }

@@ -10,6 +10,7 @@ use ca::{Authority, Confirmed};
 use controllers::expiring::Warnings;
 use tokio::sync::watch;
 
+use super::absent::Absent;
 use super::mover::Mover;
 use super::progress::Replacing;
 
@@ -34,7 +35,7 @@ impl Mover {
     }
 
     /// Looks at a plugged-in authority, if there is one.
-    pub(super) async fn attend(&self, staged: &mut Staged) {
+    pub(super) async fn attend(&self, staged: &mut Staged, absent: &mut Absent) {
         let plugged = self.progress.replacing.borrow().plugged;
         let authority = self.progress.roots.borrow().clone().filter(|_| plugged);
         let Some(authority) = authority else { return };
@@ -43,7 +44,7 @@ impl Mover {
             self.tell_spread(None, None, None);
             return;
         }
-        match self.gather().await {
+        match self.gather(absent).await {
             Ok(confirmed) => {
                 let early = staged.judge(confirmed);
                 self.tell_spread(Some(confirmed), None, early);
@@ -82,8 +83,7 @@ impl Staged {
 
     /// Whether it matters who trusts what: there are several roots, or another one signs.
     fn wants(&self, authority: &Authority) -> bool {
-        let roots = authority.standings().iter().filter(|standing| standing.is_root).count();
-        roots > 1 || self.unjudged || self.early
+        authority.own_roots() > 1 || self.unjudged || self.early
     }
 
     /// What is to be told, now that it is known who trusts the roots.

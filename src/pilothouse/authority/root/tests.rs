@@ -7,7 +7,7 @@ use envoy::config::core::v3::Node;
 use envoy::service::discovery::v3::DiscoveryRequest;
 use testkit::ads::{Connection, Request, Variant};
 use tokio::net::TcpListener;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use xds::generate::Peer;
 use xds::kind::ResourceType;
 use xds::metrics::Metrics;
@@ -259,6 +259,37 @@ async fn a_root_is_replaced_in_stages_that_another_process_goes_on_with() {
         assert_eq!(signing(&mut second).await.root_bundle(), bundle);
         assert_eq!(second.trusted.borrow().as_deref(), Some(bundle.as_str()));
     }
+    second.shutdown.cancel();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_starts_waits_for_proxies_to_connect_before_a_new_root_signs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (state, plugged) = (folder.path().join("state"), folder.path().join("cacerts"));
+    let minute = Duration::from_secs(60);
+    let begin = || started_at(Keeping::Folder(state.clone()), &plugged, false, Renewal::default(), minute);
+    let mut first = begin();
+    first.root().await;
+    first.end().await;
+    // The time of the stage has long been over.
+    let past = SystemTime::now() - minute * 10;
+    ca::state::change(&state, past, |kept| kept.begin(ca::Fresh::default(), past).map(Some)).expect("a root");
+    let mut second = begin();
+    second.root().await;
+    second.roots.borrow_and_update();
+    let (moving, stop) = (mover(&mut second).expect("a mover"), second.shutdown.clone());
+    let (watched, began) = (Arc::clone(&moving), Instant::now());
+    second.tasks.spawn(async move {
+        moving.run(stop).await;
+        Ok(())
+    });
+    tokio::time::sleep(minute / 2).await;
+    let page = watched.progress.page().replacement.expect("it is under way");
+    assert_eq!((page.stage.as_str(), page.proxies), ("distributing", Some(0)), "nobody is there, or not yet");
+    assert!(page.waiting.is_some_and(|words| words.contains("it goes on in")));
+    assert!(!second.roots.has_changed().expect("it goes on"));
+    signing(&mut second).await;
+    assert!(began.elapsed() >= minute, "{:?}", began.elapsed());
     second.shutdown.cancel();
 }
 

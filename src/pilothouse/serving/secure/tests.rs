@@ -380,7 +380,7 @@ async fn a_certificate_is_the_callers_own() -> Result<()> {
     let leaf = CertificateDer::from_pem_slice(chain[0].as_bytes())?;
     assert_eq!(auth::certificate::identity(&leaf).expect("an identity").to_string(), WEB);
     assert_eq!(
-        port.holders.now().1,
+        port.holders.now().given,
         BTreeMap::from([(format!("{WEB}|127.0.0.1"), 1)]),
         "it has the roots now"
     );

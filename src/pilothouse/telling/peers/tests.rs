@@ -36,8 +36,14 @@ fn pod(name: &str, address: &str, labels: &[(&str, &str)]) -> Ref<Pod> {
         addresses: Some(address).filter(|address| !address.is_empty()).map(Arc::from).into_iter().collect(),
         ports: Vec::new(),
         ready: false,
+        finished: false,
         workload: Ref::new(Workload { labels, ..Workload::default() }),
     })
+}
+
+/// One whose containers have ended; it keeps its address.
+fn finished(name: &str, address: &str) -> Ref<Pod> {
+    Ref::new(Pod { finished: true, ..(*pod(name, address, &LABELS)).clone() })
 }
 
 fn mesh(namespace: &str, pods: Vec<Ref<Pod>>) -> Mesh {
@@ -59,11 +65,15 @@ fn the_others_are_the_pods_that_bear_the_same_labels() {
         pod("istiod-canary", "10.0.0.4", &[LABELS[0], ("istio.io/rev", "canary")]),
         pod("istiod-bare", "10.0.0.5", &[LABELS[0]]),
         pod("gateway", "10.0.0.6", &[("app", "gateway"), LABELS[1]]),
+        finished("istiod-evicted", "10.0.0.7"),
     ];
     let mesh = mesh("istio-system", pods);
     let found = others(&mesh, &own(15014)).expect("the own pod");
     let shown: Vec<String> = found.iter().map(|peer| format!("{} {}", peer.name, peer.address)).collect();
     assert_eq!(shown, ["istiod-b 10.0.0.2:15014", "istiod-c [fd00::3]:15014"]);
+    let all = of_all_revisions(&mesh, &own(15014)).expect("the own pod");
+    let names: Vec<&str> = all.iter().map(|peer| &*peer.name).collect();
+    assert_eq!(names, ["istiod-b", "istiod-bare", "istiod-c", "istiod-canary"]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Which pods are the other replicas: those that bear the labels of this one's pod.
+//! Which pods are the other replicas: those that bear the labels of this one's pod; of all revisions those of its workload.
 //!
 //! Source: the labels of istiod's Deployment; Istio `manifests/charts/istio-control/istio-discovery/templates/deployment.yaml`.
 
@@ -43,15 +43,26 @@ pub(crate) fn port(address: &str) -> Option<u16> {
     address.rsplit_once(':')?.1.parse().ok().filter(|port| *port != 0)
 }
 
-/// The others among the pods of the home cluster. None if the pod of `own` is not known or has no name of a workload: then
+/// The others of its revision among the pods of the home cluster. None if the pod of `own` is not known or has no name of a workload: then
 /// nothing says which pods are the others.
-pub(crate) fn others(mesh: &Mesh, own: &Replica) -> Option<Known> {
+pub(super) fn others(mesh: &Mesh, own: &Replica) -> Option<Known> {
+    alike(mesh, own, &[APP, REVISION])
+}
+
+/// The others of all revisions: whoever has the same root, if not the same proxies.
+pub(crate) fn of_all_revisions(mesh: &Mesh, own: &Replica) -> Option<Known> {
+    alike(mesh, own, &[APP])
+}
+
+fn alike(mesh: &Mesh, own: &Replica, labels: &[&str]) -> Option<Known> {
     let pods = mesh.workloads.pods.get(own.namespace.as_str())?;
     let pod = pods.get(own.name.as_str())?;
     label(pod, APP).filter(|app| !app.is_empty())?;
     let port = own.port?;
     let alike = pods.values().filter(|other| {
-        other.name != pod.name && [APP, REVISION].iter().all(|name| label(other, name) == label(pod, name))
+        other.name != pod.name
+            && !other.finished
+            && labels.iter().all(|name| label(other, name) == label(pod, name))
     });
     let peer = |other: &Pod| {
         let address: IpAddr = other.addresses.first()?.parse().ok()?;

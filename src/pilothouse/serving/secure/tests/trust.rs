@@ -72,7 +72,7 @@ async fn certificates_come_with_further_roots_and_are_of_the_mesh_alone() -> Res
         let chain = chain.map_err(anyhow::Error::msg)?;
         assert_eq!(chain.last(), Some(&bundle));
     }
-    assert_eq!(port.holders.now().1.values().sum::<usize>(), 2, "they have the mesh's own root");
+    assert_eq!(port.holders.now().given.values().sum::<usize>(), 2, "they have the mesh's own root");
     let refused = port.certificate(Some((&partner, "partner.example")), &csr).await?;
     assert_eq!(refused, Err("7".to_owned()));
     Ok(())
