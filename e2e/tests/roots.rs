@@ -1,12 +1,12 @@
 //! The mesh's root is replaced by one of another key, in stages, while two pods talk over mTLS with a handshake for each
-//! request: none fails.
+//! request: none fails. What Envoy makes of roots of one name.
 
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use e2e::{Intermediate, MeshOptions, Pod, within, world};
+use e2e::{Authority, Intermediate, MeshOptions, Pod, within, world};
 use serde_json::Value;
 
 use crate::identities::{RENEWAL, Shop, chain, plug, roots};
@@ -73,7 +73,7 @@ fn a_self_signed_root_is_replaced_by_one_of_a_new_key() {
 #[test]
 fn a_plugged_in_root_is_replaced_by_another() {
     world(|world| {
-        let [old, new] = Intermediate::strangers()?;
+        let [old, new] = Intermediate::strangers(true)?;
         let folder: PathBuf = world.dir().join("cacerts");
         plug(&folder, &old)?;
         let env =
@@ -94,5 +94,42 @@ fn a_plugged_in_root_is_replaced_by_another() {
         plug(&folder, &new)?;
         moved_on(&shop, 1)?;
         shop.all_well()
+    });
+}
+
+/// An Envoy that takes clients of these roots only.
+fn picky(trusted: &str, certificate: &str, key: &str) -> String {
+    include_str!("roots/picky.yaml")
+        .replace("__roots__", &format!("{trusted:?}"))
+        .replace("__chain__", &format!("{certificate:?}"))
+        .replace("__key__", &format!("{key:?}"))
+}
+
+/// Whoever trusts two roots of one name at once trusts both only if certificates tell by key identifiers which of them signed.
+#[test]
+fn an_envoy_tells_roots_of_one_name_apart_by_key_identifiers_alone() {
+    world(|world| {
+        let servers = Authority::new()?;
+        let client = world.pod("shop", "client").start()?;
+        for told in [true, false] {
+            let both = Intermediate::strangers(told)?;
+            let trusted: String = both.iter().map(Intermediate::root).collect();
+            let name = format!("picky-{told}");
+            let host = format!("{name}.example.com");
+            let own = servers.issue(&[&host])?;
+            let bootstrap = picky(&trusted, &own.certificate, &own.key);
+            let picky = world.pod("shop", &name).by_hand(&bootstrap).start()?;
+            world.host(&host, picky.ip().into())?;
+            let mut taken = 0;
+            for authority in &both {
+                let call = client.get(&format!("https://{host}:8443/")).trust(&servers.pem());
+                let answer = call.identity(&authority.issue("client.example.com")?).send();
+                taken += usize::from(answer.is_ok_and(|answer| answer.status == 200));
+            }
+            ensure!(taken == if told { 2 } else { 1 }, "key identifiers: {told}, clients taken: {taken}");
+            let refused = picky.envoy()?.stat("listener.0.0.0.0_15006.ssl.fail_verify_error")?;
+            ensure!((refused > 0) != told, "{refused} refused");
+        }
+        Ok(())
     });
 }

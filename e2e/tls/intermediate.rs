@@ -3,9 +3,9 @@
 use anyhow::{Context, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use rcgen::{BasicConstraints, CertifiedIssuer, IsCa, KeyPair, KeyUsagePurpose};
+use rcgen::{BasicConstraints, CertifiedIssuer, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 
-use super::named;
+use super::{Identity, named};
 
 /// An authority that a root has signed.
 #[derive(Clone)]
@@ -28,23 +28,26 @@ impl std::fmt::Debug for Intermediate {
 impl Intermediate {
     /// Two of one root.
     pub fn pair() -> Result<[Self; 2]> {
-        Self::of("the root")
+        Self::of(false)
     }
 
-    fn of(root: &str) -> Result<[Self; 2]> {
-        let root = CertifiedIssuer::self_signed(authority(root)?, KeyPair::generate()?)?;
+    /// `told`: whether their certificates have the identifier of the root's key (authorityKeyIdentifier).
+    fn of(told: bool) -> Result<[Self; 2]> {
+        let root = CertifiedIssuer::self_signed(authority("the root")?, KeyPair::generate()?)?;
         let signed = |name: &'static str| -> Result<Self> {
-            let key = KeyPair::generate()?;
-            let certificate = authority(name)?.signed_by(&key, &*root)?.pem();
+            let (key, mut params) = (KeyPair::generate()?, authority(name)?);
+            params.use_authority_key_identifier_extension = told;
+            let certificate = params.signed_by(&key, &*root)?.pem();
             let (key, others) = (key.serialize_pem(), String::new());
             Ok(Self { name, certificate, key, root: root.pem(), others })
         };
         Ok([signed("first")?, signed("second")?])
     }
 
-    /// Two of different roots, which have different names: without key identifiers an issuer is found by its name.
-    pub fn strangers() -> Result<[Self; 2]> {
-        let ([old, _], [_, new]) = (Self::of("the old root")?, Self::of("the new root")?);
+    /// Two of different roots, which have one name as the roots have that operators make by one recipe. Whether their
+    /// certificates tell by key identifiers which root signed them is `told`.
+    pub fn strangers(told: bool) -> Result<[Self; 2]> {
+        let ([old, _], [_, new]) = (Self::of(told)?, Self::of(told)?);
         Ok([old, new])
     }
 
@@ -69,6 +72,22 @@ impl Intermediate {
             ("root-cert.pem", format!("{}{}", self.root, self.others)),
             ("cert-chain.pem", format!("{}{}", self.certificate, self.root)),
         ]
+    }
+
+    /// What has signed it, PEM.
+    #[must_use]
+    pub fn root(&self) -> &str {
+        &self.root
+    }
+
+    /// A certificate for a DNS name, which names its key, with its own behind it.
+    pub fn issue(&self, name: &str) -> Result<Identity> {
+        let (issuer, key) = (authority(self.name)?, KeyPair::generate()?);
+        let issuer = Issuer::new(issuer, KeyPair::from_pem(&self.key)?);
+        let mut params = named(&[name], name)?;
+        params.use_authority_key_identifier_extension = true;
+        let certificate = format!("{}{}", params.signed_by(&key, &issuer)?.pem(), self.certificate);
+        Ok(Identity { certificate, key: key.serialize_pem() })
     }
 
     /// Whether its certificate is in a chain, which is given as base64 of its PEM.

@@ -175,6 +175,21 @@ impl Authority {
         [self.roots.as_str(), gap, self.others.as_str()].concat()
     }
 
+    /// Where peers cannot tell which of several trusted roots of one name signed, a line each.
+    #[must_use]
+    pub fn namesakes(&self) -> Vec<String> {
+        self.mistaken_among(&self.trust_bundle())
+    }
+
+    /// The same, if peers trusted these roots, PEM.
+    pub(crate) fn mistaken_among(&self, roots: &str) -> Vec<String> {
+        // All of it was read before.
+        let read = |text: &str| certificates("trust anchors", text.as_bytes()).unwrap_or_default();
+        let (roots, chain) = (read(roots), read(&self.chain.concat()));
+        let (roots, chain) = (parsed("trust anchors", &roots), parsed("chain", &chain));
+        crate::namesakes::problems(&self.signer, &chain.unwrap_or_default(), &roots.unwrap_or_default())
+    }
+
     /// When the signing certificate ends. Nothing that it signs outlives it.
     #[must_use]
     pub fn not_after(&self) -> SystemTime {

@@ -17,6 +17,7 @@ mod joined;
 mod kept;
 mod key;
 mod leaf;
+mod namesakes;
 mod peer;
 mod pem;
 pub mod plugged;

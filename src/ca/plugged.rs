@@ -193,6 +193,22 @@ pub fn check_roots_may_follow(before: &str, after: &str, multiroot: bool) -> Res
     Err(plugged("the root certificates".to_owned(), problem.to_owned(), hint))
 }
 
+/// Whether an authority may take another one's place as to the names of its roots: where peers could tell roots apart by now,
+/// they can do so afterwards, for certificates of both.
+///
+/// # Errors
+/// [`Error::Plugged`] telling which certificate would have to say more.
+pub fn check_names_may_follow(before: &Authority, after: &Authority) -> Result<(), Error> {
+    if !before.namesakes().is_empty() {
+        return Ok(());
+    }
+    let mistaken = before.mistaken_among(after.root_bundle()).into_iter().chain(after.namesakes());
+    let hint = "a restart of the control plane takes the files as they are";
+    mistaken.take(1).try_for_each(|problem| {
+        Err(plugged("the root certificates".to_owned(), format!("would cost connections: {problem}"), hint))
+    })
+}
+
 fn plugged(part: String, problem: String, hint: &'static str) -> Error {
     Error::Plugged { part, problem, hint }
 }

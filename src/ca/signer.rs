@@ -28,6 +28,8 @@ pub(crate) struct Signer {
     algorithm: &'static [u8],
     /// DER of its own name.
     issuer: Vec<u8>,
+    /// The identifier that its certificate gives its key.
+    subject_key_id: Option<Vec<u8>>,
     /// DER of the extension that names its key; empty if its certificate does not.
     key_id: Vec<u8>,
     not_after: SystemTime,
@@ -52,6 +54,7 @@ impl Signer {
             key,
             algorithm,
             issuer: certificate.subject().as_raw().to_vec(),
+            subject_key_id: subject_key_id(certificate).map(<[u8]>::to_vec),
             key_id: subject_key_id(certificate).map(authority_key_id).unwrap_or_default(),
             not_after: ends(certificate),
         })
@@ -60,6 +63,16 @@ impl Signer {
     /// Its key.
     pub(crate) fn key(&self) -> &PrivateKey {
         &self.key
+    }
+
+    /// DER of its own name.
+    pub(crate) fn name(&self) -> &[u8] {
+        &self.issuer
+    }
+
+    /// The identifier that its certificate gives its key.
+    pub(crate) fn subject_key_id(&self) -> Option<&[u8]> {
+        self.subject_key_id.as_deref()
     }
 
     /// When its certificate ends.
@@ -99,7 +112,8 @@ fn moment(seconds: i64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
 }
 
-fn subject_key_id<'a>(certificate: &'a X509Certificate<'_>) -> Option<&'a [u8]> {
+/// The identifier that a certificate gives its key.
+pub(crate) fn subject_key_id<'a>(certificate: &'a X509Certificate<'_>) -> Option<&'a [u8]> {
     certificate.extensions().iter().find_map(|extension| match extension.parsed_extension() {
         ParsedExtension::SubjectKeyIdentifier(id) => Some(id.0),
         _ => None,

@@ -405,7 +405,11 @@ fn spreadz(counts: &Counts, proofs: &Proofs) -> Spreadz {
 fn rootz(progress: Progress, trust: Trust, proofs: &Proofs) -> Rootz {
     let proofs = proofs.clone();
     Rootz {
-        page: Arc::new(move || RootPage { others: trust.page(), ..progress.page() }),
+        page: Arc::new(move || RootPage {
+            others: trust.page(),
+            namesakes: trust.namesakes(),
+            ..progress.page()
+        }),
         admits: Arc::new(move |proof| proofs.admits(proof, ROOTZ)),
     }
 }

@@ -5,14 +5,14 @@ use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::encoding::{AsDer as _, EcPrivateKeyRfc5915Der};
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName, DnType, IsCa,
-    Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384,
-    PKCS_RSA_SHA256, SerialNumber, SignatureAlgorithm,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CustomExtension, DistinguishedName,
+    DnType, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
+    PKCS_ECDSA_P384_SHA384, PKCS_RSA_SHA256, SerialNumber, SignatureAlgorithm,
 };
 use tempfile::TempDir;
 use x509_parser::pem::parse_x509_pem;
 
-use super::{Files, check_roots_may_follow};
+use super::{Files, check_names_may_follow, check_roots_may_follow};
 use crate::Authority;
 
 const CA_CERT: &str = "ca-cert.pem";
@@ -335,6 +335,81 @@ fn roots_follow_only_where_one_stays_known_to_all() {
             assert!(problem.contains("the root certificates have changed"), "{problem}");
         }
     }
+}
+
+/// An authority below a root that shares its name with another one, which is trusted as well; `told`: whether its certificate
+/// names the root's key.
+fn below(root: &Ca, other: &Ca, told: bool) -> Authority {
+    let mut params = params("signing");
+    params.use_authority_key_identifier_extension = told;
+    let signing = ca(params, &PKCS_ECDSA_P256_SHA256, Some(root));
+    let plugged = Plugged::of(Ca { pem: root.pem.clone(), ..Ca::root("root") }, signing);
+    plugged.put(ROOT, &format!("{}{}", root.pem, other.pem));
+    plugged.load().unwrap()
+}
+
+#[test]
+fn roots_of_one_name_are_told_apart_by_key_identifiers_alone() {
+    let (old, new, third) = (Ca::root("root"), Ca::root("root"), Ca::root("third"));
+    assert!(below(&old, &third, false).namesakes().is_empty(), "another name");
+    assert!(below(&old, &old, false).namesakes().is_empty(), "the same key");
+    assert!(below(&old, &new, true).namesakes().is_empty());
+    for (root, other) in [(&old, &new), (&new, &old)] {
+        let problems = below(root, other, false).namesakes();
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        let words = "one name, \"CN=root\", and the certificate \"CN=signing\" does not say";
+        assert!(problems[0].contains(words), "{problems:?}");
+    }
+}
+
+/// A root without a subject key identifier, as older tools make them.
+fn unmarked(name: &str) -> Ca {
+    let mut params = params(name);
+    params.is_ca = IsCa::NoCa;
+    let constraints = vec![0x30, 0x03, 0x01, 0x01, 0xff];
+    params.custom_extensions = vec![CustomExtension::from_oid_content(&[2, 5, 29, 19], constraints)];
+    ca(params, &PKCS_ECDSA_P256_SHA256, None)
+}
+
+#[test]
+fn a_root_without_an_identifier_is_taken_for_its_namesake_also_where_it_signs_itself() {
+    let (old, new) = (unmarked("root"), Ca::root("root"));
+    for (root, other, mistaken) in [(&old, &new, 0), (&new, &old, 1)] {
+        let plugged = Plugged::new();
+        plugged.put(CA_CERT, &root.pem);
+        plugged.put(CA_KEY, &root.key.serialize_pem());
+        plugged.put(CHAIN, "");
+        plugged.put(ROOT, &format!("{}{}", root.pem, other.pem));
+        let problems = plugged.load().unwrap().namesakes();
+        assert!(
+            problems.len() == 1 && problems[0].contains("certificates of workloads do not say"),
+            "{problems:?}"
+        );
+        // An intermediate names the key of its root, and rules out another one that has an identifier.
+        assert_eq!(below(root, other, true).namesakes().len(), mistaken);
+    }
+}
+
+#[test]
+fn what_makes_peers_mistake_roots_does_not_follow() {
+    let (old, new) = (Ca::root("root"), Ca::root("root"));
+    let alone = |told| below(&old, &old, told);
+    let refused = |before: &Authority, after: &Authority| {
+        let problem = check_names_may_follow(before, after).unwrap_err().to_string();
+        assert!(
+            problem.contains("would cost connections: trusted roots of different keys have one name"),
+            "{problem}"
+        );
+    };
+    check_names_may_follow(&alone(true), &below(&old, &new, true)).unwrap();
+    check_names_may_follow(&below(&old, &new, true), &below(&new, &old, true)).unwrap();
+    refused(&alone(false), &below(&old, &new, false));
+    // Certificates of the one before are still about.
+    refused(&alone(false), &below(&old, &new, true));
+    refused(&below(&old, &new, true), &below(&new, &old, false));
+    // What is wrong already may go on, or nothing could ever be renewed.
+    check_names_may_follow(&below(&old, &new, false), &below(&old, &new, false)).unwrap();
+    check_names_may_follow(&below(&old, &new, false), &alone(false)).unwrap();
 }
 
 #[test]

@@ -280,9 +280,10 @@ impl Root {
 async fn keep(store: &Store, plugging: Plugging, publisher: &Publisher) -> Result<()> {
     if let Some(files) = plugging.read().await? {
         let _ = publisher.secret.set(ca_secret::PLUGGED);
-        publisher.plug(&files, files.authority(SystemTime::now())?);
+        let signs = files.authority(SystemTime::now())?;
+        publisher.plug(&files, signs.clone());
         tracing::info!(folder = %plugging.folder.display(), "a plugged-in certificate authority signs");
-        return plugged::follow(&plugging, files, publisher).await;
+        return plugged::follow(&plugging, (files, signs), publisher).await;
     }
     let kept = store.load_or_create().await?;
     if let Keeping::Secret(secret) = store.keeping() {

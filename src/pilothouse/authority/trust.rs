@@ -70,7 +70,9 @@ impl Trust {
         registry: &Registry,
     ) -> Result<Self> {
         if !multiroot {
-            return Ok(Self::own(roots, clients));
+            let own = Self::own(roots, clients);
+            own.warn(tasks);
+            return Ok(own);
         }
         // Whoever may answer for a bundle decides who is trusted: its certificate is always verified.
         let options = sources::jwks::Options { insecure: false, ..features::jwks().0 };
@@ -89,7 +91,27 @@ impl Trust {
             joining.run().await;
             Err(anyhow!("further roots are no longer followed"))
         });
-        Ok(Self { roots: signs, own: clients, others })
+        let this = Self { roots: signs, own: clients, others };
+        this.warn(tasks);
+        Ok(this)
+    }
+
+    /// Tells in the log which roots peers mistake for each other, whenever there are others.
+    fn warn(&self, tasks: &mut JoinSet<Result<()>>) {
+        let mut this = self.clone();
+        tasks.spawn(async move {
+            let mut known = Vec::new();
+            loop {
+                let found = this.namesakes();
+                for problem in found.iter().filter(|problem| !known.contains(*problem)) {
+                    tracing::warn!("{problem}");
+                }
+                known = found;
+                if this.roots.changed().await.is_err() {
+                    return std::future::pending().await;
+                }
+            }
+        });
     }
 }
 

@@ -70,9 +70,13 @@ fn next(kept: &Kept, step: RootStep, like: ca::Fresh, now: SystemTime) -> Result
 fn text(kept: &Kept) -> Result<String> {
     let now = now();
     let mut text = String::new();
-    for standing in kept.authority(None, now)?.standings() {
+    let authority = kept.authority(None, now)?;
+    for standing in authority.standings() {
         let days = standing.not_after.duration_since(now).unwrap_or_default().as_secs() / 86_400;
         writeln!(text, "trusted: {}, ends in {days} days", standing.name)?;
+    }
+    for problem in authority.namesakes() {
+        writeln!(text, "problem: {problem}")?;
     }
     match kept.replacement.as_ref().map(ca::Replacement::stage) {
         None => writeln!(text, "no replacement is under way")?,

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
 use ca::Authority;
-use ca::plugged::{Files, check_roots_may_follow};
+use ca::plugged::{Files, check_names_may_follow, check_roots_may_follow};
 use tokio::time::sleep;
 
 use super::{Plugging, Publisher};
@@ -18,8 +18,12 @@ const SETTLED: Duration = Duration::from_millis(100);
 
 /// Looks at the files again and again, and publishes what they become. What cannot be used is told once, and what was there
 /// before goes on signing.
-pub(super) async fn follow(plugging: &Plugging, files: Files, publisher: &Publisher) -> Result<()> {
-    let mut followed = Followed { seen: files.clone(), good: files, unread: None };
+pub(super) async fn follow(
+    plugging: &Plugging,
+    (files, signs): (Files, Authority),
+    publisher: &Publisher,
+) -> Result<()> {
+    let mut followed = Followed { seen: files.clone(), good: files, signs, unread: None };
     loop {
         sleep(LOOK).await;
         let Some(files) = followed.news(plugging.read().await) else { continue };
@@ -43,6 +47,8 @@ struct Followed {
     seen: Files,
     /// The last that were published.
     good: Files,
+    /// What became of these.
+    signs: Authority,
     /// Why they could not be read, when that was told.
     unread: Option<String>,
 }
@@ -70,7 +76,9 @@ impl Followed {
         self.seen = files.clone();
         check_roots_may_follow(self.good.roots(), files.roots(), multiroot)?;
         let authority = files.authority(now)?;
+        check_names_may_follow(&self.signs, &authority)?;
         self.good = files;
+        self.signs = authority.clone();
         Ok(authority)
     }
 }

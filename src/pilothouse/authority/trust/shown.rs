@@ -21,15 +21,22 @@ impl Trust {
         self.others.borrow().0.iter().map(shown).collect()
     }
 
-    /// The same lines of problems, followed by what is wrong with further roots.
+    /// Which of the roots peers mistake for each other, a line each.
+    pub(crate) fn namesakes(&self) -> Vec<String> {
+        let roots = self.roots.borrow().clone();
+        roots.map(|signs| signs.namesakes()).unwrap_or_default()
+    }
+
+    /// The same lines of problems, followed by what is wrong with roots.
     pub(crate) fn told_after(
         &self,
         problems: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
     ) -> Arc<dyn Fn() -> Vec<String> + Send + Sync> {
-        let others = self.others.clone();
+        let this = self.clone();
         Arc::new(move || {
             let mut lines = problems();
-            lines.extend(others.borrow().troubles());
+            lines.extend(this.others.borrow().troubles());
+            lines.extend(this.namesakes());
             lines
         })
     }
