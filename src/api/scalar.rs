@@ -301,8 +301,14 @@ impl Serialize for SecretBytes {
 
 impl<'de> Deserialize<'de> for SecretBytes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Base64::deserialize(deserializer).map(|bytes| Self(bytes.0))
+        deserializer.deserialize_str(FromText("base64", from_standard)).map(Self)
     }
+}
+
+/// As Kubernetes reads bytes. The dashes of a key in PEM are in the URL alphabet: by both alphabets, one key in a hundred that was
+/// not encoded would be taken for base64.
+fn from_standard(text: &str) -> Result<Vec<u8>, String> {
+    if text.contains(['-', '_']) { Err("not base64".to_owned()) } else { from_base64(text) }
 }
 
 /// [`SecretBytes`] that a document gives as plain text.

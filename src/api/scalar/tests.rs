@@ -61,6 +61,18 @@ fn bytes_are_read_in_both_alphabets_with_and_without_padding() {
 }
 
 #[test]
+fn a_key_that_was_not_encoded_is_no_content_of_a_secret() {
+    let read =
+        |text: &str| serde_json::from_value::<SecretBytes>(text.into()).map(|bytes| bytes.expose().to_vec());
+    assert_eq!(read("+/8=").ok(), Some(vec![0xfb, 0xff]));
+    assert_eq!(read("+/8\n=\n").ok(), Some(vec![0xfb, 0xff]));
+    // All of it is of the URL alphabet, and of a length that fits.
+    let pem = "-----BEGIN PRIVATE KEY-----\nMIGHAgEA\n-----END PRIVATE KEY-----\n";
+    assert!(from_base64(pem).is_ok(), "or it shows nothing");
+    assert!(read(pem).is_err());
+}
+
+#[test]
 fn secrets_do_not_print_themselves() {
     let secret = SecretBytes::from(b"private".to_vec());
     assert_eq!(format!("{secret:?}"), "<7 bytes>");
