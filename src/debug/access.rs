@@ -22,7 +22,7 @@ use crate::clients::namespace;
 /// The pages that whoever has an identity sees, of the proxies of its namespace.
 const OF_NAMESPACES: [&str; 3] = ["config_dump", "edsz", "ndsz"];
 
-/// The namespace of the control plane, whichever the mesh's root namespace is.
+/// The mesh's root namespace where none is said.
 const SYSTEM: &str = "istio-system";
 
 /// Finds out who asks; implemented by whoever knows credentials.
@@ -51,8 +51,10 @@ pub struct Access {
     /// Namespaces beside the mesh's own that see every page (`DEBUG_ENDPOINT_AUTH_ALLOWED_NAMESPACES`); where a page is of one
     /// proxy, it has to be one of theirs.
     pub allowed: BTreeSet<String>,
-    /// The mesh's root namespace.
+    /// The mesh's root namespace; empty if none is said.
     pub root: Arc<dyn Fn() -> String + Send + Sync>,
+    /// The namespace of the control plane.
+    pub own: String,
     /// Who asks.
     pub who: Arc<dyn Who>,
 }
@@ -100,7 +102,8 @@ impl Access {
             pages: true,
             by_namespace: true,
             allowed: BTreeSet::new(),
-            root: Arc::new(|| SYSTEM.to_owned()),
+            root: Arc::new(String::new),
+            own: SYSTEM.to_owned(),
             who: Arc::new(Nobody),
         }
     }
@@ -124,14 +127,14 @@ impl Access {
         Some(if all { View::ALL } else { View { every_page: false, proxies: Some(namespace.into()) } })
     }
 
-    /// What a stream of `peer` sees of a page (`istio.io/debug`): an identity is needed always, and no namespace is let in
-    /// beside the mesh's own.
+    /// What a stream of `peer` sees of a page (`istio.io/debug`): an identity is needed always, and every page is for the
+    /// control plane's own namespace alone.
     ///
     /// # Errors
     /// There is no identity, or the page is not for its namespace, which is told.
     pub(crate) fn of_page(&self, peer: &Peer, page: &str) -> Result<View, Option<String>> {
         let namespace = self.who.of_stream(peer).ok_or(None)?;
-        if self.is_system(&namespace) {
+        if namespace == self.own {
             return Ok(View::ALL);
         }
         let view = View { every_page: false, proxies: Some(namespace.as_str().into()) };
@@ -139,7 +142,8 @@ impl Access {
     }
 
     fn is_system(&self, namespace: &str) -> bool {
-        namespace == SYSTEM || namespace == (self.root)()
+        let root = (self.root)();
+        namespace == if root.is_empty() { SYSTEM } else { &root }
     }
 
     /// Who asks, unless it is the loopback, to which everything is shown.
@@ -218,6 +222,7 @@ mod tests {
         Access {
             allowed: BTreeSet::from(["monitoring".to_owned()]),
             root: Arc::new(|| "mesh-root".to_owned()),
+            own: "planes".to_owned(),
             who: Arc::new(Trusting),
             ..Access::loopback()
         }
@@ -272,16 +277,19 @@ mod tests {
             let access = access.clone();
             async move { ask(&access, page, FAR, Some(("namespace", namespace))).await }
         };
-        for system in ["istio-system", "mesh-root"] {
-            for page in ["configz", "config_dump", "counts"] {
-                assert_eq!(of(page, system).await.0, 200, "{page} {system}");
+        for page in ["configz", "config_dump", "counts"] {
+            assert_eq!(of(page, "mesh-root").await.0, 200, "{page}");
+        }
+        assert_eq!(of("config_dump", "mesh-root").await.1, "", "of all proxies");
+        // The usual name of the root namespace is one like others where another is said.
+        for namespace in ["shop", "istio-system"] {
+            assert_eq!(of("config_dump", namespace).await, (200, namespace.to_owned()));
+            for page in ["configz", "counts"] {
+                assert_eq!(of(page, namespace).await, (403, String::new()), "{page} {namespace}");
             }
-            assert_eq!(of("config_dump", system).await.1, "", "of all proxies");
         }
-        assert_eq!(of("config_dump", "shop").await, (200, "shop".to_owned()));
-        for page in ["configz", "counts"] {
-            assert_eq!(of(page, "shop").await, (403, String::new()), "{page}");
-        }
+        let usual = Access { root: Arc::new(String::new), ..access.clone() };
+        assert_eq!(ask(&usual, "configz", FAR, Some(("namespace", "istio-system"))).await.0, 200);
         assert_eq!(of("configz", "monitoring").await.0, 200);
         assert_eq!(of("config_dump", "monitoring").await, (200, "monitoring".to_owned()));
     }
@@ -304,15 +312,16 @@ mod tests {
         let nobody = Peer::default();
         assert_eq!(access.of_states(&nobody), None);
         assert_eq!(access.of_states(&peer("shop")), Some(of("shop")));
-        for all in ["mesh-root", "istio-system", "monitoring"] {
+        assert_eq!(access.of_states(&peer("istio-system")), Some(of("istio-system")));
+        for all in ["mesh-root", "monitoring"] {
             assert_eq!(access.of_states(&peer(all)), Some(View::ALL), "{all}");
         }
         assert_eq!(access.of_page(&nobody, "edsz"), Err(None));
         assert_eq!(access.of_page(&peer("shop"), "edsz"), Ok(of("shop")));
-        for namespace in ["shop", "monitoring"] {
+        for namespace in ["shop", "monitoring", "mesh-root", "istio-system"] {
             assert_eq!(access.of_page(&peer(namespace), "configz"), Err(Some(namespace.to_owned())));
         }
-        assert_eq!(access.of_page(&peer("mesh-root"), "configz"), Ok(View::ALL));
+        assert_eq!(access.of_page(&peer("planes"), "configz"), Ok(View::ALL));
 
         let open = Access { by_namespace: false, ..access };
         assert_eq!(open.of_states(&nobody), Some(View::ALL));

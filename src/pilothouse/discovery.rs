@@ -231,7 +231,7 @@ async fn serve(flags: &Discovery) -> Result<()> {
     };
     spawn_owner(owner)?;
 
-    surface.access = access(&secure, Arc::clone(&current));
+    surface.access = access(flags, &secure, Arc::clone(&current));
     pages.set(Ads::new(surface.clone(), version::component(&features::identity())));
     let open = (&server, secure.plaintext_gate());
     ports::listen(&mut tasks, flags, open, surface.http().merge(webhooks.on_http()), &surface).await?;
@@ -386,9 +386,10 @@ fn surface(
 }
 
 /// Who may see debug pages: clients of the secure port's kinds, by the namespaces of the mesh that there is.
-fn access(secure: &Secure, mesh: Arc<ArcSwap<Mesh>>) -> Access {
+fn access(flags: &Discovery, secure: &Secure, mesh: Arc<ArcSwap<Mesh>>) -> Access {
     let root = move || mesh.load().settings.mesh.root_namespace.clone();
-    Access { root: Arc::new(root), who: secure.viewers(), ..features::security::pages() }
+    let (root, own) = (Arc::new(root), flags.namespace.clone());
+    Access { root, own, who: secure.viewers(), ..features::security::pages() }
 }
 
 /// How far objects have come with the proxies of this replica, for operators and for other replicas.
